@@ -1,0 +1,171 @@
+"""What an action means, and every constant of the algorithm, each with its source.
+
+Tags AC-1 to AC-9 name the formulas of `equations.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_NAME = re.compile(r"(jpeg|webp)(?:-(\d+))?-q(\d+)")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One action `c`: a file format, a size and a quality, named like `jpeg-q15`, `webp-224-q55`.
+
+    `short_side` is in pixels; None keeps the size of the image. An image is never enlarged.
+    """
+
+    format: Literal["jpeg", "webp"]
+    short_side: int | None
+    quality: int  # 1 to 100, the encoder's own scale
+
+    def __post_init__(self) -> None:
+        if self.format not in ("jpeg", "webp"):
+            raise ValueError(f"encoding format {self.format!r}: must be jpeg or webp")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"encoding quality {self.quality}: must be from 1 to 100")
+        if self.short_side is not None and self.short_side < 1:
+            raise ValueError(f"encoding short side {self.short_side}: must be at least 1 pixel")
+
+    @property
+    def name(self) -> str:
+        """As in tables and on the command line; the inverse of `parse`."""
+        size = "" if self.short_side is None else f"-{self.short_side}"
+        return f"{self.format}{size}-q{self.quality}"
+
+    @classmethod
+    def parse(cls, name: str) -> Encoding:
+        """The encoding called `name`. Raises ValueError if there is none of that name."""
+        match = _NAME.fullmatch(name.strip())
+        if not match:
+            raise ValueError(
+                f"encoding {name!r}: expected a name like jpeg-q15, jpeg-224-q15 or webp-224-q55"
+            )
+        side = int(match[2]) if match[2] else None
+        return cls(match[1], side, int(match[3]))  # type: ignore[arg-type]
+
+
+TEN_LEVELS = tuple(Encoding("jpeg", None, quality) for quality in range(5, 100, 10))
+REFERENCE = Encoding("jpeg", None, 75)  # the convention that every size is compared with
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every constant and every choice between sources. The defaults are preset `paper`.
+
+    "Authors" below means their published code; "text" the paper as summarised.
+    """
+
+    preset: str = "paper"
+    encodings: tuple[Encoding, ...] = TEN_LEVELS  # the actions; text: 5 to 95 by 10
+
+    # The state s = E(x): how the image reaches the extractor, how its 7 x 7 map is pooled.
+    resize: Literal["bilinear", "nearest"] = "bilinear"  # authors: Pillow 6.0's default, nearest
+    pooling: Literal["global", "corner"] = "global"  # authors: top-left 4 x 4 cells alone
+
+    # Reward, AC-1 and AC-3.
+    reference_labels: int = 5  # K at most, AC-1; authors: 1
+    alpha: float = 1.0  # AC-3; authors
+    beta: float = 0.0  # AC-3; authors
+
+    # Q-network and Adam, AC-4 and AC-5; the text is silent, so the authors' numbers.
+    hidden: tuple[int, ...] = (64, 32, 32)
+    learning_rate: float = 0.002
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    adam_epsilon: float = 1e-7
+    gamma: float = 0.95
+    target: Literal["drawn", "stored"] = "drawn"  # when y of AC-5 is computed; authors: stored
+    hold_other_outputs: bool = False  # authors: passes 2 to 5 pull the unchosen outputs back
+
+    # Replay memory D and Algorithm 1, AC-6; the authors' numbers.
+    replay_capacity: int = 2000
+    batch_size: int = 256
+    gradient_passes: int = 5  # over each drawn minibatch
+    learning_starts: int = 128  # T_start
+    learn_every: int = 5
+    training_steps: int = 1600
+    epsilon_decay: float = 0.99  # per learning step
+    epsilon_min: float = 0.02
+    epsilon_dips: bool = False  # authors: epsilon falls below the minimum, then jumps back to it
+
+    # The three states, AC-7 and AC-8; the authors' numbers.
+    window: int = 10  # n
+    window_includes_current: bool = True  # authors: the mean is recorded before the step is added
+    p_0: float = 0.2
+    p_min: float = 0.2
+    p_max: float = 0.95
+    omega: float = -3.0
+    retrain_rule: Literal["earliest", "threshold"] = "earliest"  # text; authors: threshold
+    retrain_drop: float = 0.1  # "well below the earliest n"
+    retrain_threshold: float = 0.8  # authors
+    return_reward: float = 0.45  # r_th
+    return_accuracy: float | None = None  # authors: 0.8 as well
+    return_epsilon: float | None = None  # authors: and epsilon below 0.2
+    return_after_window: bool = True  # the latest n steps must be steps of retraining; authors: any
+    flush: Literal["exit", "entry"] = "exit"  # of retraining; text: after it; authors: at entry
+    explore_anew: bool = True  # at each retraining; authors: at the first alone
+
+    def __post_init__(self) -> None:
+        if not self.encodings:
+            raise ValueError("encodings: at least one is needed")
+        if len(set(self.encodings)) != len(self.encodings):
+            raise ValueError("encodings: each may be named once")
+
+    def replace(self, **changes: Any) -> Config:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields as JSON values; encodings by name."""
+        fields = dataclasses.asdict(self)
+        fields["encodings"] = [encoding.name for encoding in self.encodings]
+        fields["hidden"] = list(self.hidden)
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Config:
+        """The inverse of `to_json`. Raises ValueError for a field that does not exist or fit."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(fields) - known)
+        if unknown:
+            raise ValueError(f"config field {unknown[0]!r} is not known to this version")
+        values = dict(fields)
+        if "encodings" in values:
+            values["encodings"] = tuple(Encoding.parse(name) for name in values["encodings"])
+        if "hidden" in values:
+            values["hidden"] = tuple(int(width) for width in values["hidden"])
+        return cls(**values)
+
+
+PRESETS = {
+    "paper": Config(),
+    "authors": Config(
+        preset="authors",
+        resize="nearest",
+        pooling="corner",
+        reference_labels=1,
+        target="stored",
+        hold_other_outputs=True,
+        epsilon_dips=True,
+        window_includes_current=False,
+        retrain_rule="threshold",
+        return_accuracy=0.8,
+        return_epsilon=0.2,
+        return_after_window=False,
+        flush="entry",
+        explore_anew=False,
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """The config of a preset. Raises ValueError if there is none of that name."""
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r}: must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]

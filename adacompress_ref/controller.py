@@ -1,0 +1,234 @@
+"""The running system: inference, estimate and retrain, and the switches between them.
+
+The controller knows an image by its state vector and by what uploading it returns; where either
+comes from is its caller's matter.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from . import equations
+from .agent import DQNAgent
+from .config import Config
+
+State = Literal["inference", "estimate", "retrain"]
+
+
+class Label(NamedTuple):
+    """One answer of a service: a name, and a score from 0 to 1."""
+
+    name: str
+    score: float
+
+
+class Upload(NamedTuple):
+    """What one upload cost and returned: bytes, and labels best first."""
+
+    size: int
+    labels: Sequence[Label]
+
+
+class Image(Protocol):
+    """One image of the stream."""
+
+    @property
+    def state(self) -> np.ndarray:
+        """s = E(x) [inputs]."""
+
+    def upload(self, action: int | None) -> Upload:
+        """Send J(x, c), or the reference where `action` is None."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one image went through. Sizes in bytes; None where the state does not measure it."""
+
+    state: State
+    action: int
+    labels: Sequence[Label]  # the client's
+    compressed_bytes: int
+    reference_bytes: int | None
+    accuracy: float | None  # AC-1 as the preset has it
+    agreement: float | None  # AC-1 with K = 1
+    reward: float | None
+    mean_accuracy: float | None  # AC-7, as known after this step
+    p_est: float  # AC-8, as in force for the draw after this step
+    epsilon: float  # with which this step acted
+
+    @property
+    def bytes_sent(self) -> int:
+        """Of both uploads where there were two."""
+        return self.compressed_bytes + (self.reference_bytes or 0)
+
+
+class Estimator:
+    """What estimates say: windowed means (AC-7) and the probability of the next one (AC-8).
+
+    It forgets everything when a retraining ends (`reset`).
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with empty windows and p_0."""
+        self.earliest: list[float] = []  # the first n accuracies
+        self.accuracies: deque[float] = deque(maxlen=self.config.window)  # the latest n
+        self.rewards: deque[float] = deque(maxlen=self.config.window)
+        self.recorded = 0  # windowed means so far
+        self.mean_accuracy = self.previous_mean = self.mean_reward = float("nan")
+        self.p_est = self.config.p_0
+
+    def record(self, accuracy: float, reward: float) -> None:
+        """Add one measurement and record the windowed means, before or after it (AC-7)."""
+        self.previous_mean = self.mean_accuracy
+        if not self.config.window_includes_current:
+            self._take_means()
+        if len(self.earliest) < self.config.window:
+            self.earliest.append(accuracy)
+        self.accuracies.append(accuracy)
+        self.rewards.append(reward)
+        if self.config.window_includes_current:
+            self._take_means()
+        self.recorded += 1
+
+    def _take_means(self) -> None:
+        self.mean_accuracy = equations.windowed_mean(self.accuracies, self.config.window)
+        self.mean_reward = equations.windowed_mean(self.rewards, self.config.window)
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough means are recorded to judge by."""
+        return self.recorded > self.config.window
+
+    def update_p_est(self) -> None:
+        """AC-8; called in the estimate state."""
+        if self.ready:
+            gradient = self.mean_accuracy - self.previous_mean
+            self.p_est = equations.estimation_probability(
+                self.p_est, gradient, self.config.omega, self.config.p_min, self.config.p_max
+            )
+
+    @property
+    def must_retrain(self) -> bool:
+        """Whether accuracy has fallen: below the earliest n (text) or below a threshold (code)."""
+        if not self.ready:
+            return False
+        if self.config.retrain_rule == "threshold":
+            return self.mean_accuracy < self.config.retrain_threshold
+        start = equations.windowed_mean(self.earliest, self.config.window)
+        return self.mean_accuracy < start - self.config.retrain_drop
+
+    def may_return(self, epsilon: float, retrained: int) -> bool:
+        """Whether retraining is over, after `retrained` steps of it."""
+        config = self.config
+        return (
+            (not config.return_after_window or retrained >= config.window)
+            and self.mean_reward > config.return_reward
+            and (config.return_accuracy is None or self.mean_accuracy > config.return_accuracy)
+            and (config.return_epsilon is None or epsilon < config.return_epsilon)
+        )
+
+
+class Controller:
+    """Steps through a stream of images in the three states.
+
+    An agent that is not trained starts in `retrain`, which for it is the initial training. All
+    chance comes from the agent's generator.
+    """
+
+    def __init__(self, agent: DQNAgent, trained: bool = True) -> None:
+        self.agent = agent
+        self.config = agent.config
+        self.estimator = Estimator(agent.config)
+        self.state: State = "inference" if trained else "retrain"
+        self.retrained = 0  # steps of this retraining
+        self.pending: tuple[np.ndarray, int, float] | None = None  # (s, c, r), s' still to come
+
+    def step(self, image: Image) -> Step:
+        """Send one image, measure and learn as the state demands, and draw the next state.
+
+        If an upload raises, nothing has been recorded and the state is as before.
+        """
+        state, epsilon, observed = self.state, self.agent.epsilon, image.state
+        action = self.agent.act(observed)
+        compressed = image.upload(action)
+        reference = None if state == "inference" else image.upload(None)
+        labels, accuracy, agreement, reward = compressed.labels, None, None, None
+        if reference is not None:
+            labels = reference.labels
+            names = [label.name for label in reference.labels]
+            answers = [label.name for label in compressed.labels]
+            accuracy = equations.accuracy(names, answers, self.config.reference_labels)
+            agreement = equations.agreement(names, answers)
+        self._complete_pending(observed)
+        if reference is not None and accuracy is not None:
+            ratio = equations.size_ratio(compressed.size, reference.size)
+            reward = equations.reward(accuracy, ratio, self.config.alpha, self.config.beta)
+            self.pending = (observed, action, reward)
+            self.estimator.record(accuracy, reward)
+            self._judge()
+        elif state != "retrain":
+            self._draw()
+        mean = self.estimator.mean_accuracy
+        return Step(
+            state=state,
+            action=action,
+            labels=labels,
+            compressed_bytes=compressed.size,
+            reference_bytes=None if reference is None else reference.size,
+            accuracy=accuracy,
+            agreement=agreement,
+            reward=reward,
+            mean_accuracy=None if np.isnan(mean) else mean,
+            p_est=self.estimator.p_est,
+            epsilon=epsilon,
+        )
+
+    def _complete_pending(self, next_state: np.ndarray) -> None:
+        """Store the transition of the image before, now that its s' is known."""
+        if self.pending is not None:
+            self.agent.remember(*self.pending, next_state)
+            self.pending = None
+
+    def _judge(self) -> None:
+        """Switch states after a measurement."""
+        if self.state == "retrain":
+            self.retrained += 1
+            if self.estimator.may_return(self.agent.epsilon, self.retrained):
+                self._end_retraining()
+            else:
+                self.agent.training_step()
+        else:
+            self.estimator.update_p_est()
+            if self.estimator.must_retrain:
+                self._begin_retraining()
+            else:
+                self._draw()
+
+    def _draw(self) -> None:
+        """The next state, drawn anew: estimate with probability p_est."""
+        self.state = "estimate" if self.agent.rng.random() < self.estimator.p_est else "inference"
+
+    def _begin_retraining(self) -> None:
+        self.state, self.retrained = "retrain", 0
+        if self.config.flush == "entry":
+            self.agent.replay.clear()
+            self.pending = None
+        if self.config.explore_anew:
+            self.agent.begin_training()
+
+    def _end_retraining(self) -> None:
+        self.state = "inference"
+        self.agent.epsilon = 0.0
+        self.estimator.reset()
+        if self.config.flush == "exit":
+            self.agent.replay.clear()
+            self.pending = None
