@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Resize = Literal["bilinear", "nearest"]
+Pooling = Literal["global", "corner"]
 _NAME = re.compile(r"(jpeg|webp)(?:-(\d+))?-q(\d+)")
 
 
@@ -65,8 +67,8 @@ class Config:
     encodings: tuple[Encoding, ...] = TEN_LEVELS  # the actions; text: 5 to 95 by 10
 
     # The state s = E(x): how the image reaches the extractor, how its 7 x 7 map is pooled.
-    resize: Literal["bilinear", "nearest"] = "bilinear"  # authors: Pillow 6.0's default, nearest
-    pooling: Literal["global", "corner"] = "global"  # authors: top-left 4 x 4 cells alone
+    resize: Resize = "bilinear"  # authors: Pillow 6.0's default, nearest
+    pooling: Pooling = "global"  # authors: top-left 4 x 4 cells alone
 
     # Reward, AC-1 and AC-3.
     reference_labels: int = 5  # K at most, AC-1; authors: 1
@@ -143,6 +145,7 @@ class Config:
         return cls(**values)
 
 
+DEFAULT_PRESET = "paper"
 PRESETS = {
     "paper": Config(),
     "authors": Config(

@@ -158,9 +158,14 @@ class Controller:
         If an upload raises, nothing has been recorded and the state is as before.
         """
         state, epsilon, observed = self.state, self.agent.epsilon, image.state
-        action = self.agent.act(observed)
-        compressed = image.upload(action)
-        reference = None if state == "inference" else image.upload(None)
+        generator = self.agent.rng.bit_generator.state
+        try:
+            action = self.agent.act(observed)
+            compressed = image.upload(action)
+            reference = None if state == "inference" else image.upload(None)
+        except BaseException:  # Ctrl-C too
+            self.agent.rng.bit_generator.state = generator
+            raise
         labels, accuracy, agreement, reward = compressed.labels, None, None, None
         if reference is not None:
             labels = reference.labels

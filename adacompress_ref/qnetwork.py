@@ -26,7 +26,7 @@ class QNetwork:
     ) -> None:
         self.widths = widths
         count = sum(inputs * outputs + outputs for inputs, outputs in pairwise(widths))
-        self.parameters = np.zeros(count, dtype)
+        self.parameters: np.ndarray = np.zeros(count, dtype)
         self.weights, self.biases = self._views(self.parameters)
         if rng is not None:
             for weight in self.weights:  # [inputs, outputs]

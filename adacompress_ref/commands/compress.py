@@ -1,0 +1,105 @@
+"""`adacompress compress`: choose a level for each image and write the payload."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from .. import images
+from ..images import ImageError, printable
+from ..pilot import Choice
+from ..progress import Progress
+from . import open_pilot, percent, say
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Choose a level for each image and write the payload."""
+    pilot = open_pilot(arguments)
+    inputs = _inputs(arguments.images)
+    protected = {path.resolve() for path, _ in inputs}
+    taken: set[Path] = set()
+    totals: Counter[str] = Counter()
+    progress = Progress("compress", len(inputs), arguments.quiet or not arguments.json)
+    if not arguments.json:
+        print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
+    for path, name in inputs:
+        record: dict[str, Any] = dict.fromkeys(
+            ("output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio", "error")
+        )
+        record = {"image": str(path), **record}
+        try:
+            photo = images.read(path, pixel_limit=arguments.pixel_limit)
+            choice = pilot.choose(photo, keep_exif=arguments.keep_exif)
+            output = _output(Path(arguments.output), name, taken)
+            if output.resolve() in protected:
+                raise ImageError(f"{output}: would overwrite an input; name another folder with -o")
+            output.parent.mkdir(parents=True, exist_ok=True)
+            images.save_atomically(output, choice.payload)
+            record |= _described(choice, output)
+            totals.update(
+                done=1,
+                bytes=len(choice.payload),
+                reference=choice.reference_bytes,
+                original=len(photo.file),
+            )
+        except ImageError as error:
+            record["error"] = str(error)
+        except OSError as error:
+            record["error"] = f"{arguments.output}: {error.strerror or error}"
+        progress.advance()
+        _show_compressed(record, arguments.json)
+    say(
+        f"{totals['done']} of {len(inputs)} images, {totals['bytes']:,} bytes: "
+        f"{percent(totals['bytes'], totals['reference'])} of quality 75 "
+        f"({totals['reference']:,}), {percent(totals['bytes'], totals['original'])} of the "
+        f"files as they were ({totals['original']:,})"
+    )
+    return 0 if totals["done"] == len(inputs) else 1
+
+
+def _inputs(names: list[str]) -> list[tuple[Path, str]]:
+    """Each image with the name its output gets; folders are searched."""
+    inputs = []
+    for name in names:
+        if Path(name).is_dir():
+            inputs += [(Path(name, found), found) for found in images.find(name)]
+        else:
+            inputs.append((Path(name), Path(name).name))
+    return inputs
+
+
+def _output(folder: Path, name: str, taken: set[Path]) -> Path:
+    """A path in `folder` that no other image of this run has."""
+    base = folder / Path(name).with_suffix("")
+    candidate, number = base.with_name(f"{base.name}.jpg"), 2
+    while candidate in taken:
+        candidate, number = base.with_name(f"{base.name}-{number}.jpg"), number + 1
+    taken.add(candidate)
+    return candidate
+
+
+def _described(choice: Choice, output: Path) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "encoding": choice.encoding,
+        "quality": choice.quality,
+        "bytes": len(choice.payload),
+        "reference_bytes": choice.reference_bytes,
+        "size_ratio": round(choice.size_ratio, 6),
+    }
+
+
+def _show_compressed(record: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(record), flush=True)
+    elif record["error"] is None:
+        ratio = percent(record["bytes"], record["reference_bytes"])
+        print(
+            f"{printable(record['image']):<40} {record['encoding']:>10} "
+            f"{record['bytes']:>9} {ratio:>13}"
+        )
+    if record["error"] is not None:
+        say(f"adacompress: {record['error']}")

@@ -1,0 +1,47 @@
+"""`adacompress evaluate`: policies side by side on images held out from training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from .. import artifacts
+from ..agent import DQNAgent
+from ..config import preset
+from ..evaluation import evaluate
+from ..images import printable
+from ..table import Table
+from . import read_names
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Policies side by side on images that the agent was not trained on."""
+    table = Table.load(arguments.table)
+    config = preset(arguments.preset)
+    path = artifacts.find(f"agent-{config.preset}.npz", arguments.agent)
+    agent = DQNAgent.load(path)
+    rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
+    report = evaluate(table, agent, rows, arguments.alpha)
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        show_policies(report)
+    return 0
+
+
+def show_policies(report: dict[str, Any]) -> None:
+    """The report as a table."""
+    print(f"{'policy':<20} {'agreement':>9} {'size ratio':>10} {'reward':>7} {'images':>6}")
+    for policy in report["policies"]:
+        print(
+            f"{policy['name']:<20} {policy['agreement']:>9.3f} {policy['size_ratio']:>10.3f} "
+            f"{policy['reward']:>7.3f} {policy['images']:>6}"
+        )
+    gap = report["gap_captured"]
+    print(
+        f"service {printable(report['service'])}, alpha {report['alpha']:g}, preset "
+        f"{report['preset']}: against the best fixed level ({report['best_fixed']}) the agent "
+        f"captures {'no' if gap is None else f'{gap:.1%}'} gap to the oracle; bytes saved against "
+        f"fixed levels of the same agreement {report['saving_vs_fixed']:.1%}"
+    )

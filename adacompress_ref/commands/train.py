@@ -1,0 +1,141 @@
+"""`adacompress train`: Algorithm 1, on a table or live."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import images, training
+from ..agent import DQNAgent
+from ..config import Config, preset
+from ..environment import Environment, LiveImage, RecordedImage
+from ..evaluation import evaluate
+from ..extractor import Extractor, preprocessing
+from ..images import ImageError
+from ..progress import Progress
+from ..services import open_service
+from ..table import Table
+from . import encodings, read_names, say
+from .evaluate import show_policies
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What there is to learn from: images, and where they come from."""
+
+    names: list[str]
+    service: str
+    extractor: str  # SHA-256
+    digests: list[str]
+    entry: Callable[[int, Config], Any]  # the place of an image -> what an Environment takes
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Algorithm 1, on a table or live."""
+    config = preset(arguments.preset)
+    if arguments.steps:
+        config = config.replace(training_steps=arguments.steps)
+    rng = np.random.default_rng(arguments.seed)
+    table, failed = None, 0
+    if arguments.table:
+        table = Table.load(arguments.table)
+        config = config.replace(encodings=table.source.encodings)
+        material = _recorded(table)
+    else:
+        config = config.replace(encodings=encodings(arguments))
+        material, failed = _live(arguments)
+    trained, tested = _split(arguments, material.names, rng)
+    stamp = {
+        "extractor": preprocessing(material.extractor, config),
+        "service": material.service,
+        "seed": arguments.seed,
+        "trained_on": sorted(material.digests[place] for place in trained),
+    }
+    progress = Progress("train", config.training_steps, arguments.quiet)
+    recent: deque[float] = deque(maxlen=100)
+
+    def on_step(agent: DQNAgent, reward: float) -> None:
+        recent.append(reward)
+        progress.advance(f"reward {np.mean(recent):.3f} epsilon {agent.epsilon:.2f}")
+
+    entries = [material.entry(int(place), config) for place in trained]
+    environment = Environment(entries, config, rng)
+    agent = training.train(environment, config, rng, stamp=stamp, on_step=on_step)
+    agent.save(arguments.output)
+    report: dict[str, Any] = {
+        "agent": arguments.output,
+        "preset": config.preset,
+        "steps": config.training_steps,
+        "trained_on": len(trained),
+        "held_out": len(tested),
+        "evaluation": evaluate(table, agent, tested) if table else None,
+    }
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print(f"{arguments.output}: trained on {len(trained)} images, {len(tested)} held out")
+        if table:
+            show_policies(report["evaluation"])
+    return 1 if failed else 0
+
+
+def _recorded(table: Table) -> _Material:
+    return _Material(
+        table.images,
+        table.source.service,
+        table.source.extractor,
+        table.digests,
+        lambda place, config: RecordedImage(table, place, config),
+    )
+
+
+def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
+    """The readable images of a folder, and how many are not; each is opened anew when drawn."""
+    folder, service = Path(arguments.images), open_service(arguments.service)
+    extractor = Extractor()
+    names, digests, failed = [], [], 0
+    for name in images.find(folder):
+        try:
+            photo = images.read(folder / name, name=name, pixel_limit=arguments.pixel_limit)
+        except ImageError as error:
+            say(f"adacompress: {error}")
+            failed += 1
+            continue
+        names.append(name)
+        digests.append(hashlib.sha256(photo.file).hexdigest())
+
+    def entry(place: int, config: Config) -> Callable[[], LiveImage]:
+        path = folder / names[place]
+
+        def open_image() -> LiveImage:
+            photo = images.read(path, pixel_limit=arguments.pixel_limit)
+            return LiveImage(photo, config, extractor, service)
+
+        return open_image
+
+    return _Material(names, arguments.service, extractor.sha256, digests, entry), failed
+
+
+def _split(
+    arguments: argparse.Namespace, names: list[str], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of images to train on and to test on; tested ones named in a file, or by chance."""
+    if not arguments.test_images:
+        return training.split(len(names), arguments.test_share, rng)
+    named = set(read_names(arguments.test_images))
+    tested = np.array([place for place, name in enumerate(names) if name in named], np.int64)
+    trained = np.array([place for place, name in enumerate(names) if name not in named], np.int64)
+    if not len(tested) or not len(trained):
+        raise ValueError(
+            f"{arguments.test_images}: names {len(tested)} of the {len(names)} images; "
+            "some must be named and some left to train on"
+        )
+    return trained, tested

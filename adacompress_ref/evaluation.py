@@ -1,0 +1,159 @@
+"""Policies side by side on a table: fixed levels, random, agent, oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from .agent import AgentError, DQNAgent
+from .config import REFERENCE, Config, Encoding
+from .extractor import preprocessing
+from .table import Table, TableError
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What reports speak of, for N images and A encodings; agreement is NaN without labels."""
+
+    agreement: np.ndarray  # [N, A]; AC-1 with K = 1
+    size_ratio: np.ndarray  # [N, A]; AC-2
+    alpha: float
+    beta: float
+
+    @classmethod
+    def of(cls, table: Table, config: Config) -> Measures:
+        """Of every image of a table."""
+        best = table.labels[:, -1, 0]  # [N], the reference's best label
+        kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
+        agreement = np.where((best == "")[:, None], np.nan, kept)
+        return cls(agreement, table.size_ratios(), config.alpha, config.beta)
+
+    def take(self, rows: np.ndarray) -> Measures:
+        """Of some images, those whose reference has a label."""
+        rows = rows[~np.isnan(self.agreement[rows, 0])]
+        return Measures(self.agreement[rows], self.size_ratio[rows], self.alpha, self.beta)
+
+    @property
+    def reward(self) -> np.ndarray:
+        """AC-3, [N, A]."""
+        return self.alpha * self.agreement - self.size_ratio + self.beta
+
+    def policy(self, name: str, actions: np.ndarray) -> dict[str, Any]:
+        """The means of a policy that takes `actions` [N]."""
+        rows = np.arange(len(actions))
+        return {
+            "name": name,
+            "agreement": float(self.agreement[rows, actions].mean()),
+            "size_ratio": float(self.size_ratio[rows, actions].mean()),
+            "reward": float(self.reward[rows, actions].mean()),
+            "images": len(actions),
+        }
+
+    def fixed(self, action: int, encoding: Encoding) -> dict[str, Any]:
+        """The means of always taking one action."""
+        return self.policy(fixed_name(encoding), np.full(len(self.agreement), action))
+
+    def oracle(self) -> dict[str, Any]:
+        """The means of the best action for each image, known afterwards."""
+        return self.policy("oracle", self.reward.argmax(axis=1))
+
+    def random(self) -> dict[str, Any]:
+        """What uniformly random actions come to in expectation."""
+        return {
+            "name": "random",
+            "agreement": float(self.agreement.mean()),
+            "size_ratio": float(self.size_ratio.mean()),
+            "reward": float(self.reward.mean()),
+            "images": len(self.agreement),
+        }
+
+
+def fixed_name(encoding: Encoding) -> str:
+    """`fixed-15` for the paper's levels, `fixed-webp-224-q55` for others."""
+    if encoding.format == "jpeg" and encoding.short_side is None:
+        return f"fixed-{encoding.quality}"
+    return f"fixed-{encoding.name}"
+
+
+def ratio_of_fixed(agreement: float, points: list[tuple[float, float]]) -> float:
+    """The smallest size ratio of a mixture of two fixed levels that reaches `agreement`.
+
+    `points` are (agreement, size ratio) of the fixed levels; the reference's (1, 1) is added.
+    """
+    points = [*points, (1.0, 1.0)]
+    best = min(ratio for kept, ratio in points if kept >= agreement)
+    for (low, low_ratio), (high, high_ratio) in combinations(sorted(points), 2):
+        if low < agreement <= high:
+            share = (agreement - low) / (high - low)
+            best = min(best, low_ratio + share * (high_ratio - low_ratio))
+    return best
+
+
+def evaluate(
+    table: Table, agent: DQNAgent, rows: np.ndarray | None = None, alpha: float | None = None
+) -> dict[str, Any]:
+    """The report of `adacompress evaluate` on the images `rows` of a table.
+
+    `rows` is by default every image that the agent was not trained on. Where it names trained
+    ones, the agent and the figures that depend on it are measured on the others alone. The best
+    fixed level is chosen on the agent's training images, if the table holds any. Raises AgentError
+    or TableError where the two do not fit, or where no image is left.
+    """
+    config = agent.config if alpha is None else agent.config.replace(alpha=alpha)
+    check_fits(agent, table.source.encodings, preprocessing(table.source.extractor, config))
+    measures = Measures.of(table, config)
+    trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
+    rows = np.flatnonzero(~trained) if rows is None else rows
+    tested = rows[~trained[rows]]
+    shown, held_out = measures.take(rows), measures.take(tested)
+    if not len(held_out.agreement):
+        raise TableError(
+            "no image with labels is left to test on that the agent was not trained on"
+        )
+
+    states = table.states(config)[tested]
+    states = states[~np.isnan(measures.agreement[tested, 0])]
+    chosen = held_out.policy("agent", agent.q_values(states).argmax(axis=1))
+    encodings = table.source.encodings
+    policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]
+    policies += [shown.random(), chosen, shown.oracle()]
+
+    known = measures.take(np.flatnonzero(trained))
+    best_fixed = int((known if len(known.agreement) else held_out).reward.mean(axis=0).argmax())
+    fixed = held_out.fixed(best_fixed, encodings[best_fixed])["reward"]
+    room = held_out.oracle()["reward"] - fixed
+    points = [
+        (float(held_out.agreement[:, action].mean()), float(held_out.size_ratio[:, action].mean()))
+        for action, encoding in enumerate(encodings)
+        if encoding.short_side or encoding.format != "jpeg" or encoding.quality <= REFERENCE.quality
+    ]
+    saving = 1 - chosen["size_ratio"] / ratio_of_fixed(chosen["agreement"], points)
+    return {
+        "images": len(rows),
+        "unlabelled": len(rows) - len(shown.agreement),
+        "service": table.source.service,
+        "alpha": config.alpha,
+        "preset": config.preset,
+        "policies": policies,
+        "best_fixed": fixed_name(encodings[best_fixed]),
+        "gap_captured": float((chosen["reward"] - fixed) / room) if room > 0 else None,
+        "saving_vs_fixed": float(saving),
+    }
+
+
+def check_fits(agent: DQNAgent, encodings: tuple[Encoding, ...], extractor: dict) -> None:
+    """Raise AgentError unless the agent was trained for these encodings and these states."""
+    if agent.config.encodings != encodings:
+        ours, theirs = (
+            ", ".join(encoding.name for encoding in those)
+            for those in (agent.config.encodings, encodings)
+        )
+        raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
+    trained = agent.stamp.get("extractor")
+    if trained != extractor:
+        raise AgentError(
+            f"the agent was trained on states of another extractor: {trained}; here: {extractor}"
+        )

@@ -1,0 +1,310 @@
+"""Read any image safely; J(x, c): the bytes of image x under encoding c.
+
+An image may come from anywhere. Whatever is wrong with it ends as one `ImageError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import threading
+import uuid
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from .config import Encoding
+
+PIXEL_LIMIT = 100_000_000  # declared width times height; Pillow's own limit holds as well
+FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+_LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}  # pixels; the encoders' own limits
+_JPEG_EXIF_LIMIT = 65_533  # bytes in one JPEG segment
+_ORIENTATION = 0x0112
+# What a file may hold beside pixels and still be plain: JPEG segments, entries of Pillow's `info`.
+_PLAIN_SEGMENT = re.compile(rb"JFIF\0.{9}|ICC_PROFILE\0.*|Adobe.{7}", re.DOTALL)
+_PLAIN_INFO = re.compile(
+    "jfif.*|adobe.*|progress.*|dpi|aspect|gamma|srgb|chromaticity|icc_profile"
+    "|loop|background|timestamp|duration"
+)
+
+# Pillow warns of odd metadata and of big images, which is noise on an operator's terminal.
+# `catch_warnings` swaps a global list, so one thread at a time may be inside. The lock is not
+# held while pixels are decoded (TIFF apart), and no global setting of Pillow is touched.
+_WARNINGS_LOCK = threading.Lock()
+
+
+class ImageError(ValueError):
+    """An image that cannot be used. One line: which file, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image as it was, and as the rest of the package sees it."""
+
+    name: str  # for messages: control characters escaped
+    pixels: np.ndarray  # [height, width, 3] uint8, sRGB, upright
+    file: bytes  # as it was
+    plain_format: str | None  # jpeg, png or webp where the file could be sent as it is, else None
+    exif: bytes | None  # EXIF block without orientation and thumbnail; None where there is none
+
+
+def read(
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    name: str | None = None,
+    pixel_limit: int = PIXEL_LIMIT,
+) -> Photo:
+    """The image in a file, in bytes or in a binary stream; of several frames, the first.
+
+    EXIF orientation is applied, colours are converted to sRGB, transparency lies on white.
+    `name` is how messages call it. Raises ImageError, and nothing else, for unusable input.
+    """
+    name, data = _load(source, name)
+    try:
+        with _quiet():
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        width, height = image.size
+        if width * height > pixel_limit:
+            raise Image.DecompressionBombError(f"{width} x {height}, the limit is {pixel_limit:,}")
+        if image.format != "TIFF":
+            image.load()
+        with _quiet():
+            image.load()  # TIFF alone warns while it decodes
+            orientation, exif = _read_exif(image)
+        icc = image.info.get("icc_profile")
+        if icc and _is_srgb(icc):
+            icc = None
+        pixels = _upright(np.array(_colours(image, icc)), orientation)
+        plain_format = str(image.format).lower() if not icc and _is_plain(image, data) else None
+        return Photo(name, pixels, data, plain_format, exif)
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: too many pixels ({error}); make it smaller first") from error
+    except Exception as error:  # damaged files raise nearly every kind of exception in Pillow
+        unknown = isinstance(error, UnidentifiedImageError)  # its text names an object of Python
+        reason = "format not recognised" if unknown else printable(f"{error!s:.200}")
+        raise ImageError(
+            f"{name}: cannot be read as JPEG, PNG, WebP, GIF, BMP or TIFF "
+            f"({reason or type(error).__name__}); fetch it again or convert it"
+        ) from error
+
+
+def encode(pixels: np.ndarray, encoding: Encoding, exif: bytes | None = None) -> bytes:
+    """J(x, c): the file that is uploaded. `pixels`: [height, width, 3] uint8.
+
+    An image is made smaller, by bilinear interpolation, but never larger. JPEG is baseline with
+    4:2:0 subsampling and the standard Huffman tables, WebP is lossy. No metadata but `exif`.
+    Raises ImageError where the format cannot hold the image.
+    """
+    height, width = pixels.shape[:2]
+    if encoding.short_side is not None and encoding.short_side < min(height, width):
+        scale = encoding.short_side / min(height, width)
+        width, height = round(width * scale), round(height * scale)
+        pixels = resized(pixels, (width, height), "bilinear")
+    limit = _LONGEST_SIDE[encoding.format]
+    if max(height, width) > limit:
+        raise ImageError(
+            f"{encoding.name}: {width} x {height} pixels, {limit} is the longest side that fits; "
+            "name a smaller size"
+        )
+    options: dict[str, Any] = {"method": 4}
+    if encoding.format == "jpeg":
+        options = {"subsampling": "4:2:0", "optimize": False, "progressive": False}
+        if exif and len(exif) > _JPEG_EXIF_LIMIT:
+            raise ImageError(
+                f"{encoding.name}: {len(exif)} bytes of EXIF do not fit a JPEG file; leave them out"
+            )
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(
+        stream, encoding.format, quality=encoding.quality, exif=exif or b"", **options
+    )
+    return stream.getvalue()
+
+
+def decode(payload: bytes) -> np.ndarray:
+    """Pixels, [height, width, 3] uint8, of what `encode` made. Raises ImageError."""
+    try:
+        with _quiet():
+            image = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP"))
+        return np.array(image.convert("RGB"))
+    except Exception as error:  # as in `read`
+        raise ImageError(
+            f"payload of {len(payload)} bytes: not a whole JPEG or WebP image; encode it again"
+        ) from error
+
+
+def resized(pixels: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+    """`pixels`, [height, width, 3] uint8, at another size, (width, height).
+
+    `method` is one of Pillow's, in lower case: nearest, box, bilinear, bicubic, lanczos.
+    """
+    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling[method.upper()]))
+
+
+def original_is_enough(photo: Photo, payload: bytes, formats: Collection[str]) -> bool:
+    """Whether the file itself may go to a service that takes `formats`, and is smaller."""
+    return photo.plain_format in formats and len(photo.file) < len(payload)
+
+
+def find(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of the image files below a folder, told by their endings: relative, sorted.
+
+    Hidden files and folders are left out, links to folders not followed. Raises ImageError if
+    a folder cannot be read or there is no image.
+    """
+
+    def fail(error: OSError) -> None:
+        place = printable(str(error.filename))
+        raise ImageError(f"{place}: {error.strerror}; name a readable folder") from error
+
+    names = []
+    for where, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in _ENDINGS:
+                names.append(Path(where, name).relative_to(folder).as_posix())
+    if not names:
+        raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
+    return sorted(names)
+
+
+def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all. Raises OSError."""
+    # Hidden, so that `find` passes it by; `open`, not `tempfile`, so that the umask counts.
+    temporary = Path(path).parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # KeyboardInterrupt too
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _load(source: str | os.PathLike[str] | bytes | BinaryIO, name: str | None) -> tuple[str, bytes]:
+    is_path = isinstance(source, (str, os.PathLike))
+    name = printable(name or str(source if is_path else getattr(source, "name", "image")))
+    try:
+        if isinstance(source, bytes):
+            data = source
+        elif isinstance(source, (str, os.PathLike)):
+            with open(source, "rb") as stream:
+                data = stream.read(FILE_LIMIT + 1)
+        else:
+            data = source.read(FILE_LIMIT + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in a path, a closed stream
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{name}: {reason}; check path and permissions") from error
+    if not data:
+        raise ImageError(f"{name}: empty file; fetch it again")
+    if len(data) > FILE_LIMIT:
+        raise ImageError(f"{name}: larger than {FILE_LIMIT >> 20} MiB; make it smaller first")
+    return name, data
+
+
+def printable(text: str) -> str:
+    """Text without control characters, safe to show: a name may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
+    """Orientation and EXIF block. Broken EXIF is common, and no reason to refuse good pixels."""
+    orientation = 1
+    with contextlib.suppress(Exception):
+        exif = image.getexif()
+        orientation = exif.pop(_ORIENTATION, 1)
+        # TIFF keeps such entries among those that place its own pixels: not to be copied.
+        if exif and image.format != "TIFF":
+            return orientation, exif.tobytes()
+    return orientation, None
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _colours(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Mode RGB: converted from the profile, if any, to sRGB; transparency on white."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("values beyond 16 bits have no agreed range")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+    colours = _through_profile(image.convert(mode), icc) if icc else None
+    colours = colours or image.convert("RGB")  # a broken profile counts as none
+    if alpha is None:
+        return colours
+    white = Image.new("RGB", image.size, "white")
+    white.paste(colours, mask=alpha)
+    return white
+
+
+def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
+    """Mode L, RGB or CMYK to sRGB, relative colorimetric; None if the profile does not fit."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if image.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
+            image = image.convert("RGB")
+        return ImageCms.profileToProfile(
+            image,
+            profile,
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+def _is_srgb(icc: bytes) -> bool:
+    """By what it does to a cube of colours, because sRGB profiles come under many names."""
+    cube = np.mgrid[0:256:51, 0:256:51, 0:256:51].reshape(3, 1, 216).transpose(1, 2, 0)
+    converted = _through_profile(Image.fromarray(cube.astype(np.uint8)), icc)
+    return converted is not None and bool(np.abs(np.asarray(converted) - cube).max() <= 2)
+
+
+def _is_plain(image: Image.Image, data: bytes) -> bool:
+    """Whether the file holds RGB or grey pixels and little else, up to its last byte."""
+    whole = {
+        "JPEG": data.endswith(b"\xff\xd9"),
+        "PNG": data.endswith(b"IEND\xaeB`\x82"),
+        "WEBP": len(data) == 8 + int.from_bytes(data[4:8], "little"),
+    }
+    return (
+        whole.get(image.format or "", False)
+        and image.mode in ("RGB", "L")
+        and not getattr(image, "is_animated", False)
+        and all(_PLAIN_INFO.fullmatch(key) for key in map(str, image.info))
+        and all(_PLAIN_SEGMENT.fullmatch(body) for _, body in getattr(image, "applist", ()))
+        and not getattr(image, "private_chunks", ())
+    )

@@ -1,0 +1,175 @@
+"""Upload every encoding of every image of a folder once, and keep the answers in a table.
+
+Finished rows lie in `TABLE.partial/` until all are there, so that stopping loses none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from functools import cache, partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from . import images
+from .config import REFERENCE, Encoding
+from .equations import BEST_LABELS
+from .extractor import Extractor, pool
+from .services import Service, ServiceError, formats, open_service
+from .table import POOLINGS, RESIZES, Row, Source, Table, TableError
+
+AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
+
+
+@cache
+def _extractor(threads: int | None) -> Extractor:
+    return Extractor(threads=threads)
+
+
+@cache
+def _service(name: str, threads: int | None) -> Service:
+    return open_service(name, threads)
+
+
+def label_image(
+    path: str, name: str, source: Source, pixel_limit: int, threads: int | None = 1
+) -> Row:
+    """One row: every encoding of one image uploaded once, equal payloads only once.
+
+    Runs in any process: models are opened there at first use and kept. Raises ImageError,
+    ServiceError, or what the service's files deserve.
+    """
+    extractor, service = _extractor(threads), _service(source.service, threads)
+    photo = images.read(path, name=name, pixel_limit=pixel_limit)
+    answers: dict[bytes, tuple[list[str], list[float], np.ndarray]] = {}
+    payloads = [images.encode(photo.pixels, each) for each in (*source.encodings, REFERENCE)]
+    for payload in payloads:
+        if payload not in answers:
+            best = service.label(payload)[:BEST_LABELS]
+            rest = BEST_LABELS - len(best)
+            features = pool(extractor.maps([images.decode(payload)], "bilinear"), "global")[0]
+            answers[payload] = (
+                [label.name for label in best] + [""] * rest,
+                [label.score for label in best] + [0.0] * rest,
+                features.astype(np.float16),
+            )
+    maps = [extractor.maps([photo.pixels], resize) for resize in RESIZES]
+    return Row(
+        image=name,
+        digest=hashlib.sha256(photo.file).hexdigest(),
+        original_bytes=len(photo.file),
+        bytes=np.array([len(payload) for payload in payloads]),
+        labels=np.array([answers[payload][0] for payload in payloads]),
+        scores=np.array([answers[payload][1] for payload in payloads], np.float32),
+        features=np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps]),
+        encoding_features=np.stack([answers[payload][2] for payload in payloads]),
+    )
+
+
+class Labelling:
+    """The work of `adacompress label`: what is done, what is left, what failed.
+
+    Raises TableError at once where `path` holds answers of another kind, and ImageError,
+    ArtifactError, ModelError or ServiceError where folder or service cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        service: str,
+        encodings: Sequence[Encoding],
+        path: str | os.PathLike[str],
+        pixel_limit: int = images.PIXEL_LIMIT,
+    ) -> None:
+        self.folder, self.path, self.pixel_limit = Path(folder), Path(path), pixel_limit
+        self.finished = Path(f"{path}.partial")
+        self.source = Source(service, tuple(encodings), _extractor(1).sha256)
+        taken = formats(_service(service, 1))
+        for encoding in encodings:
+            if encoding.format not in taken:
+                raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
+        names = images.find(folder)
+        self.rows = {row.image: row for row in self._kept()}
+        sizes = {name: (self.folder / name).stat().st_size for name in names}
+        self.left = [
+            name
+            for name in names
+            if name not in self.rows or self.rows[name].original_bytes != sizes[name]
+        ]
+        self.done_before = len(names) - len(self.left)
+        self.failed: dict[str, str] = {}  # image: reason
+
+    def _kept(self) -> list[Row]:
+        """Rows of an earlier run, from the table and from the partial folder."""
+        rows = []
+        if self.path.exists():
+            table = Table.load(self.path)
+            self._check_same(table.source, self.path)
+            rows = table.rows()
+        for file in sorted(self.finished.glob("*.npz")):
+            table = Table.load(file)
+            self._check_same(table.source, self.finished)
+            rows += table.rows()
+        return rows
+
+    def _check_same(self, source: Source, where: Path) -> None:
+        if source != self.source:
+            raise TableError(
+                f"{where}: holds answers of {source.service} for {len(source.encodings)} encodings "
+                f"by extractor {source.extractor[:8]}, not what is asked for; choose another name"
+            )
+
+    def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
+        """Label all that is left, in the executor's processes or here; `on_image` after each.
+
+        A failed image goes to `failed` and the others are done; a service that cannot be used at
+        all fails for each.
+        """
+        self.finished.mkdir(parents=True, exist_ok=True)
+        if executor is None:
+            for name in self.left:
+                self._take(name, partial(label_image, *self._arguments(name), None))
+                on_image(name)
+            return
+        left = iter(self.left)
+        running: dict[Future[Row], str] = {}
+        try:
+            while True:
+                for name in islice(left, AHEAD - len(running)):
+                    running[executor.submit(label_image, *self._arguments(name), 1)] = name
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    self._take(name, future.result)
+                    on_image(name)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _arguments(self, name: str) -> tuple[str, str, Source, int]:
+        return str(self.folder / name), name, self.source, self.pixel_limit
+
+    def _take(self, name: str, result: Callable[[], Row]) -> None:
+        try:
+            row = result()
+        except (ValueError, ServiceError) as error:
+            self.failed[name] = str(error)
+            return
+        self.rows[name] = row
+        key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        Table.from_rows(self.source, [row]).save(self.finished / f"{key}.npz")
+
+    def finish(self) -> Table:
+        """Write the table and remove the partial folder. Raises TableError if no row is there."""
+        if not self.rows:
+            raise TableError("no image could be labelled: there is no table to write")
+        table = Table.from_rows(self.source, list(self.rows.values()))
+        table.save(self.path)
+        shutil.rmtree(self.finished, ignore_errors=True)
+        return table

@@ -1,0 +1,30 @@
+"""Open an ONNX file on ONNX Runtime: one place for its options and its errors."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import onnxruntime
+
+
+class ModelError(ValueError):
+    """An ONNX file cannot be used."""
+
+
+def open_session(path: str | os.PathLike[str], threads: int | None = None) -> Any:
+    """An inference session on the CPU with `threads` threads (None: one a core).
+
+    Raises ModelError if the file is missing or not a model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone; they come back as exceptions too
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(
+            os.fspath(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions share no base class
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: not a usable ONNX model ({reason})") from error

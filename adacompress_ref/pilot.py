@@ -1,0 +1,154 @@
+"""AdaCompress: the pieces put together behind one name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from . import artifacts, config, images
+from .agent import DQNAgent
+from .config import Config
+from .controller import Controller, Label, Step
+from .environment import LiveImage
+from .equations import size_ratio
+from .evaluation import check_fits
+from .extractor import CHANNELS, Extractor
+from .images import Photo
+from .services import Service
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What would be uploaded for one image."""
+
+    encoding: str  # a name like jpeg-q15; `original` where the file itself is smaller
+    quality: int | None  # None for `original`
+    payload: bytes
+    reference_bytes: int  # of JPEG quality 75
+    q_values: np.ndarray  # [actions]
+
+    @property
+    def size_ratio(self) -> float:
+        """AC-2."""
+        return size_ratio(len(self.payload), self.reference_bytes)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one upload. `step` has all that was measured."""
+
+    labels: Sequence[Label]  # best first
+    state: str  # inference, estimate or retrain
+    bytes_sent: int  # both uploads where there were two
+    encoding: str
+    quality: int | None
+    reference_bytes: int  # what always sending the reference would have cost
+    original_bytes: int  # the file as it was
+    step: Step
+
+
+class AdaCompress:
+    """Chooses an encoding for each image and runs the three states against a service.
+
+    One object is one running system: `upload` changes its agent and its windows, so calls must
+    not overlap. `choose` changes nothing and may be called from several threads. Raises AgentError
+    where the agent does not fit the extractor.
+    """
+
+    def __init__(self, agent: DQNAgent, extractor: Extractor, *, trained: bool = True) -> None:
+        check_fits(agent, agent.config.encodings, extractor.stamp(agent.config))
+        self.agent = agent
+        self.config = agent.config
+        self.extractor = extractor
+        self.controller = Controller(agent, trained)
+
+    @classmethod
+    def load(
+        cls,
+        preset: str = config.DEFAULT_PRESET,
+        *,
+        agent: str | os.PathLike[str] | None = None,
+        extractor: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> AdaCompress:
+        """The shipped extractor and the shipped agent of a preset, or the files named.
+
+        Raises ValueError for an unknown preset, AgentError, ArtifactError or ModelError for files
+        that are missing, damaged or do not fit each other.
+        """
+        path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
+        loaded = DQNAgent.load(path, np.random.default_rng(seed))
+        return cls(loaded, Extractor(extractor, threads))
+
+    @classmethod
+    def untrained(
+        cls, settings: Config, *, seed: int = 0, threads: int | None = None
+    ) -> AdaCompress:
+        """A new agent that begins in the state retrain."""
+        extractor = Extractor(threads=threads)
+        stamp: dict[str, Any] = {"extractor": extractor.stamp(settings)}
+        agent = DQNAgent(settings, CHANNELS, np.random.default_rng(seed), stamp)
+        return cls(agent, extractor, trained=False)
+
+    def resume(self, controller: Controller) -> None:
+        """Go on from a running system that was kept. Raises AgentError if it does not fit."""
+        agent = controller.agent
+        check_fits(agent, agent.config.encodings, self.extractor.stamp(agent.config))
+        self.agent, self.config, self.controller = agent, agent.config, controller
+
+    def choose(
+        self,
+        source: Source | Photo,
+        service: Service | None = None,
+        *,
+        keep_exif: bool = False,
+        pixel_limit: int = images.PIXEL_LIMIT,
+    ) -> Choice:
+        """The best encoding for an image (AC-4) and its bytes; nothing is uploaded.
+
+        `source` is a path, bytes, a binary stream or a Photo. A `service` says which formats may
+        be sent as they are. Raises ImageError.
+        """
+        photo = _photo(source, pixel_limit)
+        exif = photo.exif if keep_exif else None
+        image = LiveImage(photo, self.config, self.extractor, service, exif)
+        q_values = self.agent.q_values(image.state)
+        action = int(np.argmax(q_values))
+        name, payload = image.payload(action)
+        return Choice(name, self._quality(name, action), payload, len(image.reference), q_values)
+
+    def upload(
+        self, source: Source | Photo, service: Service, *, pixel_limit: int = images.PIXEL_LIMIT
+    ) -> Result:
+        """Send one image through the three states and return the service's labels.
+
+        Raises ImageError or ServiceError; then nothing has been recorded.
+        """
+        photo = _photo(source, pixel_limit)
+        image = LiveImage(photo, self.config, self.extractor, service)
+        step = self.controller.step(image)
+        name, _ = image.payload(step.action)
+        return Result(
+            labels=step.labels,
+            state=step.state,
+            bytes_sent=step.bytes_sent,
+            encoding=name,
+            quality=self._quality(name, step.action),
+            reference_bytes=len(image.reference),
+            original_bytes=len(photo.file),
+            step=step,
+        )
+
+    def _quality(self, name: str, action: int) -> int | None:
+        return None if name == "original" else self.config.encodings[action].quality
+
+
+def _photo(source: Source | Photo, pixel_limit: int) -> Photo:
+    return source if isinstance(source, Photo) else images.read(source, pixel_limit=pixel_limit)

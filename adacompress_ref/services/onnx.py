@@ -1,0 +1,175 @@
+"""Any ONNX image classifier as a local service; a sidecar file says how it wants its input."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import artifacts, images
+from ..controller import Label
+from ..onnx_session import ModelError, open_session
+
+ANSWERS = 5  # labels returned: as many as AC-1 looks at
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """`FILE.json` beside FILE: the model's input is (pixel * scale - mean) / std.
+
+    Pixels are from 0 to 255. `mean` and `std` are one number, or three in the order of `channels`.
+    `scale` is 1 unless given; 1/255 where `mean` and `std` are plainly in units of 0 to 1, that is
+    no mean above 1 and every std below 1. `crop` c in (0, 1]: short side to input_size / c by
+    bicubic interpolation, centre square cut; None: the whole image made square. `labels` is the
+    list of class names, or a file of one a line, relative to the sidecar.
+    """
+
+    input_size: int
+    labels: list[str]
+    crop: float | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float
+    channels: str
+    layout: str
+    output: str
+
+    @classmethod
+    def read(cls, path: Path) -> Sidecar:
+        """Read and check a sidecar. Raises ModelError naming file and field."""
+        try:
+            fields = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise ModelError(f"{path}: missing; it says how the model wants its input") from error
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path}: not readable JSON ({error})") from error
+        if not isinstance(fields, dict):
+            raise ModelError(f"{path}: expected a JSON object")
+        try:
+            return cls._from_fields(fields, path)
+        except KeyError as error:
+            raise ModelError(f"{path}: field {error} is missing") from error
+        except (TypeError, ValueError, OSError) as error:
+            raise ModelError(f"{path}: {error}") from error
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any], path: Path) -> Sidecar:
+        labels = fields["labels"]
+        if isinstance(labels, str):
+            labels = (path.parent / labels).read_text("utf-8").splitlines()
+        crop = fields.get("crop")
+        mean, std = _three(fields.get("mean", 0)), _three(fields.get("std", 1))
+        unit_range = max(mean) <= 1 and max(std) < 1
+        sidecar = cls(
+            input_size=int(fields["input_size"]),
+            labels=[str(label) for label in labels],
+            crop=None if crop is None else float(crop),
+            mean=mean,
+            std=std,
+            scale=float(fields.get("scale", 1 / 255 if unit_range else 1)),
+            channels=str(fields.get("channels", "RGB")).upper(),
+            layout=str(fields.get("layout", "NCHW")).upper(),
+            output=str(fields.get("output", "probabilities")),
+        )
+        for name, value, allowed in (
+            ("channels", sidecar.channels, ("RGB", "BGR")),
+            ("layout", sidecar.layout, ("NCHW", "NHWC")),
+            ("output", sidecar.output, ("logits", "probabilities")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"field {name!r} is {value!r}; must be {' or '.join(allowed)}")
+        if not 1 <= sidecar.input_size <= 4096:
+            raise ValueError("field 'input_size' must be from 1 to 4096 pixels")
+        if sidecar.crop is not None and not 0.1 <= sidecar.crop <= 1:
+            raise ValueError("field 'crop' must be null or from 0.1 to 1")
+        if len(sidecar.mean) != 3 or len(sidecar.std) != 3 or 0 in sidecar.std:
+            raise ValueError("fields 'mean' and 'std' need three values each, 'std' none of them 0")
+        return sidecar
+
+
+def _three(value: Any) -> tuple[float, ...]:
+    """One number for each channel."""
+    return (float(value),) * 3 if isinstance(value, int | float) else tuple(map(float, value))
+
+
+class OnnxClassifier:
+    """A classifier in `path`, described by the sidecar beside it.
+
+    Raises ArtifactError or ModelError for files that cannot be used.
+    """
+
+    formats = ("jpeg", "webp")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        model = artifacts.find(Path(path).name, path)
+        self.name = name or f"onnx:{path}"
+        beside = model.with_name(f"{model.name}.json")  # model.onnx.json, or model.json
+        self.sidecar = Sidecar.read(beside if beside.is_file() else model.with_suffix(".json"))
+        self.session = open_session(model, threads)
+        self.input_name = self.session.get_inputs()[0].name
+
+    @classmethod
+    def bundled(cls, threads: int | None = None) -> OnnxClassifier:
+        """SqueezeNet 1.1, as shipped."""
+        path = artifacts.find("squeezenet1_1.onnx")
+        return cls(path, name="squeezenet", threads=threads)
+
+    def tensor(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels [height, width, 3] uint8 -> the model's input [1, ...] float32."""
+        side, size = self.sidecar, self.sidecar.input_size
+        if side.crop is None:
+            pixels = images.resized(pixels, (size, size), "bicubic")
+        else:
+            pixels = _centre_square(pixels, size, round(size / side.crop))
+        if side.channels == "BGR":
+            pixels = pixels[:, :, ::-1]
+        scaled: np.ndarray = pixels.astype(np.float32)
+        scaled *= side.scale
+        scaled -= np.array(side.mean, np.float32)
+        scaled /= np.array(side.std, np.float32)
+        return (scaled if side.layout == "NHWC" else scaled.transpose(2, 0, 1))[None]
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels [height, width, 3] uint8 -> probabilities [classes]. Raises ModelError."""
+        try:
+            scores = self.session.run(None, {self.input_name: self.tensor(pixels)})[0].ravel()
+        except Exception as error:  # its exceptions share no base class
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"{self.name}: the model does not take its input ({reason})"
+            ) from error
+        if len(scores) != len(self.sidecar.labels):
+            raise ModelError(
+                f"{self.name}: the model has {len(scores)} classes, "
+                f"its sidecar {len(self.sidecar.labels)} labels"
+            )
+        if self.sidecar.output == "logits":
+            scores = np.exp(scores - scores.max())
+            scores /= scores.sum()
+        return scores
+
+    def label(self, payload: bytes) -> list[Label]:
+        """The five best classes of an encoded image. Raises ImageError or ModelError."""
+        scores = self.probabilities(images.decode(payload))
+        best = np.argsort(-scores, kind="stable")[:ANSWERS]
+        return [Label(self.sidecar.labels[index], float(scores[index])) for index in best]
+
+
+def _centre_square(pixels: np.ndarray, size: int, short_side: int) -> np.ndarray:
+    """Resize so that the short side has `short_side` pixels, then cut the centre square."""
+    height, width = pixels.shape[:2]
+    factor = short_side / min(height, width)
+    target = (max(size, round(width * factor)), max(size, round(height * factor)))
+    pixels = images.resized(pixels, target, "bicubic")
+    top, left = (target[1] - size) // 2, (target[0] - size) // 2
+    return pixels[top : top + size, left : left + size]

@@ -1,0 +1,162 @@
+"""A running system on disk: the state folder of `adacompress run`.
+
+`state.npz` holds agent, optimiser, D, windows and generator as they were after so many lines of
+`log.jsonl`. On return the log is cut back to those lines and the rest done again, so that an
+interrupted run ends as an uninterrupted one. `times.jsonl` has what differs between runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .agent import DQNAgent
+from .config import Config
+from .controller import Controller
+from .replay import Replay
+from .table import load_arrays, save_arrays
+
+FILE_FORMAT = 1
+SAVE_EVERY = 25  # images
+
+
+class StateError(ValueError):
+    """A state folder cannot be used."""
+
+
+def pack(controller: Controller) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """All of a running system as JSON values and arrays."""
+    agent, estimator = controller.agent, controller.estimator
+    windows = {name: value for name, value in vars(estimator).items() if name != "config"}
+    for name in ("accuracies", "rewards"):
+        windows[name] = list(windows[name])
+    fields = {
+        "config": controller.config.to_json(),
+        "stamp": agent.stamp,
+        "state": controller.state,
+        "retrained": controller.retrained,
+        "windows": windows,
+        "generator": agent.rng.bit_generator.state,
+        "remembered": agent.replay.count,
+    }
+    arrays = agent.to_arrays()
+    for name, column in _columns(agent.replay).items():
+        arrays[f"replay_{name}"] = column[: len(agent.replay)]
+    if controller.pending is not None:
+        state, action, reward = controller.pending
+        arrays |= {
+            "pending_state": state,
+            "pending_action": np.array(action),
+            "pending_reward": np.array(reward),
+        }
+    return fields, arrays
+
+
+def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
+    """The inverse of `pack`; raises whatever a damaged value leads to."""
+    config = Config.from_json(fields["config"])
+    rng = np.random.default_rng()
+    inputs = arrays["replay_states"].shape[1]
+    agent = DQNAgent(config, inputs, rng, fields["stamp"])
+    agent.from_arrays(arrays)
+    rng.bit_generator.state = fields["generator"]
+    agent.replay.count = fields["remembered"]
+    for name, column in _columns(agent.replay).items():
+        column[: len(agent.replay)] = arrays[f"replay_{name}"]
+    controller = Controller(agent)
+    controller.state, controller.retrained = fields["state"], fields["retrained"]
+    vars(controller.estimator).update(fields["windows"])
+    for name in ("accuracies", "rewards"):
+        window = deque(fields["windows"][name], maxlen=config.window)
+        setattr(controller.estimator, name, window)
+    if "pending_state" in arrays:
+        action, reward = int(arrays["pending_action"]), float(arrays["pending_reward"])
+        controller.pending = (arrays["pending_state"], action, reward)
+    return controller
+
+
+def _columns(replay: Replay) -> dict[str, np.ndarray]:
+    names = ("states", "actions", "values", "next_states")
+    columns = {name: getattr(replay, name) for name in names}
+    return {name: column for name, column in columns.items() if column is not None}
+
+
+class StateFolder:
+    """The folder `path`, made if it is not there. `settings` must be the same at each return.
+
+    Raises StateError where the folder holds something else or something damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+        self.path, self.settings = Path(path), settings
+        self.file = self.path / "state.npz"
+        self.log_path, self.times_path = self.path / "log.jsonl", self.path / "times.jsonl"
+        self.count = 0  # lines of the log that the state knows of
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.controller = self._load()
+            self.lines = self._cut_log()  # for reading; `append` adds to the file
+            for file in (self.log_path, self.times_path):
+                file.touch()
+        except OSError as error:
+            raise StateError(f"{self.path}: {error.strerror or error}") from error
+
+    def _load(self) -> Controller | None:
+        if not self.file.exists():
+            if self.log_path.exists():
+                raise StateError(
+                    f"{self.path}: has a log.jsonl but no state.npz; name another folder"
+                )
+            return None
+        try:
+            fields, arrays = load_arrays(self.file)
+            if fields["format"] != FILE_FORMAT:
+                raise StateError(f"{self.file}: written by another version; start a new folder")
+            for name, value in self.settings.items():
+                if fields["settings"][name] != value:
+                    raise StateError(
+                        f"{self.path}: its run has {name} {fields['settings'][name]!r}, "
+                        f"now it is {value!r}; name another --state folder"
+                    )
+            self.count = int(fields["lines"])
+            return unpack(fields, arrays)
+        except StateError:
+            raise
+        except Exception as error:  # damaged in any of many ways
+            raise StateError(f"{self.file}: damaged ({error}); name another folder") from error
+
+    def _cut_log(self) -> list[dict[str, Any]]:
+        """Keep the lines that the state knows of, and return them."""
+        if not self.log_path.exists():
+            if self.count:
+                raise StateError(f"{self.log_path}: missing; the state knows of {self.count} lines")
+            return []
+        with open(self.log_path, "rb+") as file:
+            kept = [line for line, _ in zip(file, range(self.count), strict=False)]
+            if len(kept) < self.count or (kept and not kept[-1].endswith(b"\n")):
+                raise StateError(f"{self.log_path}: has lost lines that the state knows of")
+            file.truncate(sum(map(len, kept)))
+        try:
+            return [json.loads(line) for line in kept]
+        except ValueError as error:
+            raise StateError(f"{self.log_path}: damaged ({error})") from error
+
+    def append(self, line: dict[str, Any], times: dict[str, Any]) -> None:
+        """Add one image to the logs."""
+        self.count += 1
+        for path, entry in ((self.log_path, line), (self.times_path, times)):
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def save(self, controller: Controller) -> None:
+        """The state after the lines logged so far."""
+        with open(self.log_path, "ab") as file:
+            os.fsync(file.fileno())  # so that the log is never shorter than the state says
+        fields, arrays = pack(controller)
+        fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": self.count}
+        save_arrays(self.file, json.dumps(fields), arrays)

@@ -1,0 +1,158 @@
+"""A table: every encoding of every image, uploaded once. What training and evaluation read."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .config import Config, Encoding, Pooling, Resize
+from .controller import Label
+from .images import save_atomically
+
+FILE_FORMAT = 1
+RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
+POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
+
+
+class TableError(ValueError):
+    """A table cannot be read, or does not fit what is asked of it."""
+
+
+class Row(NamedTuple):
+    """One image of a table; A encodings, and the reference behind them."""
+
+    image: str
+    digest: str  # SHA-256 of the file
+    original_bytes: int
+    bytes: np.ndarray  # [A + 1] int64
+    labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
+    scores: np.ndarray  # [A + 1, 5] float32
+    features: np.ndarray  # [2 resizes, 2 poolings, 1280] float32, of the image as it was
+    encoding_features: np.ndarray  # [A + 1, 1280] float16, of each payload; bilinear, global
+
+
+@dataclass(frozen=True)
+class Source:
+    """What all rows of a table have in common."""
+
+    service: str
+    encodings: tuple[Encoding, ...]
+    extractor: str  # SHA-256
+
+
+@dataclass(frozen=True)
+class Table:
+    """N images, A encodings; the reference stands last on the axis of encodings."""
+
+    source: Source
+    images: list[str]
+    digests: list[str]
+    original_bytes: np.ndarray  # [N]
+    bytes: np.ndarray  # [N, A + 1]
+    labels: np.ndarray  # [N, A + 1, 5]
+    scores: np.ndarray  # [N, A + 1, 5]
+    features: np.ndarray  # [N, 2, 2, 1280]
+    encoding_features: np.ndarray  # [N, A + 1, 1280]
+
+    @classmethod
+    def from_rows(cls, source: Source, rows: list[Row]) -> Table:
+        """Rows in the order of their names."""
+        rows = sorted(rows, key=lambda row: row.image)
+        columns = {field: [getattr(row, field) for row in rows] for field in Row._fields}
+        arrays = {name: np.stack(columns[name]) for name in Row._fields[3:]}
+        return cls(
+            source,
+            columns["image"],
+            columns["digest"],
+            np.array(columns["original_bytes"]),
+            **arrays,
+        )
+
+    def rows(self) -> list[Row]:
+        """The inverse of `from_rows`."""
+        columns = [getattr(self, field.name) for field in fields(self)[1:]]
+        return [Row(*values) for values in zip(*columns, strict=True)]
+
+    def states(self, config: Config) -> np.ndarray:
+        """s = E(x) of every image as `config` has it, [N, 1280]."""
+        return self.features[:, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
+
+    def size_ratios(self) -> np.ndarray:
+        """AC-2 of every image and encoding, [N, A]."""
+        return self.bytes[:, :-1] / self.bytes[:, -1:]
+
+    def answers(self, image: int, column: int) -> list[Label]:
+        """Labels of one upload, best first."""
+        pairs = zip(self.labels[image, column], self.scores[image, column], strict=True)
+        return [Label(str(name), float(score)) for name, score in pairs if name]
+
+    def indices(self, names: list[str]) -> np.ndarray:
+        """Where the images of these names stand. Raises TableError for one that is not here."""
+        places = {name: place for place, name in enumerate(self.images)}
+        missing = [name for name in names if name not in places]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise TableError(f"the table has no image {missing[0]!r}{more}")
+        return np.array(sorted({places[name] for name in names}), np.int64)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .npz, through a temporary file."""
+        description = {
+            "format": FILE_FORMAT,
+            "service": self.source.service,
+            "encodings": [encoding.name for encoding in self.source.encodings],
+            "extractor": self.source.extractor,
+        }
+        names, places = np.unique(self.labels, return_inverse=True)
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        arrays |= {"labels": places.reshape(self.labels.shape).astype(np.int32), "names": names}
+        save_arrays(path, json.dumps(description, sort_keys=True), arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Table:
+        """Read what `save` wrote. Raises TableError."""
+        try:
+            description, arrays = load_arrays(path)
+            if description["format"] != FILE_FORMAT:
+                raise TableError(f"{path}: a table of format {description['format']} is not known")
+            source = Source(
+                description["service"],
+                tuple(Encoding.parse(name) for name in description["encodings"]),
+                description["extractor"],
+            )
+            arrays["labels"] = arrays.pop("names")[arrays["labels"]]
+            images = [str(name) for name in arrays.pop("images")]
+            digests = [str(digest) for digest in arrays.pop("digests")]
+            table = cls(source, images, digests, **arrays)
+            shape = (len(images), len(source.encodings) + 1)
+            if table.bytes.shape != shape or table.labels.shape != (*shape, 5):
+                raise TableError(f"{path}: damaged, its arrays do not fit together")
+            return table
+        except TableError:
+            raise
+        except FileNotFoundError as error:
+            raise TableError(f"{path}: there is no such table; `label` makes one") from error
+        except Exception as error:  # damaged in any of many ways
+            raise TableError(f"{path}: not a table, or damaged ({error})") from error
+
+
+def save_arrays(
+    path: str | os.PathLike[str], description: str, arrays: dict[str, np.ndarray]
+) -> None:
+    """Write arrays and a JSON text to one .npz, through a temporary file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, description=np.array(description), **arrays)  # type: ignore[arg-type]
+    save_atomically(Path(path), buffer.getvalue())
+
+
+def load_arrays(path: str | os.PathLike[str]) -> tuple[dict, dict[str, np.ndarray]]:
+    """The inverse of `save_arrays`; raises whatever numpy and json do for a damaged file."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return json.loads(str(arrays.pop("description"))), arrays
