@@ -64,15 +64,12 @@ class DQNAgent:
             return int(self.rng.integers(len(self.config.encodings)))
         return equations.best_action(self.q_values(state))
 
-    def predict(self, observation: np.ndarray, deterministic: bool = True) -> tuple[int, None]:
-        """The action for one observation [inputs], as Stable-Baselines3 returns it.
+    def predict(self, observation: np.ndarray) -> tuple[np.ndarray, None]:
+        """The best action for an observation [inputs] or for each of several [n, inputs].
 
-        With `deterministic` false the choice is epsilon-greedy. The second value is the recurrent
-        state that some of its policies have; there is none here.
+        In the form of Stable-Baselines3, whose second value is a recurrent policy's state.
         """
-        if deterministic:
-            return equations.best_action(self.q_values(observation)), None
-        return self.act(observation), None
+        return np.argmax(self.q_values(observation), axis=-1), None
 
     # Learning ---------------------------------------------------------------------------------
 
@@ -163,64 +160,71 @@ class DQNAgent:
 
     def from_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the place of what `to_arrays` gave. Raises AgentError if the sizes differ."""
-        for name, own in (
-            ("parameters", self.network.parameters),
-            ("adam_mean", self.optimiser.mean),
-            ("adam_variance", self.optimiser.variance),
-        ):
+        columns = {
+            "parameters": self.network.parameters,
+            "adam_mean": self.optimiser.mean,
+            "adam_variance": self.optimiser.variance,
+        }
+        for name, own in columns.items():
             if arrays[name].shape != own.shape:
                 raise AgentError(
                     f"the agent has {arrays[name].size} {name}, but this configuration {own.size}"
                 )
+        for name, own in columns.items():
             own[:] = arrays[name]
         self.optimiser.steps = int(arrays["adam_steps"])
         self.epsilon = float(arrays["epsilon"])
         self.steps = int(arrays["steps"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write config, stamp, parameters and optimiser to one .npz, through a temporary file."""
+        """Write config, stamp, parameters and optimiser to one .npz, whole or not at all."""
         description = {
             "format": FILE_FORMAT,
             "state_size": self.state_size,
             "config": self.config.to_json(),
             "stamp": self.stamp,
         }
-        partial = f"{os.fspath(path)}.partial"
-        try:
-            with open(partial, "wb") as file:
-                text = json.dumps(description, sort_keys=True)
-                np.savez(file, description=np.array(text), **self.to_arrays())  # type: ignore[arg-type]
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        save_arrays(path, description, self.to_arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], rng: np.random.Generator | None = None) -> DQNAgent:
         """Read what `save` wrote; ready to exploit (epsilon 0). Raises AgentError."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            description = json.loads(str(arrays.pop("description")))
+            description, arrays = load_arrays(path)
             if description["format"] != FILE_FORMAT:
-                raise AgentError(
-                    f"{path}: written by another version (format {description['format']}, "
-                    f"this one reads {FILE_FORMAT})"
-                )
-            config = Config.from_json(description["config"])
+                raise AgentError(f"another version wrote it, in format {description['format']}")
+            config, stamp = Config.from_json(description["config"]), description["stamp"]
             agent = cls(
-                config,
-                int(description["state_size"]),
-                np.random.default_rng() if rng is None else rng,
-                description["stamp"],
+                config, int(description["state_size"]), rng or np.random.default_rng(), stamp
             )
             agent.from_arrays(arrays)
-        except AgentError:
-            raise
         except FileNotFoundError as error:
             raise AgentError(f"{path}: there is no such file") from error
         except Exception as error:  # damaged in any of many ways
-            raise AgentError(f"{path}: not an agent file, or damaged ({error})") from error
-        agent.epsilon = 0.0
-        agent.steps = 0
+            raise AgentError(f"{path}: not an agent that can be used ({error})") from error
+        agent.epsilon, agent.steps = 0.0, 0
         return agent
+
+
+def save_arrays(
+    path: str | os.PathLike[str], description: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Write arrays and JSON values to one .npz, whole or not at all. Raises OSError."""
+    partial = f"{os.fspath(path)}.{os.getpid()}.partial"
+    try:
+        with open(partial, "wb") as file:
+            text = json.dumps(description, sort_keys=True)
+            np.savez(file, description=np.array(text), **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The inverse of `save_arrays`; raises whatever numpy and json do for a damaged file."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return json.loads(str(arrays.pop("description"))), arrays

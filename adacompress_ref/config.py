@@ -6,13 +6,14 @@ Tags AC-1 to AC-9 name the formulas of `equations.py`.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Resize = Literal["bilinear", "nearest"]
 Pooling = Literal["global", "corner"]
-_NAME = re.compile(r"(jpeg|webp)(?:-(\d+))?-q(\d+)")
+_NAME = re.compile(r"(jpeg|webp)(?:-([1-9][0-9]*))?-q([1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Config:
     adam_epsilon: float = 1e-7
     gamma: float = 0.95
     target: Literal["drawn", "stored"] = "drawn"  # when y of AC-5 is computed; authors: stored
-    hold_other_outputs: bool = False  # authors: passes 2 to 5 pull the unchosen outputs back
+    hold_other_outputs: bool = True  # the other outputs' targets are their values at the draw, and
+    # passes 2 to 5 pull them back; False: AC-5's loss as printed, which diverges with this gamma
 
     # Replay memory D and Algorithm 1, AC-6; the authors' numbers.
     replay_capacity: int = 2000
@@ -109,15 +111,19 @@ class Config:
     return_reward: float = 0.45  # r_th
     return_accuracy: float | None = None  # authors: 0.8 as well
     return_epsilon: float | None = None  # authors: and epsilon below 0.2
-    return_after_window: bool = True  # the latest n steps must be steps of retraining; authors: any
+    return_after_exploring: bool = True  # not before learning has begun; authors: at any time
     flush: Literal["exit", "entry"] = "exit"  # of retraining; text: after it; authors: at entry
     explore_anew: bool = True  # at each retraining; authors: at the first alone
 
     def __post_init__(self) -> None:
-        if not self.encodings:
-            raise ValueError("encodings: at least one is needed")
-        if len(set(self.encodings)) != len(self.encodings):
-            raise ValueError("encodings: each may be named once")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not _is_a(value, get_type_hints(Config)[field.name]):
+                raise ValueError(
+                    f"config field {field.name!r}: {value!r} does not fit {field.type}"
+                )
+        if not self.encodings or len(set(self.encodings)) != len(self.encodings):
+            raise ValueError("config field 'encodings': at least one, and each once")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some fields changed."""
@@ -137,12 +143,32 @@ class Config:
         unknown = sorted(set(fields) - known)
         if unknown:
             raise ValueError(f"config field {unknown[0]!r} is not known to this version")
-        values = dict(fields)
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
         if "encodings" in values:
-            values["encodings"] = tuple(Encoding.parse(name) for name in values["encodings"])
-        if "hidden" in values:
-            values["hidden"] = tuple(int(width) for width in values["hidden"])
+            names = values["encodings"]
+            if not _is_a(names, tuple[str, ...]):
+                raise ValueError(f"config field 'encodings': {names!r} is not a list of names")
+            values["encodings"] = tuple(Encoding.parse(name) for name in names)
         return cls(**values)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a field of type `kind` may have this value; all whole numbers are counts here."""
+    arguments = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in arguments
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is_a(item, arguments[0]) for item in value)
+    if arguments:  # a union
+        return any(_is_a(value, each) for each in arguments)
+    if kind is int:
+        return type(value) is int and value > 0
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, kind)
 
 
 DEFAULT_PRESET = "paper"
@@ -154,13 +180,12 @@ PRESETS = {
         pooling="corner",
         reference_labels=1,
         target="stored",
-        hold_other_outputs=True,
         epsilon_dips=True,
         window_includes_current=False,
         retrain_rule="threshold",
         return_accuracy=0.8,
         return_epsilon=0.2,
-        return_after_window=False,
+        return_after_exploring=False,
         flush="entry",
         explore_anew=False,
     ),

@@ -57,8 +57,8 @@ class Step:
     accuracy: float | None  # AC-1 as the preset has it
     agreement: float | None  # AC-1 with K = 1
     reward: float | None
-    mean_accuracy: float | None  # AC-7, as known after this step
-    p_est: float  # AC-8, as in force for the draw after this step
+    mean_accuracy: float | None  # AC-7, as last recorded; None while windows are empty
+    p_est: float  # AC-8, as in force for the draw that follows
     epsilon: float  # with which this step acted
 
     @property
@@ -124,13 +124,13 @@ class Estimator:
         if self.config.retrain_rule == "threshold":
             return self.mean_accuracy < self.config.retrain_threshold
         start = equations.windowed_mean(self.earliest, self.config.window)
-        return self.mean_accuracy < start - self.config.retrain_drop
+        return start - self.mean_accuracy > self.config.retrain_drop + 1e-9  # beyond rounding
 
-    def may_return(self, epsilon: float, retrained: int) -> bool:
-        """Whether retraining is over, after `retrained` steps of it."""
+    def may_return(self, epsilon: float, explored: bool) -> bool:
+        """Whether retraining is over; `explored`: whether learning has begun."""
         config = self.config
         return (
-            (not config.return_after_window or retrained >= config.window)
+            (explored or not config.return_after_exploring)
             and self.mean_reward > config.return_reward
             and (config.return_accuracy is None or self.mean_accuracy > config.return_accuracy)
             and (config.return_epsilon is None or epsilon < config.return_epsilon)
@@ -140,8 +140,8 @@ class Estimator:
 class Controller:
     """Steps through a stream of images in the three states.
 
-    An agent that is not trained starts in `retrain`, which for it is the initial training. All
-    chance comes from the agent's generator.
+    An agent that is not trained starts in `retrain` and stays there for the initial training's
+    number of steps. All chance comes from the agent's generator.
     """
 
     def __init__(self, agent: DQNAgent, trained: bool = True) -> None:
@@ -149,7 +149,9 @@ class Controller:
         self.config = agent.config
         self.estimator = Estimator(agent.config)
         self.state: State = "inference" if trained else "retrain"
-        self.retrained = 0  # steps of this retraining
+        self.initial = not trained  # whether this is the initial training
+        if trained:
+            agent.epsilon = 0.0
         self.pending: tuple[np.ndarray, int, float] | None = None  # (s, c, r), s' still to come
 
     def step(self, image: Image) -> Step:
@@ -206,8 +208,7 @@ class Controller:
     def _judge(self) -> None:
         """Switch states after a measurement."""
         if self.state == "retrain":
-            self.retrained += 1
-            if self.estimator.may_return(self.agent.epsilon, self.retrained):
+            if self._training_is_over():
                 self._end_retraining()
             else:
                 self.agent.training_step()
@@ -218,12 +219,18 @@ class Controller:
             else:
                 self._draw()
 
+    def _training_is_over(self) -> bool:
+        if self.initial:
+            return self.agent.steps >= self.config.training_steps
+        explored = self.agent.steps > self.config.learning_starts
+        return self.estimator.may_return(self.agent.epsilon, explored)
+
     def _draw(self) -> None:
         """The next state, drawn anew: estimate with probability p_est."""
         self.state = "estimate" if self.agent.rng.random() < self.estimator.p_est else "inference"
 
     def _begin_retraining(self) -> None:
-        self.state, self.retrained = "retrain", 0
+        self.state = "retrain"
         if self.config.flush == "entry":
             self.agent.replay.clear()
             self.pending = None
@@ -233,6 +240,8 @@ class Controller:
     def _end_retraining(self) -> None:
         self.state = "inference"
         self.agent.epsilon = 0.0
+        if self.initial:
+            self.initial, self.agent.steps = False, 0
         self.estimator.reset()
         if self.config.flush == "exit":
             self.agent.replay.clear()

@@ -78,7 +78,7 @@ class QNetwork:
     def input_gradient(self, state: np.ndarray, action: int) -> np.ndarray:
         """dQ(s, c)/ds: state [inputs], action c -> [inputs]; the first link of AC-9."""
         layers = self.forward(state[None])
-        delta = self.weights[-1][:, action][None]  # [1, inputs of the last layer]
+        delta = self.weights[-1][None, :, action].copy()  # [1, inputs of the last layer]
         for depth in reversed(range(len(self.weights) - 1)):
             delta = (delta * (layers[depth + 1] > 0)) @ self.weights[depth].T
         return delta[0]

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from .agent import DQNAgent
+from .agent import DQNAgent, load_arrays, save_arrays
 from .config import Config
 from .controller import Controller
 from .replay import Replay
-from .table import load_arrays, save_arrays
 
 FILE_FORMAT = 1
 SAVE_EVERY = 25  # images
@@ -39,7 +38,7 @@ def pack(controller: Controller) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "config": controller.config.to_json(),
         "stamp": agent.stamp,
         "state": controller.state,
-        "retrained": controller.retrained,
+        "initial": controller.initial,
         "windows": windows,
         "generator": agent.rng.bit_generator.state,
         "remembered": agent.replay.count,
@@ -62,14 +61,14 @@ def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
     config = Config.from_json(fields["config"])
     rng = np.random.default_rng()
     inputs = arrays["replay_states"].shape[1]
-    agent = DQNAgent(config, inputs, rng, fields["stamp"])
+    controller = Controller(DQNAgent(config, inputs, rng, fields["stamp"]))
+    agent = controller.agent
     agent.from_arrays(arrays)
     rng.bit_generator.state = fields["generator"]
     agent.replay.count = fields["remembered"]
     for name, column in _columns(agent.replay).items():
         column[: len(agent.replay)] = arrays[f"replay_{name}"]
-    controller = Controller(agent)
-    controller.state, controller.retrained = fields["state"], fields["retrained"]
+    controller.state, controller.initial = fields["state"], fields["initial"]
     vars(controller.estimator).update(fields["windows"])
     for name in ("accuracies", "rewards"):
         window = deque(fields["windows"][name], maxlen=config.window)
@@ -159,4 +158,4 @@ class StateFolder:
             os.fsync(file.fileno())  # so that the log is never shorter than the state says
         fields, arrays = pack(controller)
         fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": self.count}
-        save_arrays(self.file, json.dumps(fields), arrays)
+        save_arrays(self.file, fields, arrays)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .agent import load_arrays, save_arrays
 from .config import Config, Encoding, Pooling, Resize
 from .controller import Label
-from .images import save_atomically
 
 FILE_FORMAT = 1
 RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
@@ -112,7 +109,7 @@ class Table:
         names, places = np.unique(self.labels, return_inverse=True)
         arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
         arrays |= {"labels": places.reshape(self.labels.shape).astype(np.int32), "names": names}
-        save_arrays(path, json.dumps(description, sort_keys=True), arrays)
+        save_arrays(path, description, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Table:
@@ -140,19 +137,3 @@ class Table:
             raise TableError(f"{path}: there is no such table; `label` makes one") from error
         except Exception as error:  # damaged in any of many ways
             raise TableError(f"{path}: not a table, or damaged ({error})") from error
-
-
-def save_arrays(
-    path: str | os.PathLike[str], description: str, arrays: dict[str, np.ndarray]
-) -> None:
-    """Write arrays and a JSON text to one .npz, through a temporary file."""
-    buffer = io.BytesIO()
-    np.savez(buffer, description=np.array(description), **arrays)  # type: ignore[arg-type]
-    save_atomically(Path(path), buffer.getvalue())
-
-
-def load_arrays(path: str | os.PathLike[str]) -> tuple[dict, dict[str, np.ndarray]]:
-    """The inverse of `save_arrays`; raises whatever numpy and json do for a damaged file."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    return json.loads(str(arrays.pop("description"))), arrays

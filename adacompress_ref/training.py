@@ -42,7 +42,7 @@ def train(
             if on_step:
                 on_step(agent, reward)
         state = next_state
-    agent.epsilon = 0.0
+    agent.epsilon, agent.steps = 0.0, 0
     return agent
 
 

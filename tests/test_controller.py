@@ -357,6 +357,7 @@ def test_the_fall_starts_a_retraining():
     system = controller("paper", window=2)
     run(system, ["good"] * 3)  # A = 0.5 each
     assert system.state == "estimate"
+    system.retrained = 99  # of a retraining before
     run(system, ["bad"])  # mean 0.25
     assert (system.state, system.retrained) == ("retrain", 0)
 

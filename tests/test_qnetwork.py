@@ -9,8 +9,6 @@ from adacompress_ref.agent import DQNAgent
 from adacompress_ref.config import TEN_LEVELS, preset
 from adacompress_ref.qnetwork import Adam, QNetwork
 
-WHY_SKIPPED = "PyTorch is not installed: the outside judge of gradients is skipped"
-
 
 def by_hand():
     """2 inputs, 2 hidden, 1 output."""
@@ -153,6 +151,15 @@ def test_adam_moves_by_the_learning_rate_at_first():
 # Outside judges ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def torch():
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch is not installed: the outside judge of gradients is skipped"
+    )
+    torch.set_num_threads(1)  # threads cost more than these small products
+    return torch
+
+
 def torch_layers(torch, network):
     """The same parameters as torch tensors that want gradients, in the order of `parameters`."""
     tensors = []
@@ -175,8 +182,7 @@ def flat(tensors):
     return np.concatenate([tensor.detach().numpy().ravel() for tensor in tensors])
 
 
-def test_forward_and_gradients_against_torch(network, rng):
-    torch = pytest.importorskip("torch", reason=WHY_SKIPPED)
+def test_forward_and_gradients_against_torch(torch, network, rng):
     states, targets = rng.normal(size=(16, 5)), rng.normal(size=(16, 3))
     tensors = torch_layers(torch, network)
     q_values = torch_forward(torch, tensors, states)
@@ -188,8 +194,7 @@ def test_forward_and_gradients_against_torch(network, rng):
     assert computed == pytest.approx(flat([t.grad for t in tensors]), abs=1e-12)
 
 
-def test_input_gradient_against_torch(network, rng):
-    torch = pytest.importorskip("torch", reason=WHY_SKIPPED)
+def test_input_gradient_against_torch(torch, network, rng):
     tensors = torch_layers(torch, network)
     for action in range(3):
         state = torch.tensor(rng.normal(size=(1, 5)), requires_grad=True)
@@ -198,8 +203,7 @@ def test_input_gradient_against_torch(network, rng):
         assert computed == pytest.approx(state.grad.numpy()[0], abs=1e-12)
 
 
-def test_adam_against_torch_where_epsilon_does_not_matter(rng):
-    torch = pytest.importorskip("torch", reason=WHY_SKIPPED)
+def test_adam_against_torch_where_epsilon_does_not_matter(torch, rng):
     parameters = rng.normal(size=20)
     theirs = torch.tensor(parameters.copy(), requires_grad=True)
     judge = torch.optim.Adam([theirs], lr=0.002, betas=(0.9, 0.999), eps=1e-30)
@@ -213,9 +217,8 @@ def test_adam_against_torch_where_epsilon_does_not_matter(rng):
 
 
 @pytest.mark.parametrize("hold", [True, False])
-def test_twenty_learning_steps_against_torch(hold, rng):
+def test_twenty_learning_steps_against_torch(torch, hold, rng):
     """`fit` against the same written with autograd and Adam in the form that Keras has."""
-    torch = pytest.importorskip("torch", reason=WHY_SKIPPED)
     config = preset("authors").replace(
         hidden=(12, 8), encodings=TEN_LEVELS[:4], hold_other_outputs=hold
     )

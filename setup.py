@@ -1,0 +1,46 @@
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "adacompress_ref/__init__.py").read_text())[1]
+
+setup(
+    name="adacompress_ref",
+    version=VERSION,
+    description="Reference implementation of AdaCompress (ACM MM 2019) in pure NumPy",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE", "weights/LICENSES.txt"],
+    python_requires=">=3.10",
+    # the folder weights/ of the checkout is adacompress_ref/weights/ once installed
+    packages=[
+        "adacompress_ref",
+        "adacompress_ref.commands",
+        "adacompress_ref.services",
+        "adacompress_ref.weights",
+    ],
+    package_dir={"adacompress_ref.weights": "weights"},
+    package_data={
+        "adacompress_ref": ["py.typed"],
+        "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
+    },
+    entry_points={"console_scripts": ["adacompress = adacompress_ref.cli:main"]},
+    install_requires=["numpy>=1.24", "pillow>=10.3", "onnxruntime>=1.17", "requests>=2.28"],
+    extras_require={
+        "keras": ["h5py"],
+        "plot": ["matplotlib"],
+        "test": ["pytest", "pytest-cov", "hypothesis"],
+        "dev": ["ruff", "mypy", "types-requests", "h5py", "onnx"],
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Operating System :: OS Independent",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Processing",
+        "Typing :: Typed",
+    ],
+)
