@@ -143,7 +143,7 @@ class Config:
         unknown = sorted(set(fields) - known)
         if unknown:
             raise ValueError(f"config field {unknown[0]!r} is not known to this version")
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in fields.items()
         }
