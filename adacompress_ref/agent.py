@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class DQNAgent:
 
         In the form of Stable-Baselines3, whose second value is a recurrent policy's state.
         """
-        return np.argmax(self.q_values(observation), axis=-1), None
+        return np.asarray(np.argmax(self.q_values(observation), axis=-1)), None
 
     # Learning ---------------------------------------------------------------------------------
 
@@ -170,6 +171,8 @@ class DQNAgent:
                 raise AgentError(
                     f"the agent has {arrays[name].size} {name}, but this configuration {own.size}"
                 )
+            if not np.isfinite(arrays[name]).all():
+                raise AgentError(f"its {name} are not all finite numbers")
         for name, own in columns.items():
             own[:] = arrays[name]
         self.optimiser.steps = int(arrays["adam_steps"])
@@ -225,6 +228,8 @@ def save_arrays(
 
 def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The inverse of `save_arrays`; raises whatever numpy and json do for a damaged file."""
+    if os.path.exists(path) and not zipfile.is_zipfile(path):
+        raise ValueError("it is no .npz archive")
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return json.loads(str(arrays.pop("description"))), arrays

@@ -6,7 +6,6 @@ Tags AC-1 to AC-9 name the formulas of `equations.py`.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -30,9 +29,9 @@ class Encoding:
     def __post_init__(self) -> None:
         if self.format not in ("jpeg", "webp"):
             raise ValueError(f"encoding format {self.format!r}: must be jpeg or webp")
-        if not 1 <= self.quality <= 100:
+        if type(self.quality) is not int or not 1 <= self.quality <= 100:
             raise ValueError(f"encoding quality {self.quality}: must be from 1 to 100")
-        if self.short_side is not None and self.short_side < 1:
+        if self.short_side is not None and not _is_a(self.short_side, int):
             raise ValueError(f"encoding short side {self.short_side}: must be at least 1 pixel")
 
     @property
@@ -54,6 +53,7 @@ class Encoding:
 
 
 TEN_LEVELS = tuple(Encoding("jpeg", None, quality) for quality in range(5, 100, 10))
+CHANNELS = 1280  # of E's last convolution: the length of a state
 REFERENCE = Encoding("jpeg", None, 75)  # the convention that every size is compared with
 
 
@@ -85,7 +85,7 @@ class Config:
     gamma: float = 0.95
     target: Literal["drawn", "stored"] = "drawn"  # when y of AC-5 is computed; authors: stored
     hold_other_outputs: bool = True  # the other outputs' targets are their values at the draw, and
-    # passes 2 to 5 pull them back; False: AC-5's loss as printed, which diverges with this gamma
+    # passes 2 to 5 pull them back; False: AC-5's loss as printed, which overshoots with this gamma
 
     # Replay memory D and Algorithm 1, AC-6; the authors' numbers.
     replay_capacity: int = 2000
@@ -110,18 +110,14 @@ class Config:
     retrain_threshold: float = 0.8  # authors
     return_reward: float = 0.45  # r_th
     return_accuracy: float | None = None  # authors: 0.8 as well
-    return_epsilon: float | None = None  # authors: and epsilon below 0.2
-    return_after_exploring: bool = True  # not before learning has begun; authors: at any time
+    return_epsilon: float | None = 1.0  # epsilon is below this; 1: learning has begun; authors: 0.2
     flush: Literal["exit", "entry"] = "exit"  # of retraining; text: after it; authors: at entry
     explore_anew: bool = True  # at each retraining; authors: at the first alone
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not _is_a(value, get_type_hints(Config)[field.name]):
-                raise ValueError(
-                    f"config field {field.name!r}: {value!r} does not fit {field.type}"
-                )
+        for name, kind in get_type_hints(Config).items():
+            if not _is_a(value := getattr(self, name), kind):
+                raise ValueError(f"config field {name!r}: {value!r} does not fit {kind}")
         if not self.encodings or len(set(self.encodings)) != len(self.encodings):
             raise ValueError("config field 'encodings': at least one, and each once")
 
@@ -167,7 +163,7 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind is int:
         return type(value) is int and value > 0
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) < 1e308  # neither inf nor NaN
     return isinstance(value, kind)
 
 
@@ -185,7 +181,6 @@ PRESETS = {
         retrain_rule="threshold",
         return_accuracy=0.8,
         return_epsilon=0.2,
-        return_after_exploring=False,
         flush="entry",
         explore_anew=False,
     ),

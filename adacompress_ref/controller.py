@@ -126,12 +126,11 @@ class Estimator:
         start = equations.windowed_mean(self.earliest, self.config.window)
         return start - self.mean_accuracy > self.config.retrain_drop + 1e-9  # beyond rounding
 
-    def may_return(self, epsilon: float, explored: bool) -> bool:
-        """Whether retraining is over; `explored`: whether learning has begun."""
+    def may_return(self, epsilon: float) -> bool:
+        """Whether retraining is over."""
         config = self.config
         return (
-            (explored or not config.return_after_exploring)
-            and self.mean_reward > config.return_reward
+            self.mean_reward > config.return_reward
             and (config.return_accuracy is None or self.mean_accuracy > config.return_accuracy)
             and (config.return_epsilon is None or epsilon < config.return_epsilon)
         )
@@ -208,22 +207,18 @@ class Controller:
     def _judge(self) -> None:
         """Switch states after a measurement."""
         if self.state == "retrain":
-            if self._training_is_over():
+            if not self.initial and self.estimator.may_return(self.agent.epsilon):
                 self._end_retraining()
-            else:
-                self.agent.training_step()
+                return
+            self.agent.training_step()
+            if self.initial and self.agent.steps == self.config.training_steps:
+                self._end_retraining()
         else:
             self.estimator.update_p_est()
             if self.estimator.must_retrain:
                 self._begin_retraining()
             else:
                 self._draw()
-
-    def _training_is_over(self) -> bool:
-        if self.initial:
-            return self.agent.steps >= self.config.training_steps
-        explored = self.agent.steps > self.config.learning_starts
-        return self.estimator.may_return(self.agent.epsilon, explored)
 
     def _draw(self) -> None:
         """The next state, drawn anew: estimate with probability p_est."""

@@ -9,9 +9,8 @@ import numpy as np
 
 from . import artifacts, images
 from .config import Config, Pooling, Resize
-from .onnx_session import open_session
+from .onnx_session import ModelError, open_session
 
-CHANNELS = 1280  # of the last convolution; the length of a state
 INPUT_SIZE = 224  # pixels a side
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
 
@@ -44,6 +43,8 @@ class Extractor:
     ) -> None:
         self.path = artifacts.find("mobilenetv2.onnx", path)
         self.session = open_session(self.path, threads)
+        if "map" not in [output.name for output in self.session.get_outputs()]:
+            raise ModelError(f"{self.path}: has no output named map, the last feature map")
         self.input_name = self.session.get_inputs()[0].name
         self.sha256 = artifacts.sha256(self.path)
 

@@ -95,13 +95,10 @@ class Labelling:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
         names = images.find(folder)
         self.rows = {row.image: row for row in self._kept()}
-        sizes = {name: (self.folder / name).stat().st_size for name in names}
-        self.left = [
-            name
-            for name in names
-            if name not in self.rows or self.rows[name].original_bytes != sizes[name]
-        ]
+        self.left = [name for name in names if not self._is_done(name)]
         self.done_before = len(names) - len(self.left)
+        for name in self.left:
+            self.rows.pop(name, None)  # the answers of another version of the file
         self.failed: dict[str, str] = {}  # image: reason
 
     def _kept(self) -> list[Row]:
@@ -116,6 +113,15 @@ class Labelling:
             self._check_same(table.source, self.finished)
             rows += table.rows()
         return rows
+
+    def _is_done(self, name: str) -> bool:
+        if name not in self.rows:
+            return False
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError:
+            return False
+        return hashlib.sha256(content).hexdigest() == self.rows[name].digest
 
     def _check_same(self, source: Source, where: Path) -> None:
         if source != self.source:

@@ -11,12 +11,12 @@ import numpy as np
 
 from . import artifacts, config, images
 from .agent import DQNAgent
-from .config import Config
+from .config import CHANNELS, Config
 from .controller import Controller, Label, Step
 from .environment import LiveImage
 from .equations import size_ratio
 from .evaluation import check_fits
-from .extractor import CHANNELS, Extractor
+from .extractor import Extractor
 from .images import Photo
 from .services import Service
 
@@ -133,6 +133,7 @@ class AdaCompress:
         """
         photo = _photo(source, pixel_limit)
         image = LiveImage(photo, self.config, self.extractor, service)
+        reference_bytes = len(image.reference)  # first, as it fails where the image is too large
         step = self.controller.step(image)
         name, _ = image.payload(step.action)
         return Result(
@@ -141,7 +142,7 @@ class AdaCompress:
             bytes_sent=step.bytes_sent,
             encoding=name,
             quality=self._quality(name, step.action),
-            reference_bytes=len(image.reference),
+            reference_bytes=reference_bytes,
             original_bytes=len(photo.file),
             step=step,
         )

@@ -107,7 +107,7 @@ class StateFolder:
 
     def _load(self) -> Controller | None:
         if not self.file.exists():
-            if self.log_path.exists():
+            if self.log_path.exists() and self.log_path.stat().st_size:
                 raise StateError(
                     f"{self.path}: has a log.jsonl but no state.npz; name another folder"
                 )

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .agent import load_arrays, save_arrays
-from .config import Config, Encoding, Pooling, Resize
+from .config import CHANNELS, Config, Encoding, Pooling, Resize
 from .controller import Label
+from .equations import BEST_LABELS
 
 FILE_FORMAT = 1
 RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
+
 POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
 
 
@@ -127,8 +129,18 @@ class Table:
             images = [str(name) for name in arrays.pop("images")]
             digests = [str(digest) for digest in arrays.pop("digests")]
             table = cls(source, images, digests, **arrays)
-            shape = (len(images), len(source.encodings) + 1)
-            if table.bytes.shape != shape or table.labels.shape != (*shape, 5):
+            rows, columns = len(images), len(source.encodings) + 1
+            shapes = {
+                "original_bytes": (rows,),
+                "bytes": (rows, columns),
+                "labels": (rows, columns, BEST_LABELS),
+                "scores": (rows, columns, BEST_LABELS),
+                "features": (rows, len(RESIZES), len(POOLINGS), CHANNELS),
+                "encoding_features": (rows, columns, CHANNELS),
+            }
+            if len(digests) != rows or any(
+                getattr(table, name).shape != shape for name, shape in shapes.items()
+            ):
                 raise TableError(f"{path}: damaged, its arrays do not fit together")
             return table
         except TableError:

@@ -33,7 +33,8 @@ def train(
         next_state, reward, _, _, info = environment.step(action)
         if info["accuracy"] is None:
             unlabelled += 1
-            if unlabelled == len(environment.images):
+            # so many in a row that at least one pass had no other
+            if unlabelled == 2 * len(environment.images):
                 raise ValueError("the service gave no label for any image: nothing to learn from")
         else:
             unlabelled = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,51 +50,64 @@ class Sidecar:
             raise ModelError(f"{path}: not readable JSON ({error})") from error
         if not isinstance(fields, dict):
             raise ModelError(f"{path}: expected a JSON object")
-        try:
-            return cls._from_fields(fields, path)
-        except KeyError as error:
-            raise ModelError(f"{path}: field {error} is missing") from error
-        except (TypeError, ValueError, OSError) as error:
-            raise ModelError(f"{path}: {error}") from error
 
-    @classmethod
-    def _from_fields(cls, fields: dict[str, Any], path: Path) -> Sidecar:
-        labels = fields["labels"]
-        if isinstance(labels, str):
-            labels = (path.parent / labels).read_text("utf-8").splitlines()
-        crop = fields.get("crop")
-        mean, std = _three(fields.get("mean", 0)), _three(fields.get("std", 1))
+        def field(name: str, convert: Callable[[Any], Any], default: Any = None) -> Any:
+            if name not in fields and default is None:
+                raise ModelError(f"{path}: field {name!r} is missing")
+            value = fields.get(name, default)
+            try:
+                return convert(value)
+            except (TypeError, ValueError, OSError) as error:
+                raise ModelError(f"{path}: field {name!r} is {value!r:.60}: {error}") from error
+
+        mean, std = field("mean", _three, 0), field("std", _three, 1)
         unit_range = max(mean) <= 1 and max(std) < 1
         sidecar = cls(
-            input_size=int(fields["input_size"]),
-            labels=[str(label) for label in labels],
-            crop=None if crop is None else float(crop),
+            input_size=field("input_size", lambda value: _within(int(value), 1, 4096)),
+            labels=field("labels", lambda value: _names(value, path.parent)),
+            crop=None
+            if fields.get("crop") is None
+            else field("crop", lambda value: _within(float(value), 0.1, 1)),
             mean=mean,
             std=std,
-            scale=float(fields.get("scale", 1 / 255 if unit_range else 1)),
-            channels=str(fields.get("channels", "RGB")).upper(),
-            layout=str(fields.get("layout", "NCHW")).upper(),
-            output=str(fields.get("output", "probabilities")),
+            scale=field("scale", float, 1 / 255 if unit_range else 1),
+            channels=field("channels", lambda value: _one_of(value, "RGB", "BGR"), "RGB"),
+            layout=field("layout", lambda value: _one_of(value, "NCHW", "NHWC"), "NCHW"),
+            output=field(
+                "output", lambda value: _one_of(value, "LOGITS", "PROBABILITIES"), "PROBABILITIES"
+            ),
         )
-        for name, value, allowed in (
-            ("channels", sidecar.channels, ("RGB", "BGR")),
-            ("layout", sidecar.layout, ("NCHW", "NHWC")),
-            ("output", sidecar.output, ("logits", "probabilities")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"field {name!r} is {value!r}; must be {' or '.join(allowed)}")
-        if not 1 <= sidecar.input_size <= 4096:
-            raise ValueError("field 'input_size' must be from 1 to 4096 pixels")
-        if sidecar.crop is not None and not 0.1 <= sidecar.crop <= 1:
-            raise ValueError("field 'crop' must be null or from 0.1 to 1")
-        if len(sidecar.mean) != 3 or len(sidecar.std) != 3 or 0 in sidecar.std:
-            raise ValueError("fields 'mean' and 'std' need three values each, 'std' none of them 0")
+        if 0 in std:
+            raise ModelError(f"{path}: field 'std' has a 0")
         return sidecar
+
+
+def _within(value: float, least: float, most: float) -> Any:
+    if not least <= value <= most:
+        raise ValueError(f"must be from {least} to {most}")
+    return value
+
+
+def _one_of(value: str, *allowed: str) -> str:
+    if str(value).upper() not in allowed:
+        raise ValueError(f"must be {' or '.join(allowed)}")
+    return str(value).upper()
+
+
+def _names(value: Any, folder: Path) -> list[str]:
+    if isinstance(value, str):
+        return (folder / value).read_text("utf-8").splitlines()
+    if not isinstance(value, list):
+        raise ValueError("must be a list of names, or the name of a file of them")
+    return [str(name) for name in value]
 
 
 def _three(value: Any) -> tuple[float, ...]:
     """One number for each channel."""
-    return (float(value),) * 3 if isinstance(value, int | float) else tuple(map(float, value))
+    values = value if isinstance(value, list) else [value] * 3
+    if len(values) != 3:
+        raise ValueError("must be one number or three")
+    return tuple(float(each) for each in values)
 
 
 class OnnxClassifier:
@@ -153,7 +167,7 @@ class OnnxClassifier:
                 f"{self.name}: the model has {len(scores)} classes, "
                 f"its sidecar {len(self.sidecar.labels)} labels"
             )
-        if self.sidecar.output == "logits":
+        if self.sidecar.output == "LOGITS":
             scores = np.exp(scores - scores.max())
             scores /= scores.sum()
         return scores
