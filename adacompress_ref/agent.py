@@ -208,6 +208,19 @@ class DQNAgent:
         agent.epsilon, agent.steps = 0.0, 0
         return agent
 
+    @classmethod
+    def from_keras(
+        cls, path: str | os.PathLike[str], rng: np.random.Generator | None = None
+    ) -> DQNAgent:
+        """The authors' network, or any dense ReLU stack that Keras 2 saved as HDF5.
+
+        Preset `authors`, with as many levels from 5 to 95 as the network has outputs. Raises
+        AgentError, or ImportError where h5py is missing (extra `keras`).
+        """
+        from .keras_file import load_into  # here, as it is no part of the core
+
+        return load_into(cls, path, rng or np.random.default_rng())
+
 
 def save_arrays(
     path: str | os.PathLike[str], description: dict[str, Any], arrays: dict[str, np.ndarray]
