@@ -33,7 +33,7 @@ setup(
         "keras": ["h5py"],
         "plot": ["matplotlib"],
         "test": ["pytest", "pytest-cov", "hypothesis"],
-        "dev": ["ruff", "mypy", "types-requests", "h5py", "onnx"],
+        "dev": ["ruff==0.17.6", "mypy==2.4.1", "types-requests", "h5py", "onnx"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

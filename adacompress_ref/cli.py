@@ -122,6 +122,19 @@ def parser() -> argparse.ArgumentParser:
     _agent_options(one)
     _image_options(one)
 
+    one = command(
+        "explain",
+        "Grad-CAM: which regions decided the level; of several images, one sheet",
+        "adacompress explain photos/*.jpg -o heat.png",
+    )
+    one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
+    one.add_argument("-o", "--output", required=True, metavar="HEATMAP", help="the picture, .png")
+    one.add_argument(
+        "--level", metavar="C", help="jpeg-q15, or 15, instead of each image's chosen level"
+    )
+    _agent_options(one, seed=False)
+    _image_options(one)
+
     one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
     one.add_argument("name", nargs="?", help="with fetch: which")
@@ -186,6 +199,17 @@ def _image_options(one: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()  # here, where it may fail
+    except BrokenPipeError:  # the reader of our output is gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     top = parser()
     options = top.parse_args(arguments)
     if options.command == "train" and options.images and not options.service:
@@ -199,9 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nadacompress: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output is gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except BrokenExecutor:
         print("adacompress: a worker process died; run again to go on", file=sys.stderr)
         return 1

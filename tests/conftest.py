@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,57 @@ def shared():
     if not folder.is_dir():
         pytest.skip("no golden data: set ADACOMPRESS_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """The folder of photographs that the repository ships."""
+    return REPOSITORY / "tests" / "photos"
+
+
+@pytest.fixture(scope="session")
+def photo_table(photos, tmp_path_factory):
+    """The path of a table of these photographs, labelled by the bundled service."""
+    from adacompress_ref.config import TEN_LEVELS
+    from adacompress_ref.labelling import Labelling
+
+    work = Labelling(photos, "squeezenet", TEN_LEVELS, tmp_path_factory.mktemp("t") / "photos.npz")
+    with ProcessPoolExecutor(2) as executor:
+        work.run(executor, lambda name: None)
+    work.finish()
+    return work.path
+
+
+@pytest.fixture(scope="session")
+def make_table():
+    """A function that makes a table from names and sizes, [images][encodings + 1].
+
+    Image n is called `n.jpg`, its file's digest is `digest-n`, its state is the n-th unit vector.
+    """
+    import numpy as np
+
+    from adacompress_ref.config import Encoding
+    from adacompress_ref.table import Row, Source, Table
+
+    def make(labels, sizes, encodings=("jpeg-q5", "jpeg-q25"), extractor="sha of E"):
+        rows = []
+        for n, (answers, counts) in enumerate(zip(labels, sizes, strict=True)):
+            names = np.array([[*answer, *[""] * (5 - len(answer))] for answer in answers])
+            features = np.zeros((2, 2, 1280), np.float32)
+            features[:, :, n] = 1
+            rows.append(
+                Row(
+                    f"{n}.jpg",
+                    f"digest-{n}",
+                    1000,
+                    np.array(counts),
+                    names,
+                    np.where(names == "", 0, 0.5).astype(np.float32),
+                    features,
+                    np.zeros((len(counts), 1280), np.float16),
+                )
+            )
+        source = Source("fake", tuple(Encoding.parse(name) for name in encodings), extractor)
+        return Table.from_rows(source, rows)
+
+    return make

@@ -48,6 +48,9 @@ def test_parse(name, encoding):
         "jpeg",
         "png-q15",
         "jpeg-q0",
+        "jpeg-q05",
+        "jpeg-0224-q15",
+        "jpeg-q1٥",  # digits, but not those of ASCII
         "jpeg-q101",
         "jpeg-0-q15",
         "jpeg-q15-224",
@@ -119,13 +122,28 @@ def test_what_json_leaves_out_is_the_default():
         {"encodings": ["jpeg-q5", "tiff-q5"]},
         {"encodings": [5]},
         {"encodings": 5},
+        {"encodings": "jpeg-q5"},
         {"target": "stroed"},
         {"retrain_rule": "never"},
         {"flush": None},
         {"pooling": "max"},
         {"gamma": "0.95"},
+        {"gamma": None},
+        {"gamma": True},
+        {"gamma": float("nan")},
+        {"omega": float("-inf")},
+        {"return_accuracy": "0.8"},
+        {"explore_anew": 1},
+        {"preset": 5},
         {"window": 0},
+        {"window": -10},
+        {"window": 10.0},
+        {"window": True},
         {"hidden": "64"},
+        {"hidden": 64},
+        {"hidden": [64, 0]},
+        {"hidden": [64, "32"]},
+        {"hidden": [[64]]},
     ],
     ids=str,
 )
@@ -134,6 +152,24 @@ def test_a_field_that_does_not_exist_or_fit_is_refused_in_one_line(fields):
         Config.from_json(fields)
     assert "\n" not in str(caught.value)
     assert next(iter(fields)).rstrip("s") in str(caught.value)  # it names the field
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Config)])
+def test_every_field_is_checked_however_it_is_set(name):
+    for make in (Config, Config().replace):
+        with pytest.raises(ValueError, match=f"'{name}'") as caught:
+            make(**{name: object()})
+        assert "\n" not in str(caught.value)
+
+
+def test_encodings_are_no_names_in_a_config():
+    with pytest.raises(ValueError, match="'encodings'"):
+        Config(encodings=("jpeg-q5",))  # type: ignore[arg-type]
+
+
+def test_whole_numbers_will_do_for_others_and_none_where_it_may_be():
+    config = Config(gamma=0, return_accuracy=1, return_epsilon=None, hidden=())
+    assert (config.gamma, config.return_accuracy, config.return_epsilon) == (0, 1, None)
 
 
 def test_replace_changes_one_field_alone():
@@ -162,6 +198,7 @@ def test_the_constants_that_both_share():
         assert (config.learning_rate, config.beta_1, config.beta_2) == (0.002, 0.9, 0.999)
         assert config.adam_epsilon == 1e-7
         assert config.gamma == 0.95
+        assert config.hold_other_outputs is True
         assert (config.replay_capacity, config.batch_size) == (2000, 256)
         assert config.gradient_passes == 5
         assert (config.learning_starts, config.learn_every) == (128, 5)
@@ -187,13 +224,11 @@ def test_authors_and_paper_differ_where_the_sources_do_and_nowhere_else():
         "pooling": ("global", "corner"),
         "reference_labels": (5, 1),
         "target": ("drawn", "stored"),
-        "hold_other_outputs": (False, True),
         "epsilon_dips": (False, True),
         "window_includes_current": (True, False),
         "retrain_rule": ("earliest", "threshold"),
         "return_accuracy": (None, 0.8),
-        "return_epsilon": (None, 0.2),
-        "return_after_window": (True, False),
+        "return_epsilon": (1.0, 0.2),
         "flush": ("exit", "entry"),
         "explore_anew": (True, False),
     }

@@ -20,15 +20,15 @@ SCRIPT = {"good": ["cat"], "bad": ["dog"]}  # what the compressed upload returns
 class Image:
     """An image whose uploads are scripted; `sent` says which were made."""
 
-    def __init__(self, answer="good", *, size=25, reference=("cat", "mat"), number=1.0, fail=()):
+    def __init__(self, answer="good", *, size=25, reference=("cat", "mat"), number=1.0, fail=None):
         self.state = np.array([number, 0.0], np.float32)
-        self.answer, self.size, self.reference, self.fail = answer, size, reference, fail
+        self.answer, self.size, self.reference, self.fail = answer, size, reference, fail or {}
         self.sent = []
 
     def upload(self, action):
         which = "reference" if action is None else "compressed"
         if which in self.fail:
-            raise ConnectionError("the line is down")
+            raise self.fail[which]
         self.sent.append(which)
         names = self.reference if action is None else SCRIPT[self.answer]
         return Upload(100 if action is None else self.size, [Label(name, 0.9) for name in names])
@@ -46,8 +46,8 @@ def controller(name="authors", *, start="estimate", trained=True, seed=0, epsilo
         "p_max": 1.0,
     } | changes
     agent = DQNAgent(preset(name).replace(**settings), 2, np.random.default_rng(seed))
-    agent.epsilon = epsilon
     system = Controller(agent, trained)
+    agent.epsilon = epsilon
     if trained:
         system.state = start
     return system
@@ -115,7 +115,7 @@ def test_without_a_reference_label_nothing_is_recorded_and_the_image_is_delivere
     assert (step.accuracy, step.agreement, step.reward, step.mean_accuracy) == (None,) * 4
     assert system.estimator.recorded == 0
     assert (len(system.agent.replay), system.pending) == (0, None)
-    assert (system.agent.steps, system.retrained) == (0, 0)
+    assert system.agent.steps == 0
     assert system.state == state  # p_est is 1
 
 
@@ -179,7 +179,7 @@ def snapshot(system):
     return copy.deepcopy(
         [
             {k: v for k, v in vars(estimator).items() if k != "config"},
-            (system.state, system.retrained, agent.rng.bit_generator.state),
+            (system.state, system.initial, agent.rng.bit_generator.state),
             None
             if system.pending is None
             else [np.asarray(part).tolist() for part in system.pending],
@@ -200,14 +200,16 @@ def snapshot(system):
         ("retrain", "reference"),
     ],
 )
-def test_an_upload_that_raises_changes_nothing(name, state, upload):
+@pytest.mark.parametrize("error", [ConnectionError, KeyboardInterrupt])
+def test_an_upload_that_raises_changes_nothing(name, state, upload, error):
     system = controller(name, start=state, learning_starts=1, learn_every=1, return_reward=9.0)
     run(system, ["good", "bad", "good"])
     system.state = state
     system.pending = (np.ones(2, np.float32), 1, 0.5)
+    system.agent.epsilon = 1.0  # an action takes two numbers of the generator
     before = repr(snapshot(system))
-    with pytest.raises(ConnectionError):
-        system.step(Image("bad", fail=[upload]))
+    with pytest.raises(error):
+        system.step(Image("bad", fail={upload: error()}))
     assert repr(snapshot(system)) == before
     system.step(Image("good"))  # and it goes on
     assert repr(snapshot(system)) != before
@@ -351,15 +353,19 @@ def test_well_below_the_earliest():
     # means 1, 0.95: not well below
     assert retrains_at("paper", [1, 1, 1, 0.9, 1]) is None
     assert retrains_at("paper", [1, 1, 1, 0.9, 1], retrain_drop=0.04) == 4
+    # 0.1 lower, and no more; 0.8 - 0.7 is 0.10000000000000009
+    assert retrains_at("paper", [0.8, 0.8, 0.7, 0.7, 0.7]) is None
+    assert retrains_at("paper", [0.8, 0.8, 0.7, 0.7, 0.699]) == 5
 
 
 def test_the_fall_starts_a_retraining():
     system = controller("paper", window=2)
     run(system, ["good"] * 3)  # A = 0.5 each
     assert system.state == "estimate"
-    system.retrained = 99  # of a retraining before
+    system.agent.steps = 99  # of a retraining before
     run(system, ["bad"])  # mean 0.25
-    assert (system.state, system.retrained) == ("retrain", 0)
+    assert (system.state, system.initial) == ("retrain", False)
+    assert (system.agent.steps, system.agent.epsilon) == (0, 1)
 
 
 @pytest.mark.parametrize(("flush", "kept"), [("entry", 0), ("exit", 3)])
@@ -381,17 +387,17 @@ SHORT = {"window": 2, "learning_starts": 3, "learn_every": 1, "epsilon_decay": 0
 @pytest.mark.parametrize("flush", ["entry", "exit"])
 def test_the_end_of_a_retraining(flush):
     system = controller("paper", start="retrain", flush=flush, return_reward=0.2, **SHORT)
-    run(system, ["bad", "bad", "good"])
+    run(system, ["bad", "bad", "bad", "good"])
     assert system.state == "retrain"
-    assert (system.retrained, len(system.agent.replay)) == (3, 2)
+    assert (system.agent.steps, len(system.agent.replay)) == (4, 3)
     assert system.pending is not None
     parameters = system.agent.network.parameters.copy()
     step = system.step(Image("good"))  # rewards 0.25 and 0.25
     assert step.state == "retrain"
     assert system.state == "inference"
-    assert system.agent.epsilon == 0
+    assert (system.agent.epsilon, system.agent.steps) == (0, 4)
     assert np.array_equal(system.agent.network.parameters, parameters)  # nothing learnt at the end
-    assert len(system.agent.replay) == (0 if flush == "exit" else 3)
+    assert len(system.agent.replay) == (0 if flush == "exit" else 4)
     assert (system.pending is None) == (flush == "exit")
     estimator = system.estimator
     assert (estimator.recorded, estimator.p_est, estimator.earliest) == (0, 1.0, [])
@@ -399,30 +405,42 @@ def test_the_end_of_a_retraining(flush):
     assert math.isnan(estimator.mean_reward)
 
 
-def may_return(name, epsilon=0.0, retrained=99, reward=0.5, accuracy=1.0, **changes):
+@pytest.mark.parametrize(("epsilon", "images"), [(1.0, 5), (None, 1)])
+def test_the_paper_returns_once_learning_has_begun_and_not_at_any_time(epsilon, images):
+    """Random levels may please by chance."""
+    changes = {"return_epsilon": epsilon, "return_reward": 0.2} | SHORT
+    system = controller("paper", start="retrain", **changes)
+    system.agent.begin_training()
+    run(system, ["good"] * (images - 1))
+    assert system.state == "retrain"
+    run(system, ["good"])
+    assert system.state == "inference"
+    assert (system.agent.optimiser.steps > 0) == (epsilon is not None)
+
+
+def may_return(name, epsilon=0.0, reward=0.5, accuracy=1.0, **changes):
     estimator = Estimator(preset(name).replace(window_includes_current=True, **changes))
     for _ in range(10):
         estimator.record(accuracy, reward)
-    return estimator.may_return(epsilon, retrained)
+    return estimator.may_return(epsilon)
 
 
-def test_the_paper_returns_on_the_mean_reward_of_a_full_window():
-    assert may_return("paper", epsilon=1.0, accuracy=0.0)
+def test_the_paper_returns_on_the_mean_reward_after_exploring():
+    assert may_return("paper", epsilon=0.99, accuracy=0.0)
     assert not may_return("paper", reward=0.25, return_reward=0.25)  # must exceed it
-    assert not may_return("paper", retrained=9)
-    assert may_return("paper", retrained=10)
+    assert not may_return("paper", epsilon=1.0)
     assert not may_return("paper", return_reward=0.6)
 
 
 def test_the_authors_want_accuracy_and_a_low_epsilon_as_well():
-    assert may_return("authors", epsilon=0.19, accuracy=0.81, retrained=1)
+    assert may_return("authors", epsilon=0.19, accuracy=0.81)
     assert not may_return("authors", epsilon=0.2, accuracy=0.81)
     assert not may_return("authors", epsilon=0.19, accuracy=0.8)
     assert not may_return("authors", epsilon=0.19, accuracy=0.81, reward=0.4)
 
 
 def test_nothing_measured_is_no_reason_to_return():
-    assert not Estimator(preset("authors")).may_return(0.0, 99)
+    assert not Estimator(preset("authors")).may_return(0.0)
 
 
 def test_the_authors_judge_by_the_mean_before_the_step():
@@ -479,23 +497,49 @@ def test_without_enough_steps_there_is_no_learning():
 # Start -------------------------------------------------------------------------------------------
 
 
-def test_a_trained_agent_starts_with_inference():
-    assert controller(start="inference").state == "inference"
-    agent = controller().agent
-    assert Controller(agent).state == "inference"
+def test_a_trained_agent_starts_with_inference_and_without_exploring():
+    agent = controller(epsilon=1.0).agent
+    system = Controller(agent)
+    assert (system.state, system.initial, agent.epsilon) == ("inference", False, 0)
 
 
 def test_an_untrained_agent_starts_with_retraining():
     system = controller("paper", trained=False, epsilon=1.0)
-    assert system.step(Image()).state == "retrain"
+    assert system.initial
+    step = system.step(Image())
+    assert (step.state, step.epsilon) == ("retrain", 1)
     assert system.agent.steps == 1
 
 
-def test_an_agent_that_has_learnt_nothing_is_not_let_go():
-    """Random levels may please by chance; what returns to inference must have learnt."""
-    system = controller("paper", trained=False, epsilon=1.0, reference_labels=1)
-    steps = run(system, ["good"] * 60)  # reward 0.75 whatever the level
-    assert system.agent.optimiser.steps > 0 or steps[-1].state == "retrain"
+@pytest.mark.parametrize("name", ["paper", "authors"])
+@pytest.mark.parametrize("answer", ["good", "bad"])
+def test_the_initial_training_has_its_number_of_steps_whatever_it_earns(name, answer):
+    system = controller(
+        name, trained=False, epsilon=1.0, training_steps=8, reference_labels=1, **SHORT
+    )
+    run(system, [answer] * 4 + ["bad"] * 3)
+    run(system, [answer] * 9, reference=())  # no step
+    assert (system.state, system.initial, system.agent.steps) == ("retrain", True, 7)
+    assert system.agent.optimiser.steps == 4  # steps 4 to 7
+    run(system, [answer])
+    assert (system.state, system.initial) == ("inference", False)
+    assert (system.agent.epsilon, system.agent.steps) == (0, 0)  # as a loaded agent has them
+    assert system.agent.optimiser.steps == 5
+    assert (system.estimator.recorded, system.estimator.p_est) == (0, 1)
+
+
+def test_a_retraining_after_the_initial_training_ends_by_what_it_earns():
+    system = controller("authors", trained=False, training_steps=4, return_epsilon=None, **SHORT)
+    run(system, ["good"] * 4)
+    assert (system.state, system.initial) == ("inference", False)
+    system.state = "estimate"
+    while system.state == "estimate":
+        run(system, ["bad"])
+    assert [step.epsilon for step in run(system, ["bad"] * 6)] == [0, 1, 1, 1, 0.5, 0.25]
+    assert system.agent.steps == 6  # past training_steps, and goes on
+    steps = run(system, ["good"] * 3)  # the window means before each: 0, half, whole
+    assert [step.state for step in steps] == ["retrain"] * 3
+    assert system.state == "inference"
 
 
 def test_the_same_seed_gives_the_same_run():

@@ -31,7 +31,10 @@ def encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
     """Those named, or the preset's."""
     if not arguments.encodings:
         return preset(arguments.preset).encodings
-    return tuple(Encoding.parse(name) for name in arguments.encodings.split(","))
+    named = tuple(Encoding.parse(name) for name in arguments.encodings.split(","))
+    if len(set(named)) != len(named):
+        raise ValueError("--encodings: each may be named once")
+    return named
 
 
 def open_pilot(arguments: argparse.Namespace) -> AdaCompress:

@@ -33,7 +33,8 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             photo = images.read(path, pixel_limit=arguments.pixel_limit)
             choice = pilot.choose(photo, keep_exif=arguments.keep_exif)
-            output = _output(Path(arguments.output), name, taken)
+            ending = "webp" if choice.encoding.startswith("webp") else "jpg"
+            output = _output(Path(arguments.output), name, ending, taken)
             if output.resolve() in protected:
                 raise ImageError(f"{output}: would overwrite an input; name another folder with -o")
             output.parent.mkdir(parents=True, exist_ok=True)
@@ -71,12 +72,12 @@ def _inputs(names: list[str]) -> list[tuple[Path, str]]:
     return inputs
 
 
-def _output(folder: Path, name: str, taken: set[Path]) -> Path:
+def _output(folder: Path, name: str, ending: str, taken: set[Path]) -> Path:
     """A path in `folder` that no other image of this run has."""
     base = folder / Path(name).with_suffix("")
-    candidate, number = base.with_name(f"{base.name}.jpg"), 2
+    candidate, number = base.with_name(f"{base.name}.{ending}"), 2
     while candidate in taken:
-        candidate, number = base.with_name(f"{base.name}-{number}.jpg"), number + 1
+        candidate, number = base.with_name(f"{base.name}-{number}.{ending}"), number + 1
     taken.add(candidate)
     return candidate
 

@@ -40,6 +40,8 @@ class _Material:
 
 def main(arguments: argparse.Namespace) -> int:
     """Algorithm 1, on a table or live."""
+    if not Path(arguments.output).parent.is_dir():  # before the work, not after it
+        raise ValueError(f"{arguments.output}: there is no such folder")
     config = preset(arguments.preset)
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)

@@ -1,0 +1,161 @@
+"""Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map, and pictures of it.
+
+A difference: E's batch norms are folded into its weights, so the map here is the one after the
+last ReLU6; the authors take the last convolution before batch norm and ReLU6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from . import equations
+from .config import Pooling
+from .extractor import CORNER, pool
+from .images import Photo
+from .pilot import AdaCompress
+from .qnetwork import QNetwork
+
+_SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
+_COLUMNS = 3  # of a sheet, at most
+_MARGIN, _GAP, _TEXT, _LINE = 16, 6, 15, 21  # pixels
+_BAR = 240, 14  # pixels
+# Nine colours of viridis: lightness rises steadily, and the colour-blind see it rise.
+_COLOURS = "440154 472c7a 3b518b 2c718e 21908d 27ad81 5cc863 aadc32 fde725"
+_ANCHORS = np.array([tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()])  # [9, 3]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a level has its Q-value: one image, small, and the heat on it."""
+
+    name: str
+    encoding: str  # the level explained
+    q_value: float
+    chosen: str  # the agent's level
+    order: int  # of the agent's level among all
+    heat: np.ndarray  # [7, 7], AC-9
+    picture: Image.Image
+
+
+def map_gradient(
+    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
+) -> np.ndarray:
+    """dQ(s, c)/dmap, where s = pool(map): feature_map [channels, rows, columns] -> same shape.
+
+    Each cell has an equal share in the mean that `pool` takes; a cell left out has none.
+    """
+    state = pool(feature_map[None], pooling)[0]  # [channels]
+    gradient = np.zeros_like(feature_map)
+    pooled = gradient[:, :CORNER, :CORNER] if pooling == "corner" else gradient
+    pooled += network.input_gradient(state, action)[:, None, None] / pooled[0].size
+    return gradient
+
+
+def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Explanation:
+    """Which cells of E's map the Q-value of an action comes from; by default of the chosen one."""
+    config, network = pilot.config, pilot.agent.network
+    feature_map = pilot.extractor.maps([photo.pixels], config.resize)[0]  # [1280, 7, 7]
+    q_values = pilot.agent.q_values(pool(feature_map[None], config.pooling)[0])  # [actions]
+    chosen = equations.best_action(q_values)
+    action = chosen if action is None else action
+    gradient = map_gradient(network, feature_map, action, config.pooling)
+    return Explanation(
+        name=photo.name,
+        encoding=config.encodings[action].name,
+        q_value=float(q_values[action]),
+        chosen=config.encodings[chosen].name,
+        order=chosen,
+        heat=equations.grad_cam(gradient, feature_map),
+        picture=_fitted(Image.fromarray(photo.pixels), _SIDE),
+    )
+
+
+def sheet(explanations: Sequence[Explanation]) -> Image.Image:
+    """Each photograph, and beside it in grey under its heat; the lowest chosen level first.
+
+    One scale of colours for all, with its numbers; it ends at -1, as one cell may be far below.
+    """
+    ordered = sorted(explanations, key=lambda one: one.order)  # stable
+    heats = np.stack([one.heat for one in ordered])  # [n, 7, 7]
+    low, high = min(0.0, max(-1.0, float(heats.min()))), float(heats.max())
+    if high <= low:  # no heat at all
+        high = low + 1
+    side = _SIDE if len(ordered) == 1 else _SMALL_SIDE
+    shares = ((heats - low) / (high - low)).clip(0, 1)
+    tiles = [_tile(*pair, side) for pair in zip(ordered, shares, strict=True)]
+    columns = min(len(tiles), _COLUMNS)
+    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
+    top = 2 * _MARGIN + 2 * _LINE  # below the scale
+    width = _MARGIN + columns * (tiles[0].width + _MARGIN)
+    height = top + sum(max(tile.height for tile in row) + _MARGIN for row in rows)
+    canvas = Image.new("RGB", (width, height), "white")
+    _draw_scale(canvas, low, high, heats.min() < low)
+    for row in rows:
+        for column, tile in enumerate(row):
+            canvas.paste(tile, (_MARGIN + column * (tile.width + _MARGIN), top))
+        top += max(tile.height for tile in row) + _MARGIN
+    return canvas
+
+
+def _tile(one: Explanation, heat: np.ndarray, side: int) -> Image.Image:
+    """Caption, photograph and overlay; `heat` [rows, columns] in [0, 1]."""
+    picture = _fitted(one.picture, side)
+    width = 2 * side + _GAP
+    tile = Image.new("RGB", (width, 2 * _LINE + picture.height), "white")
+    level = f"{one.encoding}, Q = {one.q_value:.3f}"
+    _write(tile, (0, 0), Path(one.name).name, width)
+    level += "" if one.encoding == one.chosen else f"; chosen: {one.chosen}"
+    _write(tile, (0, _LINE), level, width)
+    tile.paste(picture, (0, 2 * _LINE))
+    tile.paste(overlay(picture, heat), (picture.width + _GAP, 2 * _LINE))
+    return tile
+
+
+def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """A picture in grey under heat [rows, columns] in [0, 1], smoothly enlarged."""
+    smooth = Image.fromarray(heat.astype(np.float32)).resize(
+        picture.size, Image.Resampling.BILINEAR
+    )
+    return Image.blend(picture.convert("L").convert("RGB"), _coloured(np.array(smooth)), 0.5)
+
+
+def _coloured(values: np.ndarray) -> Image.Image:
+    """Values [height, width] in [0, 1] as colours between the anchors."""
+    places = np.linspace(0, 1, len(_ANCHORS))
+    channels = [np.interp(values, places, _ANCHORS[:, channel]) for channel in range(3)]
+    return Image.fromarray(np.stack(channels, axis=2).round().astype(np.uint8))
+
+
+def _fitted(image: Image.Image, side: int) -> Image.Image:
+    """As large as the square of this side holds, but never so narrow that nothing is seen."""
+    scale = side / max(image.size)
+    width, height = (max(12, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _draw_scale(canvas: Image.Image, low: float, high: float, less: bool) -> None:
+    """The colours from `low` (`less`: and below) to `high`, numbers, and what they mean."""
+    bar = _coloured(np.tile(np.linspace(0, 1, _BAR[0]), (_BAR[1], 1)))
+    canvas.paste(bar, (_MARGIN, _MARGIN))
+    for share in (0.0, 0.5, 1.0):
+        text = f"{low + share * (high - low):.2g}" + (" and below" if less and not share else "")
+        shift = round(share * (_BAR[0] - ImageFont.load_default(_TEXT).getlength(text)))
+        _write(canvas, (_MARGIN + shift, _MARGIN + _BAR[1] + 3), text, _BAR[0])
+    left = 2 * _MARGIN + _BAR[0]
+    meaning = "heat (AC-9): what raises Q; 1 is an image's most"
+    _write(canvas, (left, _MARGIN - 3), meaning, canvas.width - left)
+
+
+def _write(canvas: Image.Image, place: tuple[int, int], text: str, width: int) -> None:
+    """A line of text, its middle left out where it is longer than `width` pixels."""
+    font = ImageFont.load_default(_TEXT)
+    shown, kept = text, min(len(text), width)  # no letter is narrower than a pixel
+    while font.getlength(shown) > width:
+        kept -= 2
+        shown = f"{text[: kept // 2]}...{text[-(kept // 2) :]}"
+    ImageDraw.Draw(canvas).text(place, shown, "black", font)

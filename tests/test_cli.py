@@ -1,0 +1,591 @@
+"""The command line: what it prints, what it writes, how it refuses."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adacompress_ref import artifacts, cli, images
+from adacompress_ref.agent import DQNAgent
+from adacompress_ref.commands import run as commands_run
+from adacompress_ref.controller import Label
+from adacompress_ref.table import Table
+
+COMMANDS = ("compress", "label", "train", "evaluate", "run", "weights")
+RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
+RECORD += ["size_ratio", "error"]
+
+
+@pytest.fixture
+def adacompress(capsys, tmp_path, monkeypatch):
+    """A function that runs a command in an empty folder: status, output, messages."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            status = cli.main([str(each) for each in arguments])
+        except SystemExit as end:  # argparse
+            status = end.code
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def few(tmp_path, photos):
+    """A folder of three photographs."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in ("chelsea.jpg", "clock.jpg", "microaneurysms.jpg"):
+        shutil.copy(photos / name, folder)
+    return folder
+
+
+def records(out):
+    return [json.loads(line) for line in out.splitlines()]
+
+
+# Arguments -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(adacompress, command):
+    status, out, err = adacompress(command, "--help")
+    assert (status, err) == (0, "")
+    assert f"example: adacompress {command}" in out
+
+
+def test_help_of_all(adacompress):
+    status, out, _ = adacompress("--help")
+    assert status == 0
+    assert all(command in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ("compress x.jpg --preset best", "best"),
+        ("compress", "IMAGE"),
+        ("nonsense", "nonsense"),
+        ("train --images few -o x.npz", "--images needs --service"),
+        ("train -o x.npz", "--table --images"),
+        ("train --table a --images b -o x.npz", "--images"),
+        ("train --table a -o x.npz --test-share 2", "from 0 to 1"),
+        ("train --table a -o x.npz --steps many", "whole number, at least 1"),
+        ("label --images few --service squeezenet -o t.npz --workers 0", "at least 1"),
+        ("weights fetch best", "mobilenetv2-imagenet"),
+        ("weights fetch", "mobilenetv2-imagenet"),
+        ("compress few --agent nothing.npz", "nothing.npz"),
+        ("compress few --agent few/clock.jpg", "clock.jpg"),
+        ("label --images few --service nonsense -o t.npz", "there are: squeezenet"),
+        ("label --images nothing --service squeezenet -o t.npz", "nothing"),
+        ("label --images few --service squeezenet -o t.npz --encodings gif-q5", "gif-q5"),
+        ("label --images few --service squeezenet -o t.npz --encodings jpeg-q5,jpeg-q5", "once"),
+        ("label --images few --service onnx:none.onnx -o t.npz", "none.onnx"),
+        ("run --images few --service nonsense", "there are: squeezenet"),
+        ("run --images nothing --service squeezenet", "nothing"),
+        ("run --images few --service squeezenet --agent nothing.npz", "nothing.npz"),
+        ("train --table nothing.npz -o x.npz", "nothing.npz"),
+        ("train --table few/clock.jpg -o x.npz", "clock.jpg"),
+        ("train --images few --service nonsense -o x.npz", "there are: squeezenet"),
+        ("evaluate --table nothing.npz", "nothing.npz"),
+        ("evaluate --table few/clock.jpg", "clock.jpg"),
+    ],
+)
+def test_unusable_arguments(adacompress, few, arguments, match):
+    status, out, err = adacompress(*arguments.split())
+    assert (status, out) == (2, "")
+    *before, last = err.strip().splitlines()
+    assert match in last
+    assert not before or before[0].startswith("usage: ")
+
+
+# compress --------------------------------------------------------------------------------------
+
+
+def test_compress_prints_one_object_a_line(adacompress, few):
+    status, out, err = adacompress("compress", few, "-o", "out", "--json")
+    lines = records(out)
+    assert (status, len(lines)) == (0, 3)
+    for line in lines:
+        assert list(line) == RECORD
+        written = Path(line["output"]).read_bytes()
+        assert len(written) == line["bytes"]
+        pixels = images.read(line["image"]).pixels
+        assert images.decode(written).shape == pixels.shape
+        assert line["encoding"] == f"jpeg-q{line['quality']}"
+        assert line["size_ratio"] == round(line["bytes"] / line["reference_bytes"], 6)
+        assert line["error"] is None
+    total, reference = (sum(line[name] for line in lines) for name in ("bytes", "reference_bytes"))
+    assert f"3 of 3 images, {total:,} bytes: {100 * total / reference:.1f}% of quality 75" in err
+
+
+def test_compress_for_people(adacompress, few):
+    status, out, err = adacompress("compress", few / "clock.jpg")
+    assert status == 0
+    assert len(out.splitlines()) == 2
+    assert "clock.jpg" in out
+    assert "Traceback" not in err
+    assert [path.name for path in (few.parent / "compressed").iterdir()] == ["clock.jpg"]
+
+
+def test_the_others_are_done(adacompress, few, tmp_path):
+    (few / "broken.jpg").write_bytes((few / "clock.jpg").read_bytes()[:900])
+    (few / "empty.jpg").touch()
+    status, out, err = adacompress("compress", few, "missing.jpg", "-o", "out", "--json", "--quiet")
+    lines = {line["image"].rsplit("/", 1)[-1]: line for line in records(out)}
+    assert status == 1
+    for name in ("broken.jpg", "empty.jpg", "missing.jpg"):
+        assert name in lines[name]["error"]
+        assert set(lines[name]) == set(RECORD)
+        assert all(lines[name][field] is None for field in RECORD[1:-1])
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert "3 of 6 images" in err
+    assert err.count("\n") == 4
+
+
+def test_names_that_collide(adacompress, few, tmp_path):
+    (few / "sub").mkdir()
+    shutil.copy(few / "clock.jpg", few / "sub" / "clock.jpg")
+    Image.open(few / "clock.jpg").save(few / "clock.png")
+    Image.open(few / "clock.jpg").save(few / "clock-2.bmp")
+    files = [few / "clock.jpg", few / "sub" / "clock.jpg", few / "clock.png", few / "clock-2.bmp"]
+    status, out, _ = adacompress("compress", *files, "-o", "out", "--json")
+    outputs = [line["output"] for line in records(out)]
+    assert status == 0
+    assert len(set(outputs)) == 4
+    assert outputs[0] == "out/clock.jpg"
+    assert all((tmp_path / path).is_file() for path in outputs)
+
+
+def test_folders_keep_their_shape(adacompress, few, tmp_path):
+    (few / "sub").mkdir()
+    shutil.copy(few / "clock.jpg", few / "sub" / "deep.jpg")
+    assert adacompress("compress", few, "-o", "out")[0] == 0
+    assert (tmp_path / "out" / "sub" / "deep.jpg").is_file()
+
+
+@pytest.mark.parametrize("output", ["few", "few/../few", "."])
+def test_an_input_is_never_overwritten(adacompress, few, tmp_path, output):
+    if output == ".":
+        shutil.copytree(few, tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")}
+    images_named = sorted(tmp_path.glob("*.jpg")) or [few]
+    status, _, err = adacompress("compress", *images_named, "-o", output)
+    assert status == 1
+    assert "would overwrite an input" in err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")} == before
+
+
+def test_exif_is_copied_only_when_asked(adacompress, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    Image.effect_noise((80, 60), 50).convert("RGB").save("x.jpg", exif=exif, quality=95)
+    for options, maker in (([], None), (["--keep-exif"], "Maker")):
+        assert adacompress("compress", "x.jpg", "-o", "out", *options)[0] == 0
+        assert Image.open("out/x.jpg").getexif().get(0x010F) == maker
+
+
+def odd_images():
+    grey = Image.fromarray((np.arange(64 * 64).reshape(64, 64) * 16 % 65536).astype(np.uint16))
+    yield "one.png", Image.new("RGB", (1, 1), "red")
+    yield "line.png", Image.new("L", (300, 1), 7)
+    yield "rgba.png", Image.new("RGBA", (40, 30), (255, 0, 0, 128))
+    yield "cmyk.jpg", Image.new("CMYK", (40, 30), (9, 99, 0, 0))
+    yield "deep.png", grey
+    yield "palette.gif", Image.new("P", (40, 30), 3)
+    yield "bits.tiff", Image.new("1", (40, 30), 1)
+    yield "web.webp", Image.new("RGB", (40, 30), "blue")
+
+
+def test_odd_images(adacompress, tmp_path):
+    sizes = {}
+    (tmp_path / "odd").mkdir()
+    for name, image in odd_images():
+        image.save(tmp_path / "odd" / name)
+        sizes[name] = image.size
+    status, out, err = adacompress("compress", "odd", "-o", "out", "--json")
+    lines = records(out)
+    assert status == 0, err
+    assert len(lines) == len(sizes)
+    for line in lines:
+        with Image.open(line["output"]) as image:
+            assert image.format == "JPEG"
+            assert image.size == sizes[line["image"].rsplit("/", 1)[-1]]
+
+
+def test_an_output_folder_that_cannot_be_made(adacompress, few, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = adacompress("compress", few, "-o", "file")
+    assert status == 1
+    assert "adacompress: file: " in err
+
+
+def test_pixel_limit(adacompress, few):
+    status, out, _ = adacompress("compress", few / "clock.jpg", "--pixel-limit", 99, "--json")
+    assert status == 1
+    assert "too many pixels" in records(out)[0]["error"]
+
+
+def test_a_webp_payload_is_not_called_jpg(adacompress, few, tmp_path):
+    label = ("label", "--images", few, "--service", "squeezenet", "-o", "t.npz", "--workers", 1)
+    assert adacompress(*label, "--encodings", "webp-64-q5,webp-64-q50")[0] == 0
+    assert adacompress("train", "--table", "t.npz", "-o", "webp.npz", "--steps", 5)[0] == 0
+    status, out, _ = adacompress("compress", few / "clock.jpg", "--agent", "webp.npz", "--json")
+    assert status == 0
+    assert records(out)[0]["output"].endswith(".webp")
+
+
+# label, train, evaluate ------------------------------------------------------------------------
+
+REPORT = ["images", "service", "alpha", "preset", "policies", "gap_captured", "saving_vs_fixed"]
+FIXED = [f"fixed-{quality}" for quality in range(5, 100, 10)]
+
+
+def test_the_chain(adacompress, few, tmp_path):
+    label = ("label", "--images", few, "--service", "squeezenet", "-o", "t.npz")
+    status, out, err = adacompress(*label, "--json", "--workers", 2)
+    report = json.loads(out)
+    assert (status, report["images"], report["failed"]) == (0, 3, {})
+    assert "label 3/3, 0:00 left" in err
+    table = (tmp_path / "t.npz").read_bytes()
+    status, out, err = adacompress(*label)
+    assert (status, "3 images were done before" in err) == (0, True)
+    assert (tmp_path / "t.npz").read_bytes() == table
+    assert "t.npz: 3 images, 10 encodings" in out
+
+    train = ("train", "--table", "t.npz", "-o", "agent.npz", "--steps", 30, "--seed", 3)
+    status, out, err = adacompress(*train, "--json")
+    report = json.loads(out)
+    assert (status, report["trained_on"], report["held_out"]) == (0, 2, 1)
+    assert (report["agent"], report["preset"], report["steps"]) == ("agent.npz", "paper", 30)
+    assert "train 30/30" in err
+    agent = DQNAgent.load("agent.npz")
+    assert len(agent.stamp["trained_on"]) == 2
+    assert (agent.stamp["service"], agent.stamp["seed"]) == ("squeezenet", 3)
+    first = (tmp_path / "agent.npz").read_bytes()
+    status, out, _ = adacompress(*train)
+    assert "trained on 2 images, 1 held out" in out
+    assert (tmp_path / "agent.npz").read_bytes() == first
+
+    evaluate = ("evaluate", "--table", "t.npz", "--agent", "agent.npz")
+    status, out, _ = adacompress(*evaluate, "--json")
+    tested = json.loads(out)
+    assert status == 0
+    assert tested == report["evaluation"]
+    assert set(REPORT) <= set(tested)
+    assert (tested["images"], tested["service"], tested["alpha"]) == (1, "squeezenet", 1)
+    names = [policy["name"] for policy in tested["policies"]]
+    assert names == [*FIXED, "random", "agent", "oracle"]
+    for policy in tested["policies"]:
+        assert {"name", "agreement", "size_ratio", "reward"} <= set(policy)
+    status, out, _ = adacompress(*evaluate, "--alpha", 2)
+    assert "alpha 2, preset paper" in out
+    assert len(out.splitlines()) == 15
+
+
+def test_the_shipped_agent_is_evaluated_by_default(adacompress, photo_table, tmp_path):
+    (tmp_path / "names").write_text("chelsea.jpg\n\ncoffee.jpg\n")
+    for preset in ("paper", "authors"):
+        evaluate = ("evaluate", "--table", photo_table, "--preset", preset)
+        status, out, _ = adacompress(*evaluate, "--json", "--test-images", "names")
+        report = json.loads(out)
+        assert (status, report["images"], report["preset"]) == (0, 2, preset)
+
+
+@pytest.mark.parametrize("text", [b"nothing.jpg\n", b"\xff\xfe"])
+def test_unknown_test_images(adacompress, photo_table, tmp_path, text):
+    (tmp_path / "names").write_bytes(text)
+    status, _, err = adacompress("evaluate", "--table", photo_table, "--test-images", "names")
+    assert status == 2
+    assert "nothing.jpg" in err or "cannot be read as a list" in err
+
+
+def test_named_test_images_are_not_trained_on(adacompress, photo_table, tmp_path):
+    (tmp_path / "names").write_text("chelsea.jpg\ncoffee.jpg\n")
+    train = ("train", "--table", photo_table, "-o", "a.npz", "--steps", 5, "--json")
+    status, out, _ = adacompress(*train, "--test-images", "names")
+    assert (status, json.loads(out)["held_out"]) == (0, 2)
+    table = Table.load(photo_table)
+    held_out = {table.digests[row] for row in table.indices(["chelsea.jpg", "coffee.jpg"])}
+    assert not held_out & set(DQNAgent.load("a.npz").stamp["trained_on"])
+    (tmp_path / "names").write_text("")
+    status, _, err = adacompress(*train, "--test-images", "names")
+    assert (status, "names 0 of the 12 images" in err) == (2, True)
+
+
+def test_label_lists_what_failed(adacompress, few):
+    (few / "broken.jpg").write_bytes(b"no image")
+    label = ("label", "--images", few, "--service", "squeezenet", "-o", "t.npz", "--workers", 1)
+    status, out, err = adacompress(*label, "--json", "--encodings", "jpeg-q5,webp-64-q9")
+    report = json.loads(out)
+    assert (status, report["images"], list(report["failed"])) == (1, 3, ["broken.jpg"])
+    assert report["encodings"] == ["jpeg-q5", "webp-64-q9"]
+    assert "adacompress: broken.jpg: cannot be read" in err
+
+
+def test_training_live(adacompress, few, tmp_path):
+    (few / "broken.jpg").write_bytes(b"no image")
+    status, out, err = adacompress(
+        *("train", "--images", few, "--service", "squeezenet", "-o", "live.npz"),
+        *("--steps", 4, "--json", "--quiet", "--encodings", "jpeg-q5,jpeg-q75"),
+    )
+    report = json.loads(out)
+    assert status == 1  # the broken one; the others are done
+    assert "broken.jpg: cannot be read" in err
+    assert (report["trained_on"], report["held_out"], report["evaluation"]) == (2, 1, None)
+    agent = DQNAgent.load("live.npz")
+    assert [encoding.name for encoding in agent.config.encodings] == ["jpeg-q5", "jpeg-q75"]
+    assert adacompress("compress", few / "clock.jpg", "--agent", "live.npz")[0] == 0
+
+
+def test_an_output_that_cannot_be_written_is_known_before_training(adacompress, photo_table):
+    train = ("train", "--table", photo_table, "--steps", 20)
+    status, _, err = adacompress(*train, "-o", "no/folder/a.npz")
+    assert status == 2
+    assert "no/folder/a.npz" in err
+    assert "train 20/20" not in err
+
+
+# run, in process -------------------------------------------------------------------------------
+
+
+def test_run_for_people_and_on_return(adacompress, few, tmp_path):
+    (few / "broken.jpg").write_bytes(b"no image")
+    run = ("run", "--images", few, "--service", "squeezenet", "--state", "state")
+    status, out, err = adacompress(*run)
+    assert status == 1
+    assert "4 images, 1 failed" in out
+    assert "adacompress: broken.jpg: cannot be read" in err
+    log = (tmp_path / "state" / "log.jsonl").read_bytes()
+    status, out, err = adacompress(*run, "--json")
+    (line,) = records(out)
+    assert "4 images were done before, 0 are left" in err
+    assert line["totals"]["images"] == 4
+    assert (tmp_path / "state" / "log.jsonl").read_bytes() == log
+
+
+def test_run_without_a_state_folder_prints_json(adacompress, few):
+    status, out, _ = adacompress("run", "--images", few, "--service", "squeezenet", "--json")
+    *lines, last = records(out)
+    assert status == 0
+    assert [line["image"] for line in lines] == ["chelsea.jpg", "clock.jpg", "microaneurysms.jpg"]
+    totals = last["totals"]
+    assert totals["bytes_sent"] == sum(line["bytes_sent"] for line in lines)
+    assert totals["reference_bytes"] == sum(line["reference_bytes"] for line in lines)
+    assert totals["net_size_ratio"] == totals["bytes_sent"] / totals["reference_bytes"]
+    ratios = [line["bytes"] / line["reference_bytes"] for line in lines]
+    assert totals["size_ratio"] == pytest.approx(np.mean(ratios))
+    assert totals["original_bytes"] == sum(path.stat().st_size for path in few.iterdir())
+    assert sum(totals["states"].values()) == 3
+
+
+def test_only_failures(adacompress, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.jpg").touch()
+    status, out, err = adacompress("run", "--images", "bad", "--service", "squeezenet")
+    assert status == 1
+    assert "1 images, 1 failed; none sent" in out
+    assert "empty file" in err
+
+
+def test_a_failed_start_leaves_the_state_folder_usable(adacompress, few):
+    run = ("run", "--images", few, "--service", "squeezenet", "--state", "state")
+    assert adacompress(*run, "--agent", "nothing.npz")[0] == 2
+    status, _, err = adacompress(*run)
+    assert status == 0, err
+
+
+class Interrupting:
+    """A service during whose second label Ctrl-C is pressed, `times` times."""
+
+    name = "fake"
+
+    def __init__(self, times):
+        self.times, self.calls = times, 0
+
+    def label(self, payload):
+        self.calls += 1
+        if self.calls == 2:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+        return [Label(f"{len(payload)}", 0.5)]
+
+
+@pytest.mark.parametrize(("times", "done"), [(1, 2), (2, 1)])
+def test_ctrl_c_finishes_the_image_and_a_second_one_does_not(
+    adacompress, few, tmp_path, monkeypatch, times, done
+):
+    monkeypatch.setattr(commands_run, "open_service", lambda name: Interrupting(times))
+    monkeypatch.setattr(commands_run, "SAVE_EVERY", 1)
+    handler = signal.getsignal(signal.SIGINT)
+    run = ("run", "--images", few, "--service", "fake", "--state")
+    status, out, err = adacompress(*run, "parts")
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert (status, "stopped" in err) == (130, True)
+    log = tmp_path / "parts" / "log.jsonl"
+    assert len(log.read_text().splitlines()) == done
+
+    monkeypatch.setattr(commands_run, "open_service", lambda name: Interrupting(0))
+    assert adacompress(*run, "parts")[0] == 0
+    assert adacompress(*run, "whole")[0] == 0
+    assert log.read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+def test_ctrl_c_without_a_state_folder(adacompress, few, monkeypatch):
+    monkeypatch.setattr(commands_run, "open_service", lambda name: Interrupting(1))
+    status, _, err = adacompress("run", "--images", few, "--service", "fake")
+    assert status == 130
+    assert "stopped after 2 images; without --state nothing is kept" in err
+
+
+# weights, and how a command ends ---------------------------------------------------------------
+
+
+def test_weights_list(adacompress):
+    status, out, _ = adacompress("weights")
+    assert status == 0
+    for name in (*artifacts.manifest()["files"], "mobilenetv2-imagenet"):
+        assert name in out
+
+
+def test_weights_verify(adacompress):
+    names = list(artifacts.manifest()["files"])
+    status, out, _ = adacompress("weights", "verify")
+    assert (status, out.count(" whole\n")) == (0, len(names))
+    status, out, _ = adacompress("weights", "verify", "--json")
+    report = json.loads(out)
+    assert all(report["files"][name]["problem"] is None for name in names)
+    assert "mobilenetv2-imagenet" in report["fetch"]
+
+
+def test_weights_verify_finds_a_changed_byte(adacompress, tmp_path, monkeypatch):
+    path = artifacts.find("squeezenet1_1.json")
+    (tmp_path / path.name).write_bytes(path.read_bytes() + b" ")
+    monkeypatch.setenv("ADACOMPRESS_WEIGHTS", str(tmp_path))
+    status, out, _ = adacompress("weights", "verify")
+    assert status == 1
+    assert "squeezenet1_1.json: SHA-256 differs" in out
+
+
+def test_weights_fetch_prints_the_path(adacompress, tmp_path, monkeypatch):
+    monkeypatch.setattr(artifacts, "fetch", lambda name: tmp_path / name)
+    assert adacompress("weights", "fetch", "x") == (0, f"{tmp_path / 'x'}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (KeyboardInterrupt(), 130, "adacompress: stopped"),
+        (OSError(28, "No space left on device"), 2, "No space left on device"),
+        (cli.BrokenExecutor(), 1, "a worker process died; run again to go on"),
+    ],
+)
+def test_how_a_command_ends(adacompress, monkeypatch, error, status, text):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr("adacompress_ref.commands.weights.main", fail)
+    ended, _, err = adacompress("weights")
+    assert (ended, text in err) == (status, True)
+
+
+def end_when_the_reader_goes(arguments, lines):
+    """Messages and status of a command whose output is read for so many lines."""
+    command = [sys.executable, "-m", "adacompress_ref", *map(str, arguments)]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(lines):
+            assert process.stdout.readline()
+        process.stdout.close()
+        return process.stderr.read(), process.wait()
+
+
+@pytest.mark.parametrize("arguments", ["weights list", "weights list --json", "run --help"])
+def test_a_reader_that_is_gone(arguments):
+    assert end_when_the_reader_goes(arguments.split(), 0) == ("", 0)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_goes_in_the_middle(few, tmp_path, options):
+    arguments = ["compress", few, "-o", tmp_path / "out", "--quiet", *options]
+    err, status = end_when_the_reader_goes(arguments, lines=1)
+    assert status == 0
+    assert "Error" not in err
+
+
+def test_as_a_module(few):
+    command = [sys.executable, "-m", "adacompress_ref", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("adacompress_ref ")
+
+
+# progress --------------------------------------------------------------------------------------
+
+
+def test_progress_on_a_terminal(monkeypatch):
+    from adacompress_ref.progress import Progress
+
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress("work", 2)
+    progress.clear()
+    progress.started -= 3700
+    progress.printed -= 1
+    progress.advance("first")
+    assert "[############............] work 1/2, 1:01:40 left first" in terminal.getvalue()
+    progress.advance()
+    assert terminal.getvalue().endswith("[########################] work 2/2, 0:00 left\n")
+
+
+def test_progress_elsewhere_is_a_line_now_and_then(capsys):
+    from adacompress_ref.progress import Progress
+
+    progress = Progress("work", 3)
+    progress.advance()
+    assert capsys.readouterr().err == ""
+    progress.printed -= 60
+    progress.advance()
+    progress.advance()
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "work 2/3",
+        "work 3/3",
+    ]
+    quiet = Progress("work", 1, quiet=True)
+    quiet.advance()
+    quiet.clear()
+    assert capsys.readouterr().err == ""
+
+
+# The photographs outside the repository --------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_hundred_photographs(adacompress, shared, tmp_path):
+    photographs = sorted((shared / "data" / "imagenet").glob("*.JPEG"))[::7]
+    assert len(photographs) == 100
+    status, out, _ = adacompress("compress", *photographs, "-o", "out", "--json", "--quiet")
+    lines = records(out)
+    assert (status, len(lines)) == (0, 100)
+    written = sorted((tmp_path / "out").iterdir())
+    assert len(written) == 100
+    for path in written:
+        with Image.open(path) as image:
+            assert image.format == "JPEG"
+            image.load()
+    total, reference = (sum(line[name] for line in lines) for name in ("bytes", "reference_bytes"))
+    assert sum(path.stat().st_size for path in written) == total
+    assert total < 0.6 * reference

@@ -1,0 +1,232 @@
+"""AdaCompress, the one object that an integrator holds."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import adacompress_ref as ac
+import adacompress_ref.state
+from adacompress_ref import images
+from adacompress_ref.agent import AgentError, DQNAgent
+from adacompress_ref.artifacts import ArtifactError
+from adacompress_ref.config import CHANNELS, REFERENCE, Config, Encoding
+from adacompress_ref.extractor import Extractor
+from adacompress_ref.images import ImageError
+from adacompress_ref.services import ServiceError
+
+
+class FakeService:
+    """Says cat to everything; refuses while `broken`."""
+
+    name = "fake"
+
+    def __init__(self):
+        self.sent, self.broken = [], False
+
+    def label(self, payload):
+        if self.broken:
+            raise ServiceError("no answer")
+        self.sent.append(payload)
+        return [ac.Label("cat", 0.9)]
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return Extractor(threads=1)
+
+
+@pytest.fixture(scope="module")
+def pilot():
+    return ac.AdaCompress.load(threads=1)
+
+
+def taking(action, extractor, **changes):
+    """A new system whose agent takes one action for every image."""
+    config = Config(hidden=(4,), **changes)
+    agent = DQNAgent(
+        config, CHANNELS, np.random.default_rng(0), {"extractor": extractor.stamp(config)}
+    )
+    agent.network.parameters[:] = 0
+    agent.network.parameters[-len(config.encodings) + action] = 1  # a bias of the last layer
+    return ac.AdaCompress(agent, extractor)
+
+
+def tiny_jpeg(quality=5):
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[::2] = 90
+    return images.encode(pixels, Encoding("jpeg", None, quality))
+
+
+# Choosing --------------------------------------------------------------------------------------
+
+
+def test_any_kind_of_source_gives_the_same_choice(pilot, photos):
+    path = photos / "clock.jpg"
+    data = path.read_bytes()
+    sources = [path, str(path), data, io.BytesIO(data), images.read(path)]
+    choices = [pilot.choose(source) for source in sources]
+    for choice in choices:
+        assert choice.payload == choices[0].payload
+        assert choice.encoding == choices[0].encoding
+    choice = choices[0]
+    assert choice.q_values.shape == (10,)
+    chosen = pilot.config.encodings[int(np.argmax(choice.q_values))]
+    assert (choice.encoding, choice.quality) == (chosen.name, chosen.quality)
+    pixels = images.read(path).pixels
+    assert choice.payload == images.encode(pixels, chosen)
+    assert choice.reference_bytes == len(images.encode(pixels, REFERENCE))
+    assert choice.size_ratio == len(choice.payload) / choice.reference_bytes
+
+
+def test_the_shipped_agents_of_all_presets_choose(photos, extractor):
+    for name in ac.config.PRESETS:
+        choice = ac.AdaCompress.load(name, threads=1).choose(photos / "coffee.jpg")
+        assert (
+            images.decode(choice.payload).shape == images.read(photos / "coffee.jpg").pixels.shape
+        )
+
+
+def test_the_file_itself_where_it_is_smaller(extractor):
+    file = tiny_jpeg()
+    choice = taking(9, extractor).choose(file)
+    assert (choice.encoding, choice.quality, choice.payload) == ("original", None, file)
+    assert taking(0, extractor).choose(tiny_jpeg(95)).encoding == "jpeg-q5"
+
+
+def test_a_png_is_never_sent_as_it_is_unless_the_service_takes_it(extractor):
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 20), "red").save(stream, "PNG")
+    assert taking(9, extractor).choose(stream.getvalue()).encoding == "jpeg-q95"
+    service = FakeService()
+    service.formats = ("jpeg", "png")
+    assert taking(9, extractor).choose(stream.getvalue(), service).payload == stream.getvalue()
+
+
+def test_exif_is_copied_only_when_asked(extractor):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(stream, "JPEG", exif=exif, quality=95)
+    chooses = taking(1, extractor).choose
+    for keep, makers in ((False, None), (True, "Maker")):
+        payload = chooses(stream.getvalue(), keep_exif=keep).payload
+        assert Image.open(io.BytesIO(payload)).getexif().get(0x010F) == makers
+
+
+def test_choosing_changes_nothing(pilot, photos):
+    before = pilot.agent.rng.bit_generator.state, pilot.controller.state
+    pilot.choose(photos / "clock.jpg")
+    assert (pilot.agent.rng.bit_generator.state, pilot.controller.state) == before
+
+
+def test_a_pixel_limit(pilot, photos):
+    with pytest.raises(ImageError, match="too many pixels"):
+        pilot.choose(photos / "clock.jpg", pixel_limit=99)
+
+
+# Uploading -------------------------------------------------------------------------------------
+
+
+def test_inference_sends_one_payload(extractor, photos):
+    pilot, service = taking(1, extractor), FakeService()
+    result = pilot.upload(photos / "clock.jpg", service)
+    (payload,) = service.sent
+    assert payload == pilot.choose(photos / "clock.jpg").payload
+    assert (result.state, result.encoding, result.quality) == ("inference", "jpeg-q15", 15)
+    assert result.bytes_sent == len(payload)
+    assert result.labels == [("cat", 0.9)]
+    assert result.original_bytes == (photos / "clock.jpg").stat().st_size
+    assert result.step.agreement is None
+
+
+@pytest.mark.parametrize("state", ["estimate", "retrain"])
+def test_estimate_and_retrain_send_the_reference_too(extractor, photos, state):
+    pilot, service = taking(1, extractor), FakeService()
+    pilot.controller.state = state
+    result = pilot.upload(photos / "clock.jpg", service)
+    assert [len(payload) for payload in service.sent] == [
+        result.step.compressed_bytes,
+        result.reference_bytes,
+    ]
+    assert (result.state, result.bytes_sent) == (state, sum(map(len, service.sent)))
+    assert result.step.agreement == 1
+
+
+def test_an_original_is_uploaded_as_it_is(extractor):
+    service = FakeService()
+    result = taking(9, extractor).upload(tiny_jpeg(), service)
+    assert (result.encoding, result.quality) == ("original", None)
+    assert service.sent == [tiny_jpeg()]
+
+
+def test_an_untrained_system_begins_in_retrain(photos):
+    pilot = ac.AdaCompress.untrained(Config(training_steps=2), threads=1)
+    states = [pilot.upload(photos / "clock.jpg", FakeService()).state for _ in range(3)]
+    assert states == ["retrain", "retrain", "inference"]
+
+
+def frozen(pilot):
+    """All of a running system as bytes."""
+    fields, arrays = ac.state.pack(pilot.controller)
+    return repr(fields), {name: array.tobytes() for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("state", ["inference", "estimate", "retrain"])
+def test_a_failing_service_leaves_everything_as_it_was(extractor, photos, state):
+    pilot, service = taking(1, extractor), FakeService()
+    pilot.upload(photos / "clock.jpg", service)
+    pilot.controller.state = state
+    pilot.upload(photos / "clock.jpg", service)
+    pilot.controller.state = state
+    before = frozen(pilot)
+    service.broken = True
+    with pytest.raises(ServiceError, match="no answer"):
+        pilot.upload(photos / "clock.jpg", service)
+    assert frozen(pilot) == before
+
+
+def test_an_image_that_cannot_be_encoded_leaves_everything_as_it_was(extractor):
+    stream = io.BytesIO()
+    Image.new("L", (70_000, 10)).save(stream, "PNG")  # too long for the reference, not for q50
+    pilot = taking(0, extractor, encodings=(Encoding("jpeg", 5, 50),))
+    before, service = frozen(pilot), FakeService()
+    with pytest.raises(ImageError, match="longest side"):
+        pilot.upload(stream.getvalue(), service)
+    assert frozen(pilot) == before
+    assert service.sent == []
+
+
+# What does not fit -----------------------------------------------------------------------------
+
+
+def test_an_agent_of_another_extractor_is_refused(extractor, tmp_path):
+    config = Config()
+    stamp = {"extractor": {**extractor.stamp(config), "sha256": "other"}}
+    agent = DQNAgent(config, CHANNELS, np.random.default_rng(0), stamp)
+    agent.save(tmp_path / "agent.npz")
+    with pytest.raises(AgentError, match="another extractor"):
+        ac.AdaCompress.load(agent=tmp_path / "agent.npz")
+
+
+def test_a_kept_system_of_another_extractor_is_refused(extractor):
+    pilot, other = taking(1, extractor), taking(1, extractor)
+    other.agent.stamp["extractor"]["resize"] = "nearest"
+    with pytest.raises(AgentError):
+        pilot.resume(other.controller)
+    assert pilot.controller is not other.controller
+
+
+def test_names_that_are_not_there():
+    with pytest.raises(ValueError, match="must be one of"):
+        ac.AdaCompress.load("nonsense")
+    with pytest.raises(ArtifactError, match="no such file"):
+        ac.AdaCompress.load(agent="nothing.npz")
+
+
+def test_names_of_the_package():
+    assert "AdaCompress" in dir(ac)
+    assert all(getattr(ac, name) for name in ac.__all__)
+    with pytest.raises(AttributeError, match="Nonsense"):
+        ac.Nonsense  # noqa: B018

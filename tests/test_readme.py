@@ -1,0 +1,46 @@
+"""The README does what it says: its examples print what stands below them."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from adacompress_ref import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_python_examples_print_what_stands_below_them(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    examples = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == README.count("```python")
+    names: dict = {}
+    for code, expected in examples:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        assert printed.getvalue() == expected
+
+
+def test_the_first_command_prints_what_stands_below_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(ROOT)
+    command = re.search(r"adacompress (run .*) --state first-run", README)[1]
+    assert cli.main([*command.split(), "--state", str(tmp_path / "state")]) == 0
+    printed = capsys.readouterr().out
+    assert printed in README
+
+
+def test_two_commands_do_all_the_set_up():
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert [len(block.splitlines()) for block in blocks[:2]] == [1, 1]
+
+
+@pytest.mark.parametrize("folder", ["adacompress_ref", "adacompress_ref/commands"])
+def test_every_file_is_in_the_table_of_files(folder):
+    table = README[README.index("## Files") :]
+    for path in (ROOT / folder).glob("[a-z]*.py"):
+        listed = f"`{path.name}`" in table or f"/{path.name}`" in table
+        assert listed or ("commands" in folder and "`commands/`" in table), path

@@ -1,0 +1,186 @@
+"""`adacompress run` in a process of its own, interrupted and killed: the log ends the same."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from adacompress_ref.agent import load_arrays
+
+
+def command(folder, state, *options):
+    return [
+        *(sys.executable, "-m", "adacompress_ref", "run", "--images", str(folder)),
+        *("--service", "squeezenet", "--state", str(state), *options),
+    ]
+
+
+def run(folder, state, *options):
+    return subprocess.run(command(folder, state, *options), capture_output=True, text=True)
+
+
+def lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def stop(folder, state, how, *options, after=1):
+    """Start a run and send it a signal after some images. Returns its status and messages."""
+    log = state / "log.jsonl"
+    with subprocess.Popen(
+        command(folder, state, *options),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while lines(log) < after and process.poll() is None:
+            time.sleep(0.002)
+        process.send_signal(how)
+        err = process.stderr.read()
+        return process.wait(), err
+
+
+def summary_of(out):
+    return out[out.index(" images, ") :]
+
+
+@pytest.mark.parametrize("options", [(), ("--untrained", "--seed", "3")])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_and_gone_on(photos, tmp_path, how, options):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    uninterrupted = run(photos, whole, *options)
+    assert uninterrupted.returncode == 0, uninterrupted.stderr
+    status, err = stop(photos, parts, how, *options)
+    assert 0 < lines(parts / "log.jsonl") < 12
+    if how == signal.SIGINT:
+        assert status == 130
+        assert "run the same command to go on" in err
+        assert "Traceback" not in err
+    rest = run(photos, parts, *options)
+    assert rest.returncode == 0, rest.stderr
+    assert (parts / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    assert summary_of(rest.stdout) == summary_of(uninterrupted.stdout)
+    assert "seconds" in (parts / "times.jsonl").read_text()
+    assert "seconds" not in (parts / "log.jsonl").read_text()
+
+    (fields, arrays), (others, other_arrays) = (
+        load_arrays(state / "state.npz") for state in (whole, parts)
+    )
+    assert json.dumps(fields) == json.dumps(others)  # as text, where NaN equals NaN
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(value, other_arrays[name], name)
+    if options:
+        log = (whole / "log.jsonl").read_text().splitlines()
+        states = [json.loads(line)["state"] for line in log]
+        assert states == ["retrain"] * 12
+        assert len(arrays["replay_states"]) == 11  # the twelfth waits for its next state
+
+
+def test_stopped_twice(photos, tmp_path):
+    run(photos, tmp_path / "whole")
+    stop(photos, tmp_path / "parts", signal.SIGINT)
+    first = lines(tmp_path / "parts" / "log.jsonl")
+    stop(photos, tmp_path / "parts", signal.SIGKILL, after=first + 2)
+    run(photos, tmp_path / "parts")
+    logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "parts")]
+    assert logs[0] == logs[1]
+
+
+def test_stopped_before_the_first_image(photos, tmp_path):
+    state = tmp_path / "state"
+    with subprocess.Popen(
+        command(photos, state), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not state.exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+    assert run(photos, state).returncode == 0
+    assert lines(state / "log.jsonl") == 12
+
+
+@pytest.fixture(scope="module")
+def finished(photos, tmp_path_factory):
+    state = tmp_path_factory.mktemp("finished") / "state"
+    assert run(photos, state).returncode == 0
+    return state
+
+
+@pytest.fixture
+def state(finished, tmp_path):
+    """A copy of the folder of a run that is over."""
+    return shutil.copytree(finished, tmp_path / "state")
+
+
+def test_all_is_done(photos, state):
+    log = (state / "log.jsonl").read_bytes()
+    done = run(photos, state)
+    assert done.returncode == 0
+    assert "12 images were done before, 0 are left" in done.stderr
+    assert "12 images, 0 failed" in done.stdout
+    assert (state / "log.jsonl").read_bytes() == log
+
+
+def refused(done, text):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert text in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--seed", "1"], "its run has seed 0, now it is 1"),
+        (["--preset", "authors"], "its run has preset 'paper'"),
+        (["--untrained"], "its run has untrained False"),
+    ],
+)
+def test_other_settings_are_refused(photos, state, options, text):
+    refused(run(photos, state, *options), text)
+
+
+def test_damage_is_refused(photos, state):
+    whole = (state / "state.npz").read_bytes()
+    (state / "state.npz").write_bytes(whole[:-100])
+    refused(run(photos, state), "state.npz: damaged")
+    (state / "state.npz").write_bytes(whole)
+    log = (state / "log.jsonl").read_bytes()
+    (state / "log.jsonl").unlink()
+    refused(run(photos, state), "log.jsonl: missing")
+    (state / "log.jsonl").write_bytes(log)
+    (state / "state.npz").unlink()
+    refused(run(photos, state), "has a log.jsonl but no state.npz")
+
+
+def test_a_new_image_goes_on_the_list(photos, state, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    shutil.copy(photos / "clock.jpg", folder / "zebra.jpg")
+    before = (state / "log.jsonl").read_bytes()
+    done = run(folder, state)
+    assert "12 images were done before, 1 are left" in done.stderr
+    after = (state / "log.jsonl").read_bytes()
+    assert after.startswith(before)
+    assert json.loads(after[len(before) :])["image"] == "zebra.jpg"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--untrained",)])
+def test_sixty_photographs_interrupted_half_way(shared, tmp_path, options):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in sorted((shared / "data" / "imagenet").glob("*.[Jj][Pp]*"))[:60]:
+        shutil.copy(path, folder)
+    uninterrupted = run(folder, tmp_path / "whole", *options)
+    assert uninterrupted.returncode == 0, uninterrupted.stderr
+    status, _ = stop(folder, tmp_path / "parts", signal.SIGINT, *options, after=30)
+    assert status == 130
+    assert 30 <= lines(tmp_path / "parts" / "log.jsonl") < 60
+    status, _ = stop(folder, tmp_path / "parts", signal.SIGKILL, *options, after=40)
+    assert status == -signal.SIGKILL
+    assert run(folder, tmp_path / "parts", *options).returncode == 0
+    logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "parts")]
+    assert logs[0] == logs[1]

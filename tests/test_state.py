@@ -1,0 +1,188 @@
+"""A running system kept on disk goes on as if it had never stopped."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacompress_ref.agent import DQNAgent, load_arrays, save_arrays
+from adacompress_ref.config import PRESETS, TEN_LEVELS
+from adacompress_ref.controller import Controller, Label, Upload
+from adacompress_ref.state import StateError, StateFolder, pack, unpack
+
+SMALL = {
+    "encodings": TEN_LEVELS[:3],
+    "hidden": (6,),
+    "replay_capacity": 12,
+    "batch_size": 8,
+    "learning_starts": 5,
+    "learn_every": 2,
+    "training_steps": 30,
+    "window": 3,
+    "p_0": 0.5,
+}
+
+
+class FakeImage:
+    """The n-th of a stream whose levels begin to fail after a while, and recover."""
+
+    def __init__(self, n):
+        self.n = n
+        self.state = np.random.default_rng(n).random(4, np.float32)
+
+    def upload(self, action):
+        if action is None:
+            return Upload(100, [] if self.n % 11 == 5 else [Label("cat", 0.5)])
+        fails = 30 <= self.n % 60 < 40 or (self.n + action) % 4 == 0
+        return Upload(20 * (action + 1), [Label("dog" if fails else "cat", 0.5)])
+
+
+def controller(preset="paper", trained=True, seed=0):
+    config = PRESETS[preset].replace(**SMALL)
+    return Controller(DQNAgent(config, 4, np.random.default_rng(seed), {"a": [1]}), trained)
+
+
+def steps(running, start, stop):
+    return [running.step(FakeImage(n)) for n in range(start, stop)]
+
+
+def copy_of(running):
+    fields, arrays = pack(running)
+    return unpack(
+        json.loads(json.dumps(fields)), {name: value.copy() for name, value in arrays.items()}
+    )
+
+
+@given(st.sampled_from(["paper", "authors"]), st.booleans(), st.integers(0, 150), st.integers(0, 9))
+def test_what_was_packed_goes_on_as_what_was_not(preset, trained, before, seed):
+    running = controller(preset, trained, seed)
+    steps(running, 0, before)
+    copy = copy_of(running)
+    assert steps(copy, before, before + 50) == steps(running, before, before + 50)
+    np.testing.assert_array_equal(copy.agent.network.parameters, running.agent.network.parameters)
+    assert copy.agent.rng.random() == running.agent.rng.random()
+
+
+def test_that_property_has_seen_every_state():
+    seen = set()
+    for trained in (True, False):
+        running = controller(trained=trained)
+        for n in range(150):
+            running.step(FakeImage(n))
+            seen.add((running.state, running.pending is not None))
+    assert seen == {
+        ("inference", False),
+        ("inference", True),
+        ("estimate", False),
+        ("estimate", True),
+        ("retrain", False),
+        ("retrain", True),
+    }
+
+
+# The folder ------------------------------------------------------------------------------------
+
+SETTINGS = {"service": "squeezenet", "seed": 0}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A folder with two lines in its log and a state that knows of both."""
+    folder = StateFolder(tmp_path / "state", SETTINGS)
+    running = controller()
+    for n in range(2):
+        running.step(FakeImage(n))
+        folder.append({"image": n}, {"seconds": 0.5})
+    folder.save(running)
+    return folder.path
+
+
+def test_a_new_folder(tmp_path):
+    folder = StateFolder(tmp_path / "a" / "b", SETTINGS)
+    assert (folder.controller, folder.lines, folder.count) == (None, [], 0)
+
+
+def test_return(path):
+    folder = StateFolder(path, SETTINGS)
+    assert folder.lines == [{"image": 0}, {"image": 1}]
+    running = controller()
+    steps(running, 0, 2)
+    assert steps(folder.controller, 2, 40) == steps(running, 2, 40)
+    assert (path / "times.jsonl").read_text("utf-8") == '{"seconds": 0.5}\n' * 2
+
+
+@pytest.mark.parametrize("tail", ['{"image": 2}\n', '{"image": 2}\n{"ima', '{"image":', "\n\n"])
+def test_lines_that_the_state_does_not_know_of_are_cut(path, tail):
+    before = (path / "log.jsonl").read_bytes()
+    with open(path / "log.jsonl", "a", encoding="utf-8") as file:
+        file.write(tail)
+    assert len(StateFolder(path, SETTINGS).lines) == 2
+    assert (path / "log.jsonl").read_bytes() == before
+
+
+def test_a_folder_whose_run_ended_before_its_first_state_is_new(tmp_path):
+    StateFolder(tmp_path, SETTINGS)  # and the process dies while the models are opened
+    assert StateFolder(tmp_path, SETTINGS).controller is None
+
+
+def refused(path, match, settings=SETTINGS):
+    with pytest.raises(StateError, match=match) as caught:
+        StateFolder(path, settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_settings_are_refused(path):
+    refused(path, "its run has seed 0, now it is 1", SETTINGS | {"seed": 1})
+
+
+def test_a_missing_log_is_refused(path):
+    (path / "log.jsonl").unlink()
+    refused(path, r"log\.jsonl: missing")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 13, 20, 25])
+def test_a_log_that_lost_lines_is_refused(path, kept):
+    log = path / "log.jsonl"
+    log.write_bytes(log.read_bytes()[:kept])
+    refused(path, "lost lines")
+
+
+def test_a_damaged_log_is_refused(path):
+    log = path / "log.jsonl"
+    log.write_bytes(b"\0" + log.read_bytes()[1:])
+    refused(path, r"log\.jsonl: damaged")
+
+
+def test_a_log_without_a_state_is_refused(path):
+    (path / "state.npz").unlink()
+    refused(path, "a log.jsonl but no state.npz")
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
+def test_a_truncated_state_is_refused(path, share):
+    file = path / "state.npz"
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    refused(path, r"state\.npz: damaged")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda fields, arrays: fields.update(format=2), "another version"),
+        (lambda fields, arrays: fields.pop("windows"), "damaged"),
+        (lambda fields, arrays: arrays.pop("adam_mean"), "damaged"),
+        (lambda fields, arrays: fields["config"].update(nonsense=1), "damaged.*nonsense"),
+    ],
+)
+def test_a_changed_state_is_refused(path, change, match):
+    fields, arrays = load_arrays(path / "state.npz")
+    change(fields, arrays)
+    save_arrays(path / "state.npz", fields, arrays)
+    refused(path, match)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    refused(tmp_path / "file", "file: ")

@@ -1,0 +1,129 @@
+"""Tables: what is saved comes back, and what is no table is refused."""
+
+import numpy as np
+import pytest
+
+from adacompress_ref.agent import load_arrays, save_arrays
+from adacompress_ref.config import Config
+from adacompress_ref.controller import Label
+from adacompress_ref.table import Table, TableError
+
+LABELS = [[("cat",), (), ("cat", "dog")], [("äpple",), ("b", "c", "d", "e", "f"), ()]]
+SIZES = [[10, 20, 40], [30, 60, 60]]
+
+
+@pytest.fixture
+def table(make_table):
+    return make_table(LABELS, SIZES)
+
+
+def same(one, other):
+    assert one.source == other.source
+    assert (one.images, one.digests) == (other.images, other.digests)
+    for name in ("original_bytes", "bytes", "labels", "scores", "features", "encoding_features"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert getattr(one, name).dtype.kind == getattr(other, name).dtype.kind
+
+
+def test_saved_and_loaded_twice_gives_the_same_bytes(table, tmp_path):
+    table.save(tmp_path / "a.npz")
+    loaded = Table.load(tmp_path / "a.npz")
+    same(loaded, table)
+    loaded.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_rows_stand_in_the_order_of_their_names(table):
+    shuffled = Table.from_rows(table.source, table.rows()[::-1])
+    assert shuffled.images == ["0.jpg", "1.jpg"]
+    same(shuffled, table)
+
+
+def test_size_ratios_by_hand(table):
+    np.testing.assert_allclose(table.size_ratios(), [[0.25, 0.5], [0.5, 1.0]])
+
+
+def test_answers_with_fewer_than_five_labels(table):
+    assert table.answers(0, 0) == [Label("cat", 0.5)]
+    assert table.answers(0, 1) == []
+    assert table.answers(0, -1) == [Label("cat", 0.5), Label("dog", 0.5)]
+    assert [label.name for label in table.answers(1, 1)] == ["b", "c", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("resize", ["bilinear", "nearest"])
+@pytest.mark.parametrize("pooling", ["global", "corner"])
+def test_states_are_those_of_the_config(table, resize, pooling):
+    table.features[:] = 0
+    table.features[:, int(resize == "nearest"), int(pooling == "corner"), 7] = 1
+    states = table.states(Config(resize=resize, pooling=pooling))
+    assert states.shape == (2, 1280)
+    assert (states[:, 7] == 1).all()
+
+
+def test_indices(table):
+    assert table.indices(["1.jpg", "0.jpg", "1.jpg"]).tolist() == [0, 1]
+    with pytest.raises(TableError, match=r"no image 'x\.jpg'$"):
+        table.indices(["0.jpg", "x.jpg"])
+    with pytest.raises(TableError, match=r"no image 'x\.jpg' and 1 more"):
+        table.indices(["x.jpg", "0.jpg", "y.jpg"])
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(TableError, match=r"nothing\.npz: there is no such table"):
+        Table.load(tmp_path / "nothing.npz")
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
+def test_a_truncated_table_is_refused(table, tmp_path, share):
+    path = tmp_path / "cut.npz"
+    table.save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(TableError, match=r"cut\.npz"):
+        Table.load(path)
+
+
+def test_other_files_are_refused(tmp_path, photos):
+    for path in (photos / "chelsea.jpg", tmp_path):
+        with pytest.raises(TableError, match=path.name):
+            Table.load(path)
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    path = tmp_path / "pickle.npz"
+    with open(path, "wb") as file:
+        np.savez(file, description=np.array([{"format": 1}], dtype=object))
+    with pytest.raises(TableError, match=r"pickle\.npz.*allow_pickle"):
+        Table.load(path)
+
+
+def changed(table, tmp_path, change):
+    path = tmp_path / "changed.npz"
+    table.save(path)
+    description, arrays = load_arrays(path)
+    change(description, arrays)
+    save_arrays(path, description, arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda description, arrays: description.update(format=2),
+        lambda description, arrays: description.update(encodings=["jpeg-q5"]),
+        lambda description, arrays: description.pop("service"),
+        lambda description, arrays: arrays.update(bytes=arrays["bytes"][:1]),
+        lambda description, arrays: arrays.update(labels=arrays["labels"] + 99),
+        lambda description, arrays: arrays.pop("scores"),
+        lambda description, arrays: arrays.update(scores=arrays["scores"][:1]),
+        lambda description, arrays: arrays.update(features=arrays["features"][:, :1]),
+        lambda description, arrays: arrays.update(digests=arrays["digests"][:1]),
+        lambda description, arrays: arrays.update(original_bytes=arrays["original_bytes"][:1]),
+        lambda description, arrays: arrays.update(
+            encoding_features=arrays["encoding_features"][:1]
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(table, tmp_path, change):
+    with pytest.raises(TableError, match=r"changed\.npz"):
+        Table.load(changed(table, tmp_path, change))

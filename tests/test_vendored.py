@@ -1,0 +1,66 @@
+"""The package copied into another project, under another name."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import adacompress_ref
+from adacompress_ref import artifacts
+
+PROGRAM = """
+import sys
+from borrowed.codec import AdaCompress
+choice = AdaCompress.load(threads=1).choose(sys.argv[1])
+assert not [name for name in sys.modules if name.startswith("adacompress")]
+print(choice.encoding, len(choice.payload))
+"""
+
+
+@pytest.fixture
+def run(tmp_path, photos):
+    """A function that runs the program in a project that holds a copy of the package."""
+    source = Path(adacompress_ref.__file__).parent
+    (tmp_path / "borrowed").mkdir()
+    (tmp_path / "borrowed" / "__init__.py").touch()
+    ignored = shutil.ignore_patterns("weights", "__pycache__")
+    shutil.copytree(source, tmp_path / "borrowed" / "codec", ignore=ignored)
+
+    def program(text, **variables):
+        environment = {k: v for k, v in os.environ.items() if k != "ADACOMPRESS_WEIGHTS"}
+        environment.update(PYTHONPATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path), **variables)
+        return subprocess.run(
+            [sys.executable, "-c", text, str(photos / "clock.jpg")],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    return program
+
+
+def test_it_chooses(run, tmp_path, photos):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for name in ("mobilenetv2.onnx", "agent-paper.npz"):
+        shutil.copy(artifacts.find(name), weights)
+    done = run(PROGRAM, ADACOMPRESS_WEIGHTS=str(weights))
+    choice = adacompress_ref.AdaCompress.load().choose(photos / "clock.jpg")
+    assert done.stderr == ""
+    assert done.stdout.split() == [choice.encoding, str(len(choice.payload))]
+
+
+def test_without_weights_it_says_what_is_missing(run):
+    done = run(PROGRAM)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ArtifactError: weight file agent-paper.npz is in none of:" in last
+
+
+def test_its_command_line(run):
+    done = run("from borrowed.codec.cli import main; main(['compress', '--help'])")
+    assert done.returncode == 0
+    assert "example: adacompress compress" in done.stdout
