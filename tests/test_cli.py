@@ -430,7 +430,7 @@ def test_ctrl_c_finishes_the_image_and_a_second_one_does_not(
     monkeypatch.setattr(commands_run, "SAVE_EVERY", 1)
     handler = signal.getsignal(signal.SIGINT)
     run = ("run", "--images", few, "--service", "fake", "--state")
-    status, out, err = adacompress(*run, "parts")
+    status, _, err = adacompress(*run, "parts")
     assert signal.getsignal(signal.SIGINT) is handler
     assert (status, "stopped" in err) == (130, True)
     log = tmp_path / "parts" / "log.jsonl"
