@@ -56,11 +56,10 @@ def manifest() -> dict[str, Any]:
     """
     path = find("manifest.json")
     try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ArtifactError(
-            f"{path}: not valid JSON ({error}); install the package anew"
-        ) from error
+        content = json.loads(path.read_text("utf-8"))
+        return {name: dict(content[name]) for name in ("files", "fetch")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: damaged ({error!r}); install the package anew") from error
 
 
 def verify() -> Iterator[tuple[str, str | None]]:

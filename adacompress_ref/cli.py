@@ -212,8 +212,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     top = parser()
     options = top.parse_args(arguments)
-    if options.command == "train" and options.images and not options.service:
-        top.error("train --images needs --service")
+    if options.command == "train" and bool(options.images) != bool(options.service):
+        top.error("train: --images and --service go together")
+    if options.command == "train" and options.table and options.encodings:
+        top.error("train --table: the table has its own encodings")
     # after parsing, so that --help is quick
     from . import commands
 

@@ -27,24 +27,22 @@ AHEAD = 32  # images handed to the executor at a time; so many may be done again
 
 
 @cache
-def _extractor(threads: int | None) -> Extractor:
-    return Extractor(threads=threads)
+def _extractor() -> Extractor:
+    return Extractor(threads=1)
 
 
 @cache
-def _service(name: str, threads: int | None) -> Service:
-    return open_service(name, threads)
+def _service(name: str) -> Service:
+    return open_service(name, threads=1)
 
 
-def label_image(
-    path: str, name: str, source: Source, pixel_limit: int, threads: int | None = 1
-) -> Row:
+def label_image(path: str, name: str, source: Source, pixel_limit: int) -> Row:
     """One row: every encoding of one image uploaded once, equal payloads only once.
 
-    Runs in any process: models are opened there at first use and kept. Raises ImageError,
-    ServiceError, or what the service's files deserve.
+    Runs in any process: models are opened there at first use and kept, with one thread each.
+    Raises ImageError, ServiceError, or what the service's files deserve.
     """
-    extractor, service = _extractor(threads), _service(source.service, threads)
+    extractor, service = _extractor(), _service(source.service)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
     answers: dict[bytes, tuple[list[str], list[float], np.ndarray]] = {}
     payloads = [images.encode(photo.pixels, each) for each in (*source.encodings, REFERENCE)]
@@ -88,8 +86,8 @@ class Labelling:
     ) -> None:
         self.folder, self.path, self.pixel_limit = Path(folder), Path(path), pixel_limit
         self.finished = Path(f"{path}.partial")
-        self.source = Source(service, tuple(encodings), _extractor(1).sha256)
-        taken = formats(_service(service, 1))
+        self.source = Source(service, tuple(encodings), _extractor().sha256)
+        taken = formats(_service(service))
         for encoding in encodings:
             if encoding.format not in taken:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
@@ -139,7 +137,7 @@ class Labelling:
         self.finished.mkdir(parents=True, exist_ok=True)
         if executor is None:
             for name in self.left:
-                self._take(name, partial(label_image, *self._arguments(name), None))
+                self._take(name, partial(label_image, *self._arguments(name)))
                 on_image(name)
             return
         left = iter(self.left)
@@ -147,7 +145,7 @@ class Labelling:
         try:
             while True:
                 for name in islice(left, AHEAD - len(running)):
-                    running[executor.submit(label_image, *self._arguments(name), 1)] = name
+                    running[executor.submit(label_image, *self._arguments(name))] = name
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:

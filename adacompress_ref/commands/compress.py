@@ -18,7 +18,7 @@ from . import open_pilot, percent, say
 def main(arguments: argparse.Namespace) -> int:
     """Choose a level for each image and write the payload."""
     pilot = open_pilot(arguments)
-    inputs = _inputs(arguments.images)
+    inputs = _inputs(arguments.images, Path(arguments.output))
     protected = {path.resolve() for path, _ in inputs}
     taken: set[Path] = set()
     totals: Counter[str] = Counter()
@@ -61,12 +61,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0 if totals["done"] == len(inputs) else 1
 
 
-def _inputs(names: list[str]) -> list[tuple[Path, str]]:
-    """Each image with the name its output gets; folders are searched."""
+def _inputs(names: list[str], output: Path) -> list[tuple[Path, str]]:
+    """Each image with the name its output gets; folders are searched, `output` left out."""
     inputs = []
     for name in names:
         if Path(name).is_dir():
-            inputs += [(Path(name, found), found) for found in images.find(name)]
+            found = [(Path(name, each), each) for each in images.find(name)]
+            own = output.resolve()
+            inputs += [entry for entry in found if own not in entry[0].resolve().parents]
         else:
             inputs.append((Path(name), Path(name).name))
     return inputs

@@ -133,6 +133,8 @@ def _split(
     if not arguments.test_images:
         return training.split(len(names), arguments.test_share, rng)
     named = set(read_names(arguments.test_images))
+    if unknown := sorted(named - set(names)):
+        raise ValueError(f"{arguments.test_images}: there is no image {unknown[0]!r}")
     tested = np.array([place for place, name in enumerate(names) if name in named], np.int64)
     trained = np.array([place for place, name in enumerate(names) if name not in named], np.int64)
     if not len(tested) or not len(trained):
