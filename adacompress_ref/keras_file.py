@@ -78,6 +78,7 @@ def load_into(
     except ImportError:
         raise
     except Exception as error:  # h5py and json raise many kinds
-        raise AgentError(f"{path}: not a Keras model that can be used ({error})") from error
+        reason = " ".join(str(error).split())
+        raise AgentError(f"{path}: not a Keras model that can be used ({reason})") from error
     agent.epsilon = 0.0
     return agent

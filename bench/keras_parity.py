@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import zipfile
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def main() -> int:
         agent = DQNAgent.from_keras(arguments.agent)
         with np.load(arguments.values, allow_pickle=False) as file:
             features, expected = file["features"], file["q_values"]
-    except (ValueError, OSError, KeyError, ImportError) as error:
+    except (ValueError, OSError, KeyError, ImportError, EOFError, zipfile.BadZipFile) as error:
         print(f"keras_parity: {error}", file=sys.stderr)
         return 2
     found = agent.q_values(features)

@@ -77,7 +77,7 @@ def test_help_of_all(adacompress):
         ("compress x.jpg --preset best", "best"),
         ("compress", "IMAGE"),
         ("nonsense", "nonsense"),
-        ("train --images few -o x.npz", "--images needs --service"),
+        ("train --images few -o x.npz", "--images and --service go together"),
         ("train -o x.npz", "--table --images"),
         ("train --table a --images b -o x.npz", "--images"),
         ("train --table a -o x.npz --test-share 2", "from 0 to 1"),

@@ -36,7 +36,7 @@ class FakeService:
 @pytest.fixture
 def fake(monkeypatch):
     service = FakeService()
-    monkeypatch.setattr(labelling, "_service", lambda name, threads: service)
+    monkeypatch.setattr(labelling, "_service", lambda name: service)
     return service
 
 

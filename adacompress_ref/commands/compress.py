@@ -62,13 +62,15 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _inputs(names: list[str], output: Path) -> list[tuple[Path, str]]:
-    """Each image with the name its output gets; folders are searched, `output` left out."""
+    """Each image with the name its output gets; an output folder within a folder is no input."""
     inputs = []
     for name in names:
         if Path(name).is_dir():
             found = [(Path(name, each), each) for each in images.find(name)]
-            own = output.resolve()
-            inputs += [entry for entry in found if own not in entry[0].resolve().parents]
+            own, within = output.resolve(), Path(name).resolve()
+            if within in own.parents:
+                found = [entry for entry in found if own not in entry[0].resolve().parents]
+            inputs += found
         else:
             inputs.append((Path(name), Path(name).name))
     return inputs
