@@ -32,6 +32,7 @@ setup(
     extras_require={
         "keras": ["h5py"],
         "plot": ["matplotlib"],
+        "bench": ["torch", "onnx", "h5py", "matplotlib"],
         "test": ["pytest", "pytest-cov", "hypothesis"],
         "dev": ["ruff==0.17.6", "mypy==2.4.1", "types-requests", "h5py", "onnx"],
     },

@@ -6,7 +6,7 @@ Names resolve on first use, so the numpy-only core imports where numpy is all th
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -19,21 +19,58 @@ _HOMES = {
     "preset": "config",
     "Controller": "controller",
     "Label": "controller",
+    "Upload": "controller",
     "DQNAgent": "agent",
+    "AgentError": "agent",
     "Environment": "environment",
     "Extractor": "extractor",
     "Table": "table",
+    "TableError": "table",
+    "train": "training",
+    "evaluate": "evaluation",
+    "Service": "services",
+    "ServiceError": "services",
     "open_service": "services",
+    "ArtifactError": "artifacts",
+    "ImageError": "files",
+    "ModelError": "onnx_session",
+    "StateError": "state",
 }
 __all__ = [*_HOMES, "__version__"]
 
+if TYPE_CHECKING:  # the same names, for type checkers and editors
+    from .agent import AgentError as AgentError
+    from .agent import DQNAgent as DQNAgent
+    from .artifacts import ArtifactError as ArtifactError
+    from .config import Config as Config
+    from .config import Encoding as Encoding
+    from .config import preset as preset
+    from .controller import Controller as Controller
+    from .controller import Label as Label
+    from .controller import Upload as Upload
+    from .environment import Environment as Environment
+    from .evaluation import evaluate as evaluate
+    from .extractor import Extractor as Extractor
+    from .files import ImageError as ImageError
+    from .onnx_session import ModelError as ModelError
+    from .pilot import AdaCompress as AdaCompress
+    from .pilot import Choice as Choice
+    from .pilot import Result as Result
+    from .services import Service as Service
+    from .services import ServiceError as ServiceError
+    from .services import open_service as open_service
+    from .state import StateError as StateError
+    from .table import Table as Table
+    from .table import TableError as TableError
+    from .training import train as train
+else:
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .files import save_atomically
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -46,7 +48,10 @@ def find(name: str, explicit: str | os.PathLike[str] | None = None) -> Path:
         if (folder / name).is_file():
             return folder / name
     places = ", ".join(str(folder) for folder in folders)
-    raise ArtifactError(f"weight file {name} is in none of: {places}")
+    raise ArtifactError(
+        f"weight file {name} is in none of: {places}; copy the folder weights/ of this project "
+        f"into {_PACKAGE}, or name it in ADACOMPRESS_WEIGHTS"
+    )
 
 
 def manifest() -> dict[str, Any]:
@@ -90,8 +95,6 @@ def fetch(name: str) -> Path:
     if os.environ.get("ADACOMPRESS_OFFLINE") == "1":
         raise ArtifactError(f"{name}: ADACOMPRESS_OFFLINE=1 forbids downloading it")
     import requests  # here, so that everything else works without a network stack
-
-    from .images import save_atomically
 
     try:
         response = requests.get(entry["url"], timeout=60)

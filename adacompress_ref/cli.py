@@ -1,17 +1,21 @@
 """The command line: arguments, and errors in one line.
 
 Exit status: 0 done, 1 some inputs failed and the others are done, 2 unusable arguments or files,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 `run` stopped by SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from importlib import import_module
+from threading import current_thread, main_thread
+from types import ModuleType
 
 from . import __version__
 from .config import DEFAULT_PRESET, PRESETS
@@ -47,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", default="compressed", metavar="DIR", help="default: compressed"
     )
     one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
+    one.add_argument(
+        "--overwrite", action="store_true", help="replace files that differ from the new ones"
+    )
     _agent_options(one)
     _image_options(one)
 
@@ -106,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--alpha", type=_number(float, 0), metavar="X", help="weight of accuracy, AC-3"
     )
-    _agent_options(one, seed=False)
+    _agent_options(one)
 
     one = command(
         "run",
@@ -120,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
     one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
     _agent_options(one)
+    _seed_option(one)
     _image_options(one)
 
     one = command(
@@ -132,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--level", metavar="C", help="jpeg-q15, or 15, instead of each image's chosen level"
     )
-    _agent_options(one, seed=False)
+    _agent_options(one)
     _image_options(one)
 
     one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
@@ -171,11 +179,10 @@ def _seed_option(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=_number(int, 0), default=0, metavar="N", help="default: 0")
 
 
-def _agent_options(one: argparse.ArgumentParser, seed: bool = True) -> None:
+def _agent_options(one: argparse.ArgumentParser) -> None:
     _preset_option(one)
+    one.set_defaults(preset=None)  # an agent named has its own
     one.add_argument("--agent", metavar="FILE", help="default: the shipped agent of the preset")
-    if seed:
-        _seed_option(one)
 
 
 def _encoding_option(one: argparse.ArgumentParser) -> None:
@@ -199,32 +206,42 @@ def _image_options(one: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    _mend_streams()
     try:
         try:
             return _main(arguments)
         finally:
             sys.stdout.flush()  # here, where it may fail
-    except BrokenPipeError:  # the reader of our output is gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt:
+        print("\nadacompress: stopped", file=sys.stderr)
+        return 130
+    except OSError as error:  # of standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # not again at exit
+        if isinstance(error, BrokenPipeError):  # the reader is gone, as with `| head`
+            return 141
+        print(f"adacompress: standard output: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def _mend_streams() -> None:
+    """None may be missing, as after `>&-`, or fail at a letter that it cannot encode."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _main(arguments: Sequence[str] | None) -> int:
     top = parser()
     options = top.parse_args(arguments)
-    if options.command == "train" and bool(options.images) != bool(options.service):
-        top.error("train: --images and --service go together")
-    if options.command == "train" and options.table and options.encodings:
-        top.error("train --table: the table has its own encodings")
+    if fault := _contradiction(options):
+        top.error(f"{options.command}: {fault}")
     # after parsing, so that --help is quick
-    from . import commands
-
-    module = import_module(f".commands.{options.command}", __package__)
+    commands, module = _load("commands"), _load(f"commands.{options.command}")
     try:
         return module.main(options)
-    except KeyboardInterrupt:
-        print("\nadacompress: stopped", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         raise
     except BrokenExecutor:
@@ -233,3 +250,33 @@ def _main(arguments: Sequence[str] | None) -> int:
     except commands.EXPECTED as error:
         print(f"adacompress: {error}", file=sys.stderr)
         return 2
+
+
+def _contradiction(options: argparse.Namespace) -> str | None:
+    """What is wrong with options that are right one by one."""
+    command = options.command
+    if command == "train" and bool(options.images) != bool(options.service):
+        return "--images and --service go together"
+    if command == "train" and options.table and options.encodings:
+        return "--table has its own encodings, leave out --encodings"
+    if command == "train" and options.test_share in (0, 1):
+        return "--test-share leaves none to test on, or none to train on"
+    if command == "run" and options.untrained and options.agent:
+        return "--untrained begins with a new agent, leave out --agent"
+    if command == "weights" and options.name and options.action != "fetch":
+        return "only fetch takes a name"
+    return None
+
+
+def _load(name: str) -> ModuleType:
+    """A module of this package. Ctrl-C waits for it, as packages may report it as ImportError."""
+    if current_thread() is not main_thread():  # no signals there
+        return import_module(f".{name}", __package__)
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        return import_module(f".{name}", __package__)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if asked:
+            raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from .config import REFERENCE, Config
 from .controller import Image, Upload
 from .extractor import Extractor
 from .images import Photo
-from .services import Service, formats
+from .services import Service, ask, formats
 from .table import Table
 
 
@@ -64,7 +64,7 @@ class LiveImage:
         if self.service is None:
             raise TypeError("this image was opened without a service")
         payload = self.reference if action is None else self.payload(action)[1]
-        return Upload(len(payload), self.service.label(payload))
+        return Upload(len(payload), ask(self.service, payload))
 
 
 class RecordedImage:

@@ -9,24 +9,23 @@ import contextlib
 import io
 import os
 import re
+import stat
 import threading
-import uuid
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from .config import Encoding
+from .files import ImageError, printable, reason
 
 PIXEL_LIMIT = 100_000_000  # declared width times height; Pillow's own limit holds as well
 FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}  # pixels; the encoders' own limits
 _JPEG_EXIF_LIMIT = 65_533  # bytes in one JPEG segment
 _ORIENTATION = 0x0112
@@ -43,10 +42,6 @@ _PLAIN_INFO = re.compile(
 _WARNINGS_LOCK = threading.Lock()
 
 
-class ImageError(ValueError):
-    """An image that cannot be used. One line: which file, what is wrong, what to do."""
-
-
 @dataclass(frozen=True)
 class Photo:
     """An image as it was, and as the rest of the package sees it."""
@@ -59,7 +54,7 @@ class Photo:
 
 
 def read(
-    source: str | os.PathLike[str] | bytes | BinaryIO,
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO,
     *,
     name: str | None = None,
     pixel_limit: int = PIXEL_LIMIT,
@@ -67,7 +62,8 @@ def read(
     """The image in a file, in bytes or in a binary stream; of several frames, the first.
 
     EXIF orientation is applied, colours are converted to sRGB, transparency lies on white.
-    `name` is how messages call it. Raises ImageError, and nothing else, for unusable input.
+    `name` is how messages call it. Raises ImageError, and nothing else, for an unusable image;
+    TypeError for what is none of these.
     """
     name, data = _load(source, name)
     try:
@@ -75,7 +71,10 @@ def read(
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
         width, height = image.size
         if width * height > pixel_limit:
-            raise Image.DecompressionBombError(f"{width} x {height}, the limit is {pixel_limit:,}")
+            raise ImageError(
+                f"{name}: too many pixels ({width} x {height}, the limit is {pixel_limit:,}); "
+                "make it smaller first"
+            )
         if image.format != "TIFF":
             image.load()
         with _quiet():
@@ -88,13 +87,18 @@ def read(
         plain_format = str(image.format).lower() if not icc and _is_plain(image, data) else None
         return Photo(name, pixels, data, plain_format, exif)
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: too many pixels ({error}); make it smaller first") from error
+        raise ImageError(
+            f"{name}: too many pixels (Pillow itself refuses more than "
+            f"{2 * (Image.MAX_IMAGE_PIXELS or 0):,}, whatever the limit); make it smaller first"
+        ) from error
+    except ImageError:
+        raise
     except Exception as error:  # damaged files raise nearly every kind of exception in Pillow
         unknown = isinstance(error, UnidentifiedImageError)  # its text names an object of Python
-        reason = "format not recognised" if unknown else printable(f"{error!s:.200}")
         raise ImageError(
             f"{name}: cannot be read as JPEG, PNG, WebP, GIF, BMP or TIFF "
-            f"({reason or type(error).__name__}); fetch it again or convert it"
+            f"({'format not recognised' if unknown else reason(error)}); "
+            "fetch it again or convert it"
         ) from error
 
 
@@ -103,7 +107,7 @@ def encode(pixels: np.ndarray, encoding: Encoding, exif: bytes | None = None) ->
 
     An image is made smaller, by bilinear interpolation, but never larger. JPEG is baseline with
     4:2:0 subsampling and the standard Huffman tables, WebP is lossy. No metadata but `exif`.
-    Raises ImageError where the format cannot hold the image.
+    Raises ImageError where the format, or the memory, cannot hold the image.
     """
     height, width = pixels.shape[:2]
     if encoding.short_side is not None and encoding.short_side < min(height, width):
@@ -124,9 +128,14 @@ def encode(pixels: np.ndarray, encoding: Encoding, exif: bytes | None = None) ->
                 f"{encoding.name}: {len(exif)} bytes of EXIF do not fit a JPEG file; leave them out"
             )
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(
-        stream, encoding.format, quality=encoding.quality, exif=exif or b"", **options
-    )
+    try:
+        Image.fromarray(pixels).save(
+            stream, encoding.format, quality=encoding.quality, exif=exif or b"", **options
+        )
+    except Exception as error:  # as in `read`
+        raise ImageError(
+            f"{encoding.name}: cannot be encoded ({reason(error)}); make it smaller first"
+        ) from error
     return stream.getvalue()
 
 
@@ -136,18 +145,34 @@ def decode(payload: bytes) -> np.ndarray:
         with _quiet():
             image = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP"))
         return np.array(image.convert("RGB"))
+    except MemoryError as error:
+        raise ImageError(
+            f"payload of {len(payload)} bytes: MemoryError; make it smaller"
+        ) from error
     except Exception as error:  # as in `read`
         raise ImageError(
             f"payload of {len(payload)} bytes: not a whole JPEG or WebP image; encode it again"
         ) from error
 
 
-def resized(pixels: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+def resized(
+    pixels: np.ndarray,
+    size: tuple[int, int],
+    method: str,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
     """`pixels`, [height, width, 3] uint8, at another size, (width, height).
 
-    `method` is one of Pillow's, in lower case: nearest, box, bilinear, bicubic, lanczos.
+    `method` is one of Pillow's, in lower case: nearest, box, bilinear, bicubic, lanczos. `box`,
+    (left, top, right, bottom) in pixels, is the part to take. Raises ImageError for want of memory.
     """
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling[method.upper()]))
+    try:
+        return np.array(Image.fromarray(pixels).resize(size, Image.Resampling[method.upper()], box))
+    except MemoryError as error:
+        height, width = pixels.shape[:2]
+        raise ImageError(
+            f"{width} x {height} pixels: MemoryError at {size[0]} x {size[1]}; make it smaller"
+        ) from error
 
 
 def original_is_enough(photo: Photo, payload: bytes, formats: Collection[str]) -> bool:
@@ -155,67 +180,37 @@ def original_is_enough(photo: Photo, payload: bytes, formats: Collection[str]) -
     return photo.plain_format in formats and len(photo.file) < len(payload)
 
 
-def find(folder: str | os.PathLike[str]) -> list[str]:
-    """Names of the image files below a folder, told by their endings: relative, sorted.
-
-    Hidden files and folders are left out, links to folders not followed. Raises ImageError if
-    a folder cannot be read or there is no image.
-    """
-
-    def fail(error: OSError) -> None:
-        place = printable(str(error.filename))
-        raise ImageError(f"{place}: {error.strerror}; name a readable folder") from error
-
-    names = []
-    for where, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in _ENDINGS:
-                names.append(Path(where, name).relative_to(folder).as_posix())
-    if not names:
-        raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
-    return sorted(names)
-
-
-def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all. Raises OSError."""
-    # Hidden, so that `find` passes it by; `open`, not `tempfile`, so that the umask counts.
-    temporary = Path(path).parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # KeyboardInterrupt too
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _load(source: str | os.PathLike[str] | bytes | BinaryIO, name: str | None) -> tuple[str, bytes]:
+def _load(source: Any, name: str | None) -> tuple[str, bytes]:
     is_path = isinstance(source, (str, os.PathLike))
     name = printable(name or str(source if is_path else getattr(source, "name", "image")))
+    too_large = ImageError(f"{name}: larger than {FILE_LIMIT >> 20} MiB; make it smaller first")
     try:
-        if isinstance(source, bytes):
-            data = source
-        elif isinstance(source, (str, os.PathLike)):
+        if is_path:
+            status = os.stat(source)  # before it is opened: a pipe would wait for a writer
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError("not a regular file")
+            if status.st_size > FILE_LIMIT:
+                raise too_large
             with open(source, "rb") as stream:
                 data = stream.read(FILE_LIMIT + 1)
-        else:
+        elif isinstance(source, (bytes, bytearray, memoryview)):
+            data = bytes(source)
+        elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):
             data = source.read(FILE_LIMIT + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in a path, a closed stream
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{name}: {reason}; check path and permissions") from error
+        else:
+            raise TypeError(
+                "an image is a path, bytes, a bytearray, a memoryview or a binary stream, "
+                f"not {type(source).__name__}"
+            )
+    except (ImageError, TypeError):
+        raise
+    except Exception as error:  # ValueError: a null byte in a path; a stream may raise anything
+        raise ImageError(f"{name}: {reason(error)}; check path and permissions") from error
     if not data:
         raise ImageError(f"{name}: empty file; fetch it again")
     if len(data) > FILE_LIMIT:
-        raise ImageError(f"{name}: larger than {FILE_LIMIT >> 20} MiB; make it smaller first")
+        raise too_large
     return name, data
-
-
-def printable(text: str) -> str:
-    """Text without control characters, safe to show: a name may hold anything."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import images
+from . import files, images
 from .config import REFERENCE, Encoding
 from .equations import BEST_LABELS
 from .extractor import Extractor, pool
-from .services import Service, ServiceError, formats, open_service
+from .services import Service, ServiceError, ask, formats, open_service
 from .table import POOLINGS, RESIZES, Row, Source, Table, TableError
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
@@ -48,7 +48,7 @@ def label_image(path: str, name: str, source: Source, pixel_limit: int) -> Row:
     payloads = [images.encode(photo.pixels, each) for each in (*source.encodings, REFERENCE)]
     for payload in payloads:
         if payload not in answers:
-            best = service.label(payload)[:BEST_LABELS]
+            best = ask(service, payload)[:BEST_LABELS]
             rest = BEST_LABELS - len(best)
             features = pool(extractor.maps([images.decode(payload)], "bilinear"), "global")[0]
             answers[payload] = (
@@ -91,7 +91,7 @@ class Labelling:
         for encoding in encodings:
             if encoding.format not in taken:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
-        names = images.find(folder)
+        names = files.find(folder)
         self.rows = {row.image: row for row in self._kept()}
         self.left = [name for name in names if not self._is_done(name)]
         self.done_before = len(names) - len(self.left)

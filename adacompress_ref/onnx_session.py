@@ -7,6 +7,8 @@ from typing import Any
 
 import onnxruntime
 
+from .files import reason
+
 
 class ModelError(ValueError):
     """An ONNX file cannot be used."""
@@ -26,5 +28,4 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exceptions share no base class
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: not a usable ONNX model ({reason})") from error
+        raise ModelError(f"{path}: not a usable ONNX model ({reason(error)})") from error

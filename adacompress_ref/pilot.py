@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,13 +23,13 @@ from .services import Service
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Choice:
     """What would be uploaded for one image."""
 
     encoding: str  # a name like jpeg-q15; `original` where the file itself is smaller
     quality: int | None  # None for `original`
-    payload: bytes
+    payload: bytes = field(repr=False)
     reference_bytes: int  # of JPEG quality 75
     q_values: np.ndarray  # [actions]
 
@@ -39,7 +39,7 @@ class Choice:
         return size_ratio(len(self.payload), self.reference_bytes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """What became of one upload. `step` has all that was measured."""
 
@@ -80,19 +80,19 @@ class AdaCompress:
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
-        Raises ValueError for an unknown preset, AgentError, ArtifactError or ModelError for files
-        that are missing, damaged or do not fit each other.
+        Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
+        or ModelError for files that are missing, damaged or do not fit each other.
         """
         path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
         loaded = DQNAgent.load(path, np.random.default_rng(seed))
-        return cls(loaded, Extractor(extractor, threads))
+        return cls(loaded, _extractor(extractor, threads))
 
     @classmethod
     def untrained(
         cls, settings: Config, *, seed: int = 0, threads: int | None = None
     ) -> AdaCompress:
         """A new agent that begins in the state retrain."""
-        extractor = Extractor(threads=threads)
+        extractor = _extractor(None, threads)
         stamp: dict[str, Any] = {"extractor": extractor.stamp(settings)}
         agent = DQNAgent(settings, CHANNELS, np.random.default_rng(seed), stamp)
         return cls(agent, extractor, trained=False)
@@ -149,6 +149,12 @@ class AdaCompress:
 
     def _quality(self, name: str, action: int) -> int | None:
         return None if name == "original" else self.config.encodings[action].quality
+
+
+def _extractor(path: str | os.PathLike[str] | None, threads: int | None) -> Extractor:
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads={threads}: must be at least 1, or None for one a core")
+    return Extractor(path, threads)
 
 
 def _photo(source: Source | Photo, pixel_limit: int) -> Photo:

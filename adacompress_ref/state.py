@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ import numpy as np
 from .agent import DQNAgent, load_arrays, save_arrays
 from .config import Config
 from .controller import Controller
+from .files import reason
 from .replay import Replay
 
-FILE_FORMAT = 1
+FILE_FORMAT = 2
 SAVE_EVERY = 25  # images
+# What an Estimator remembers.
+_WINDOWS = ("earliest", "accuracies", "rewards")
+_NUMBERS = ("recorded", "mean_accuracy", "previous_mean", "mean_reward", "p_est")
 
 
 class StateError(ValueError):
@@ -31,15 +36,13 @@ class StateError(ValueError):
 def pack(controller: Controller) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """All of a running system as JSON values and arrays."""
     agent, estimator = controller.agent, controller.estimator
-    windows = {name: value for name, value in vars(estimator).items() if name != "config"}
-    for name in ("accuracies", "rewards"):
-        windows[name] = list(windows[name])
+    windows = {name: list(getattr(estimator, name)) for name in _WINDOWS}
     fields = {
         "config": controller.config.to_json(),
         "stamp": agent.stamp,
         "state": controller.state,
         "initial": controller.initial,
-        "windows": windows,
+        "windows": windows | {name: getattr(estimator, name) for name in _NUMBERS},
         "generator": agent.rng.bit_generator.state,
         "remembered": agent.replay.count,
     }
@@ -69,10 +72,10 @@ def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
     for name, column in _columns(agent.replay).items():
         column[: len(agent.replay)] = arrays[f"replay_{name}"]
     controller.state, controller.initial = fields["state"], fields["initial"]
-    vars(controller.estimator).update(fields["windows"])
-    for name in ("accuracies", "rewards"):
-        window = deque(fields["windows"][name], maxlen=config.window)
-        setattr(controller.estimator, name, window)
+    for name in _WINDOWS:  # empty as yet
+        getattr(controller.estimator, name).extend(fields["windows"][name])
+    for name in _NUMBERS:
+        setattr(controller.estimator, name, fields["windows"][name])
     if "pending_state" in arrays:
         action, reward = int(arrays["pending_action"]), float(arrays["pending_reward"])
         controller.pending = (arrays["pending_state"], action, reward)
@@ -88,22 +91,31 @@ def _columns(replay: Replay) -> dict[str, np.ndarray]:
 class StateFolder:
     """The folder `path`, made if it is not there. `settings` must be the same at each return.
 
-    Raises StateError where the folder holds something else or something damaged.
+    Each line of the log has `fields`. All methods raise StateError, where the folder holds
+    something else or something damaged, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
-        self.path, self.settings = Path(path), settings
+    def __init__(
+        self, path: str | os.PathLike[str], settings: dict[str, Any], fields: Sequence[str]
+    ) -> None:
+        self.path, self.settings, self.fields = Path(path), settings, fields
         self.file = self.path / "state.npz"
         self.log_path, self.times_path = self.path / "log.jsonl", self.path / "times.jsonl"
         self.count = 0  # lines of the log that the state knows of
-        try:
+        with self._named():
             self.path.mkdir(parents=True, exist_ok=True)
             self.controller = self._load()
-            self.lines = self._cut_log()  # for reading; `append` adds to the file
-            for file in (self.log_path, self.times_path):
-                file.touch()
+            self.lines = self._cut_logs()  # for reading; `append` adds to the file
+            for left_over in self.path.glob("state.npz.*.partial"):  # of runs that were killed
+                left_over.unlink()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What the system says, as a StateError that names the folder."""
+        try:
+            yield
         except OSError as error:
-            raise StateError(f"{self.path}: {error.strerror or error}") from error
+            raise StateError(f"{self.path}: {reason(error)}") from error
 
     def _load(self) -> Controller | None:
         if not self.file.exists():
@@ -129,33 +141,46 @@ class StateFolder:
         except Exception as error:  # damaged in any of many ways
             raise StateError(f"{self.file}: damaged ({error}); name another folder") from error
 
-    def _cut_log(self) -> list[dict[str, Any]]:
-        """Keep the lines that the state knows of, and return them."""
-        if not self.log_path.exists():
-            if self.count:
-                raise StateError(f"{self.log_path}: missing; the state knows of {self.count} lines")
-            return []
-        with open(self.log_path, "rb+") as file:
-            kept = [line for line, _ in zip(file, range(self.count), strict=False)]
-            if len(kept) < self.count or (kept and not kept[-1].endswith(b"\n")):
-                raise StateError(f"{self.log_path}: has lost lines that the state knows of")
-            file.truncate(sum(map(len, kept)))
+    def _cut_logs(self) -> list[dict[str, Any]]:
+        """Keep the lines that the state knows of, and return those of the log."""
+        if self.count and not self.log_path.exists():
+            raise StateError(f"{self.log_path}: missing; the state knows of {self.count} lines")
+        log, times = (_whole_lines(path, self.count) for path in (self.log_path, self.times_path))
+        if len(log) < self.count:
+            raise StateError(f"{self.log_path}: has lost lines that the state knows of")
         try:
-            return [json.loads(line) for line in kept]
+            lines = [json.loads(line) for line in log]
         except ValueError as error:
-            raise StateError(f"{self.log_path}: damaged ({error})") from error
+            raise StateError(f"{self.log_path}: damaged ({reason(error)})") from error
+        for number, line in enumerate(lines, 1):
+            if not isinstance(line, dict) or not line.keys() >= set(self.fields):
+                raise StateError(f"{self.log_path}: damaged, line {number} is not of a run")
+        for path, kept in ((self.log_path, log), (self.times_path, times)):
+            with open(path, "ab") as file:
+                file.truncate(sum(map(len, kept)))
+        return lines
 
     def append(self, line: dict[str, Any], times: dict[str, Any]) -> None:
         """Add one image to the logs."""
+        with self._named():
+            for path, entry in ((self.log_path, line), (self.times_path, times)):
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(entry) + "\n")
         self.count += 1
-        for path, entry in ((self.log_path, line), (self.times_path, times)):
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
 
     def save(self, controller: Controller) -> None:
         """The state after the lines logged so far."""
-        with open(self.log_path, "ab") as file:
-            os.fsync(file.fileno())  # so that the log is never shorter than the state says
         fields, arrays = pack(controller)
         fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": self.count}
-        save_arrays(self.file, fields, arrays)
+        with self._named():
+            with open(self.log_path, "ab") as file:
+                os.fsync(file.fileno())  # so that the log is never shorter than the state says
+            save_arrays(self.file, fields, arrays)
+
+
+def _whole_lines(path: Path, most: int) -> list[bytes]:
+    """The first lines of a file, none if there is no file."""
+    if not path.exists():
+        return []
+    with open(path, "rb") as file:
+        return [line for _, line in zip(range(most), file, strict=False) if line.endswith(b"\n")]

@@ -1,8 +1,10 @@
 """The command line: what it prints, what it writes, how it refuses."""
 
+import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -81,6 +83,21 @@ def test_help_of_all(adacompress):
         ("train -o x.npz", "--table --images"),
         ("train --table a --images b -o x.npz", "--images"),
         ("train --table a -o x.npz --test-share 2", "from 0 to 1"),
+        ("train --table a -o x.npz --test-share 0", "leaves none to test on"),
+        ("train --table a -o x.npz --test-share 1", "none to train on"),
+        ("train --table few/clock.jpg -o few/../few/clock.jpg", "would overwrite an input"),
+        ("train --table a -o few/clock.jpg", "few/clock.jpg: exists and is no agent"),
+        ("train --table a -o few", "few: a folder"),
+        ("label --images few --service squeezenet -o few", "few: a folder"),
+        ("explain few -o folder.png", "folder.png: a folder"),
+        ("compress few --seed 1", "--seed"),
+        ("compress bare.jpg", "bare.jpg: no image in this folder"),
+        ("compress few --agent AGENT --preset authors", "an agent of preset paper"),
+        ("explain few -o x.png --agent AGENT --preset authors", "an agent of preset paper"),
+        ("evaluate --table few/clock.jpg --agent AGENT --preset authors", "clock.jpg"),
+        ("run --images few --service squeezenet --untrained --agent AGENT", "leave out --agent"),
+        ("weights verify squeezenet1_1.onnx", "only fetch takes a name"),
+        ("weights list squeezenet1_1.onnx", "only fetch takes a name"),
         ("train --table a -o x.npz --steps many", "whole number, at least 1"),
         ("label --images few --service squeezenet -o t.npz --workers 0", "at least 1"),
         ("weights fetch best", "mobilenetv2-imagenet"),
@@ -103,11 +120,30 @@ def test_help_of_all(adacompress):
     ],
 )
 def test_unusable_arguments(adacompress, few, arguments, match):
+    for name in ("bare.jpg", "folder.png"):
+        Path(name).mkdir()
+    arguments = arguments.replace("AGENT", str(artifacts.find("agent-paper.npz")))
+    before = sorted(few.parent.rglob("*"))
     status, out, err = adacompress(*arguments.split())
+    assert sorted(few.parent.rglob("*")) == before
     assert (status, out) == (2, "")
     *before, last = err.strip().splitlines()
     assert match in last
     assert not before or before[0].startswith("usage: ")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that root cannot write")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "train --table nothing.npz -o /proc/x.npz",
+        "label --images nothing --service squeezenet -o /proc/x.npz",
+        "explain few -o /proc/x.png --agent nothing.npz",
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_known_before_the_work(adacompress, few, arguments):
+    status, _, err = adacompress(*arguments.split())
+    assert (status, "its folder cannot be written" in err, err.count("\n")) == (2, True, 1)
 
 
 # compress --------------------------------------------------------------------------------------
@@ -154,6 +190,34 @@ def test_the_others_are_done(adacompress, few, tmp_path):
     assert err.count("\n") == 4
 
 
+def test_a_folder_without_images_is_one_failed_input(adacompress, few, tmp_path):
+    (tmp_path / "bare").mkdir()
+    status, out, err = adacompress("compress", "bare", few, "-o", "out", "--json")
+    first, *others = records(out)
+    assert (status, first["image"], list(first)) == (1, "bare", RECORD)
+    assert "bare: no image in this folder" in first["error"]
+    assert first["error"] in err
+    assert [line["error"] for line in others] == [None] * 3
+    status, _, err = adacompress("explain", "bare", few, "-o", "h.png")
+    assert (status, "3 of 4 images explained" in err) == (1, True)
+    assert adacompress("compress", "bare", "bare", "-o", "out")[0] == 2
+
+
+def test_another_file_is_replaced_only_when_asked(adacompress, few, tmp_path):
+    compress = ("compress", few, "-o", "out", "--json")
+    assert adacompress(*compress)[0] == 0
+    written = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "out" / "clock.jpg").write_bytes(b"mine")
+    status, out, _ = adacompress(*compress)
+    errors = [line["error"] for line in records(out)]
+    assert (status, errors[0], errors[2]) == (1, None, None)
+    assert "out/clock.jpg: exists and differs" in errors[1]
+    assert (tmp_path / "out" / "clock.jpg").read_bytes() == b"mine"
+    assert adacompress(*compress, "--overwrite")[0] == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == written
+    assert adacompress(*compress)[0] == 0  # the same bytes are there
+
+
 def test_names_that_collide(adacompress, few, tmp_path):
     (few / "sub").mkdir()
     shutil.copy(few / "clock.jpg", few / "sub" / "clock.jpg")
@@ -175,13 +239,14 @@ def test_folders_keep_their_shape(adacompress, few, tmp_path):
     assert (tmp_path / "out" / "sub" / "deep.jpg").is_file()
 
 
+@pytest.mark.parametrize("options", [[], ["--overwrite"]])
 @pytest.mark.parametrize("output", ["few", "few/../few", "."])
-def test_an_input_is_never_overwritten(adacompress, few, tmp_path, output):
+def test_an_input_is_never_overwritten(adacompress, few, tmp_path, output, options):
     if output == ".":
         shutil.copytree(few, tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")}
     images_named = sorted(tmp_path.glob("*.jpg")) or [few]
-    status, _, err = adacompress("compress", *images_named, "-o", output)
+    status, _, err = adacompress("compress", *images_named, "-o", output, *options)
     assert status == 1
     assert "would overwrite an input" in err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")} == before
@@ -192,7 +257,7 @@ def test_exif_is_copied_only_when_asked(adacompress, tmp_path):
     exif[0x010F] = "Maker"
     Image.effect_noise((80, 60), 50).convert("RGB").save("x.jpg", exif=exif, quality=95)
     for options, maker in (([], None), (["--keep-exif"], "Maker")):
-        assert adacompress("compress", "x.jpg", "-o", "out", *options)[0] == 0
+        assert adacompress("compress", "x.jpg", "-o", "out", "--overwrite", *options)[0] == 0
         assert Image.open("out/x.jpg").getexif().get(0x010F) == maker
 
 
@@ -244,6 +309,15 @@ def test_a_webp_payload_is_not_called_jpg(adacompress, few, tmp_path):
     status, out, _ = adacompress("compress", few / "clock.jpg", "--agent", "webp.npz", "--json")
     assert status == 0
     assert records(out)[0]["output"].endswith(".webp")
+
+
+def test_the_agent_named_rules_where_no_preset_is_given(adacompress, few):
+    agent = artifacts.find("agent-authors.npz")
+    command = ("compress", few, "--json", "-o")
+    _, by_preset, _ = adacompress(*command, "out", "--preset", "authors")
+    for options in ([], ["--preset", "authors"]):
+        _, out, _ = adacompress(*command, "out", "--agent", agent, *options)
+        assert out == by_preset
 
 
 # label, train, evaluate ------------------------------------------------------------------------
@@ -373,12 +447,20 @@ def test_run_for_people_and_on_return(adacompress, few, tmp_path):
     assert "4 images were done before, 0 are left" in err
     assert line["totals"]["images"] == 4
     assert (tmp_path / "state" / "log.jsonl").read_bytes() == log
+    shutil.copy(few / "clock.jpg", few / "broken.jpg")  # fetched again
+    status, out, err = adacompress(*run, "--json")
+    line, totals = records(out)
+    assert (status, line["image"], line["error"]) == (0, "broken.jpg", None)
+    assert (totals["totals"]["images"], totals["totals"]["failed"]) == (4, 0)
 
 
 def test_run_without_a_state_folder_prints_json(adacompress, few):
     status, out, _ = adacompress("run", "--images", few, "--service", "squeezenet", "--json")
     *lines, last = records(out)
     assert status == 0
+    assert set(last) == {"totals"}
+    file = (few / "chelsea.jpg").read_bytes()
+    assert lines[0]["sha256"] == hashlib.sha256(file).hexdigest()
     assert [line["image"] for line in lines] == ["chelsea.jpg", "clock.jpg", "microaneurysms.jpg"]
     totals = last["totals"]
     assert totals["bytes_sent"] == sum(line["bytes_sent"] for line in lines)
@@ -388,6 +470,18 @@ def test_run_without_a_state_folder_prints_json(adacompress, few):
     assert totals["size_ratio"] == pytest.approx(np.mean(ratios))
     assert totals["original_bytes"] == sum(path.stat().st_size for path in few.iterdir())
     assert sum(totals["states"].values()) == 3
+
+
+def test_a_failed_image_has_all_fields_of_a_good_one(adacompress, few):
+    (few / "broken.jpg").write_bytes(b"no image")
+    (few / "link.jpg").symlink_to("nowhere.jpg")
+    run = ("run", "--images", few, "--service", "squeezenet", "--json")
+    broken, good, _, link, *_ = records(adacompress(*run)[1])
+    assert list(broken) == list(link) == list(good)
+    nulls = [name for name in good if name not in ("image", "sha256", "error")]
+    assert [broken[name] for name in nulls] == [link[name] for name in nulls] == [None] * len(nulls)
+    assert broken["sha256"] == hashlib.sha256(b"no image").hexdigest()
+    assert link["sha256"] is None
 
 
 def test_only_failures(adacompress, tmp_path):
@@ -406,19 +500,34 @@ def test_a_failed_start_leaves_the_state_folder_usable(adacompress, few):
     assert status == 0, err
 
 
+def test_the_state_knows_the_agent_by_its_content(adacompress, few, tmp_path):
+    shipped = artifacts.find("agent-paper.npz")
+    for name in ("a.npz", "b.npz"):
+        shutil.copy(shipped, tmp_path / name)
+    run = ("run", "--images", few, "--service", "squeezenet", "--state", "state", "--agent")
+    assert adacompress(*run, "a.npz")[0] == 0
+    assert adacompress(*run, "b.npz")[0] == 0
+    assert adacompress(*run, "b.npz", "--preset", "paper")[0] == 0
+    agent = DQNAgent.load(shipped)
+    agent.network.parameters[0] += 1
+    agent.save("a.npz")
+    status, _, err = adacompress(*run, "a.npz")
+    assert (status, "its run has agent" in err) == (2, True)
+
+
 class Interrupting:
-    """A service during whose second label Ctrl-C is pressed, `times` times."""
+    """A service during whose second label a signal comes, `times` times."""
 
     name = "fake"
 
-    def __init__(self, times):
-        self.times, self.calls = times, 0
+    def __init__(self, times, signal=signal.SIGINT):
+        self.times, self.signal, self.calls = times, signal, 0
 
     def label(self, payload):
         self.calls += 1
         if self.calls == 2:
             for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(self.signal)
         return [Label(f"{len(payload)}", 0.5)]
 
 
@@ -440,6 +549,18 @@ def test_ctrl_c_finishes_the_image_and_a_second_one_does_not(
     assert adacompress(*run, "parts")[0] == 0
     assert adacompress(*run, "whole")[0] == 0
     assert log.read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+def test_sigterm_finishes_the_image(adacompress, few, tmp_path, monkeypatch):
+    service = Interrupting(1, signal.SIGTERM)
+    monkeypatch.setattr(commands_run, "open_service", lambda name: service)
+    handler = signal.getsignal(signal.SIGTERM)
+    run = ("run", "--images", few, "--service", "fake", "--state", "state")
+    status, _, err = adacompress(*run)
+    assert (status, "stopped after 2 images" in err) == (143, True)
+    assert signal.getsignal(signal.SIGTERM) is handler
+    status, _, err = adacompress(*run)
+    assert (status, "2 images were done before, 1 are left" in err) == (0, True)
 
 
 def test_ctrl_c_without_a_state_folder(adacompress, few, monkeypatch):
@@ -515,15 +636,71 @@ def end_when_the_reader_goes(arguments, lines):
 
 @pytest.mark.parametrize("arguments", ["weights list", "weights list --json", "run --help"])
 def test_a_reader_that_is_gone(arguments):
-    assert end_when_the_reader_goes(arguments.split(), 0) == ("", 0)
+    assert end_when_the_reader_goes(arguments.split(), 0) == ("", 141)
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_reader_that_goes_in_the_middle(few, tmp_path, options):
     arguments = ["compress", few, "-o", tmp_path / "out", "--quiet", *options]
     err, status = end_when_the_reader_goes(arguments, lines=1)
-    assert status == 0
+    assert status == 141
     assert "Error" not in err
+
+
+def shell(line, **options):
+    """A command of the shell, in which `adacompress` is this one."""
+    line = line.replace("adacompress", f"{shlex.quote(sys.executable)} -m adacompress_ref")
+    return subprocess.run(line, shell=True, capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("adacompress weights list >&-", 0),
+        ("adacompress weights list 2>&-", 0),
+        ("adacompress weights list >&- 2>&-", 0),
+        ("adacompress weights fetch 2>&-", 2),
+        ("adacompress compress missing.jpg -o {} >&-", 1),
+        ("adacompress run --images {} --service squeezenet --state {} 2>&- >&-", 0),
+    ],
+)
+def test_a_stream_that_is_closed(few, line, status):
+    done = shell(line.replace("{}", shlex.quote(str(few))))
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    for log in few.glob("*.jsonl"):  # nothing else was written to a file that took its place
+        assert all(json.loads(each) for each in log.read_text().splitlines())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_cannot_be_written():
+    done = shell("adacompress weights list > /dev/full")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_that_the_terminal_cannot_show(photos, tmp_path, encoding):
+    shutil.copy(photos / "clock.jpg", tmp_path / "\u95f9\u949f.jpg")
+    here = shlex.quote(str(tmp_path))
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = f"adacompress compress {here} missing-\u949f.jpg -o {here}/out"
+    done = shell(command, env=environment)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert r"\u95f9\u949f.jpg" in done.stdout
+
+
+def test_ctrl_c_while_packages_are_imported(adacompress, monkeypatch):
+    def import_as_numpy_does(*arguments):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("numpy.core.multiarray failed to import") from error
+
+    monkeypatch.setattr(cli, "import_module", import_as_numpy_does)
+    handler = signal.getsignal(signal.SIGINT)
+    assert adacompress("weights") == (130, "", "\nadacompress: stopped\n")
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_as_a_module(few):

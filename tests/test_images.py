@@ -293,19 +293,55 @@ def test_not_an_image(tmp_path):
     assert "format not recognised" in refusal(saved(picture(), "PPM"))
     assert "format not recognised" in refusal(saved(picture(), "PDF"))
     assert "No such file" in refusal(tmp_path / "no\nsuch\udcff.jpg")
-    assert "Is a directory" in refusal(tmp_path)
+    assert "not a regular file" in refusal(tmp_path)
     assert "null" in refusal("a\0b")
     closed = io.BytesIO()
     closed.close()
     assert "closed" in refusal(closed)
 
 
+def test_what_is_no_regular_file_is_refused_unopened(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("opened"))
+    for name in ("pipe.jpg", "zero.jpg"):
+        assert f"{name}: not a regular file" in refusal(tmp_path / name)
+
+
+def test_bytearray_and_memoryview():
+    data = saved(picture(), "PNG")
+    for source in (bytearray(data), memoryview(data), memoryview(bytearray(data))):
+        photo = images.read(source)
+        assert photo.file == data and type(photo.file) is bytes
+
+
+@pytest.mark.parametrize("source", [None, 42, NOISE, ["a.jpg"], io.StringIO("text")])
+def test_what_is_no_source(source):
+    expected = (
+        "an image is a path, bytes, a bytearray, a memoryview or a binary stream, "
+        f"not {type(source).__name__}"
+    )
+    with pytest.raises(TypeError) as caught:
+        images.read(source)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), zlib.error("bad"), EOFError()])
+def test_a_stream_may_raise_anything(failure):
+    class Broken(io.RawIOBase):
+        def read(self, _):
+            raise failure
+
+    assert (str(failure) or type(failure).__name__) in refusal(Broken())
+
+
 def test_unreadable(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
+    (tmp_path / "a.jpg").touch()
     monkeypatch.setattr("builtins.open", refuse)
-    assert "a.jpg: Permission denied" in refusal("a.jpg")
+    assert "a.jpg: Permission denied" in refusal(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("side", [9_900, 10_001, 60_000])  # Pillow warns, refuses from 13,378
@@ -314,6 +350,19 @@ def test_too_many_pixels_are_refused_before_decoding(side):
     assert ("too many pixels" in refusal(data)) == (side > 10_000)
     assert "3 x 2, the limit is 5" in refusal(saved(Image.new("L", (3, 2)), "BMP"), pixel_limit=5)
     assert images.read(saved(Image.new("L", (3, 2)), "BMP"), pixel_limit=6)
+
+
+def test_pillows_own_limit_is_named():
+    for pixel_limit in (images.PIXEL_LIMIT, 10**12):
+        text = refusal(png(13_378, 13_378), pixel_limit=pixel_limit)
+        assert "too many pixels (Pillow itself refuses more than 178,956,970, whatever" in text
+
+
+def test_a_file_too_large_is_not_read(tmp_path, monkeypatch):
+    with open(tmp_path / "big.png", "wb") as stream:
+        stream.truncate(images.FILE_LIMIT + 1)  # sparse
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("opened"))
+    assert "larger than 512 MiB" in refusal(tmp_path / "big.png")
 
 
 def test_too_many_bytes(tmp_path, monkeypatch):
@@ -344,8 +393,17 @@ def test_memory_error(monkeypatch):
     def refuse(*_, **__):
         raise MemoryError
 
+    photo = np.zeros((2, 2, 3), np.uint8)
+    for method in ("save", "resize"):
+        monkeypatch.setattr(Image.Image, method, refuse)
+    with pytest.raises(ImageError, match=r"jpeg-q5: cannot be encoded \(MemoryError\); "):
+        images.encode(photo, Encoding("jpeg", None, 5))
+    with pytest.raises(ImageError, match="2 x 2 pixels: MemoryError at 9 x 8; "):
+        images.resized(photo, (9, 8), "bicubic")
     monkeypatch.setattr(Image, "open", refuse)
     assert "MemoryError" in refusal(b"any")
+    with pytest.raises(ImageError, match="payload of 3 bytes: MemoryError; "):
+        images.decode(b"any")
 
 
 SMALL = {
@@ -526,47 +584,4 @@ def test_resized():
     # Bilinear, hand-worked: the triangle weighs 3/7, 3/7, 1/7 of the three nearest pixels.
     assert images.resized(pixels, (2, 1), "bilinear")[..., 0].tolist() == [[71, 117]]
     assert images.resized(pixels, (5, 3), "bilinear").shape == (3, 5, 3)
-
-
-# Files.
-
-
-def test_find(tmp_path):
-    for name in ("b.JPG", "a/z.tiff", "a/.hidden.png", ".h/c.png", "a.txt", "a/é.WebP", "jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "gone.gif").symlink_to("nowhere")  # to be found, and to fail when it is read
-    assert images.find(tmp_path) == ["a/z.tiff", "a/é.WebP", "b.JPG", "gone.gif"]
-    assert images.find(os.path.relpath(tmp_path / "a")) == ["z.tiff", "é.WebP"]
-    for folder, reason in (("jpg", "Not a directory"), ("no\nne", r"no\\nne: No such")):
-        with pytest.raises(ImageError, match=reason):
-            images.find(tmp_path / folder)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ImageError, match="empty: no image in this folder"):
-        images.find(tmp_path / "empty")
-
-
-def test_save_atomically(tmp_path):
-    images.save_atomically(tmp_path / "a", b"one")
-    images.save_atomically(str(tmp_path / "a"), b"two")
-    assert (tmp_path / "a").read_bytes() == b"two"
-    (tmp_path / "by_hand").touch()
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "by_hand").stat().st_mode
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("failure", [OSError, KeyboardInterrupt])
-def test_save_atomically_leaves_nothing_behind(tmp_path, monkeypatch, step, failure):
-    def fail(*_):
-        raise failure
-
-    (tmp_path / "a").write_bytes(b"old")
-    monkeypatch.setattr(os, step, fail)
-    with pytest.raises(failure):
-        images.save_atomically(tmp_path / "a", b"new")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
-
-
-def test_save_atomically_into_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        images.save_atomically(tmp_path / "none" / "a", b"")
+    assert images.resized(pixels, (1, 1), "box", (1, 0, 3, 1)).tolist() == [[[150] * 3]]

@@ -1,7 +1,13 @@
 """Labelling: in processes or here, stopped or not, the table is the same."""
 
+import contextlib
 import hashlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -83,6 +89,20 @@ def test_here_in_processes_stopped_and_gone_on_all_give_the_same_bytes(folder, t
     assert work.done_before >= 2
     assert (tmp_path / "stop.npz").read_bytes() == whole
     assert not (tmp_path / "stop.npz.partial").exists()
+
+
+def test_workers_end_when_their_parent_is_killed(photos, tmp_path):
+    command = [sys.executable, "-m", "adacompress_ref", "label", "--images", str(photos)]
+    command += ["--service", "squeezenet", "--workers", "2", "-o", str(tmp_path / "t.npz")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        while not list(tmp_path.glob("t.npz.partial/*.npz")) and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate(timeout=20)  # until the last worker closes its end
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("after", [1, 3])

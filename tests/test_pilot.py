@@ -1,6 +1,7 @@
 """AdaCompress, the one object that an integrator holds."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,6 +122,14 @@ def test_choosing_changes_nothing(pilot, photos):
     assert (pilot.agent.rng.bit_generator.state, pilot.controller.state) == before
 
 
+def test_a_choice_is_short_in_print_and_compared_by_identity(pilot, photos):
+    choice = pilot.choose(photos / "clock.jpg")
+    assert "payload" not in repr(choice)
+    assert len(repr(choice)) < 500
+    assert choice == choice
+    assert choice != pilot.choose(photos / "clock.jpg")
+
+
 def test_a_pixel_limit(pilot, photos):
     with pytest.raises(ImageError, match="too many pixels"):
         pilot.choose(photos / "clock.jpg", pixel_limit=99)
@@ -167,6 +176,13 @@ def test_an_untrained_system_begins_in_retrain(photos):
     assert states == ["retrain", "retrain", "inference"]
 
 
+def test_a_result_can_be_kept_in_a_set(extractor, photos):
+    pilot = taking(1, extractor)
+    result = pilot.upload(photos / "clock.jpg", FakeService())
+    assert result in {result}
+    assert result != pilot.upload(photos / "clock.jpg", FakeService())
+
+
 def frozen(pilot):
     """All of a running system as bytes."""
     fields, arrays = ac.state.pack(pilot.controller)
@@ -185,6 +201,60 @@ def test_a_failing_service_leaves_everything_as_it_was(extractor, photos, state)
     with pytest.raises(ServiceError, match="no answer"):
         pilot.upload(photos / "clock.jpg", service)
     assert frozen(pilot) == before
+
+
+class Answers:
+    """A service without a name that gives one answer to everything."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def label(self, payload):
+        return self.answer
+
+
+@pytest.mark.parametrize("state", ["inference", "estimate", "retrain"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "",
+        "cat",
+        0.9,
+        ac.Label("cat", 0.9),
+        ["cat"],
+        [("cat", 0.9)],
+        [{"name": "cat", "score": 0.9}],
+        [ac.Label("cat", 0.9), None],
+        [ac.Label("cat", float("nan"))],
+        [ac.Label("cat", 90)],
+        [ac.Label("cat", -0.1)],
+        [ac.Label("cat", "0.9")],
+        [ac.Label(7, 0.9)],
+    ],
+    ids=repr,
+)
+def test_an_answer_that_is_not_labels_is_found_at_once(extractor, photos, state, answer):
+    pilot = taking(1, extractor)
+    pilot.controller.state = state
+    before = frozen(pilot)
+    with pytest.raises(ServiceError, match=r"service Answers: .* a list of Label\(name, score\)"):
+        pilot.upload(photos / "clock.jpg", Answers(answer))
+    assert frozen(pilot) == before
+
+
+def test_the_service_is_called_by_its_name(extractor, photos):
+    service = Answers(None)
+    service.name = "own"
+    with pytest.raises(ServiceError, match=r"service own: label\(\) returned None; "):
+        taking(1, extractor).upload(photos / "clock.jpg", service)
+
+
+def test_anything_with_a_name_and_a_score_is_a_label(extractor, photos):
+    answers = (SimpleNamespace(name="cat", score=np.float32(0.5)), ac.Label("dog", 1.0000001))
+    result = taking(1, extractor).upload(photos / "clock.jpg", Answers(answers))
+    assert result.labels == [ac.Label("cat", 0.5), ac.Label("dog", 1.0)]
+    assert taking(1, extractor).upload(photos / "clock.jpg", Answers([])).labels == []
 
 
 def test_an_image_that_cannot_be_encoded_leaves_everything_as_it_was(extractor):
@@ -225,8 +295,13 @@ def test_names_that_are_not_there():
         ac.AdaCompress.load(agent="nothing.npz")
 
 
-def test_names_of_the_package():
-    assert "AdaCompress" in dir(ac)
-    assert all(getattr(ac, name) for name in ac.__all__)
-    with pytest.raises(AttributeError, match="Nonsense"):
-        ac.Nonsense  # noqa: B018
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread(threads):
+    for make in (
+        ac.AdaCompress.load,
+        lambda **options: ac.AdaCompress.untrained(Config(), **options),
+    ):
+        with pytest.raises(ValueError, match=f"threads={threads}: must be at least 1") as error:
+            make(threads=threads)
+        assert type(error.value) is ValueError
+        assert "\n" not in str(error.value)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,25 @@ def test_the_first_command_prints_what_stands_below_it(monkeypatch, capsys, tmp_
     assert cli.main([*command.split(), "--state", str(tmp_path / "state")]) == 0
     printed = capsys.readouterr().out
     assert printed in README
+
+
+def test_the_way_to_an_agent_of_ones_own(monkeypatch, capsys, tmp_path, photos, photo_table):
+    shutil.copytree(photos, tmp_path / "tests" / "photos")
+    shutil.copy(photo_table, tmp_path / "photos.npz")  # label goes on where it stopped
+    monkeypatch.chdir(tmp_path)
+    commands = re.search(r"```bash\n(.*?)```", README, re.DOTALL)[1].splitlines()
+    for command, name in zip(commands, ("label", "train", "evaluate"), strict=True):
+        program, *arguments = command.split()
+        assert (program, arguments[0]) == (".venv/bin/adacompress", name)
+        assert cli.main([*arguments, *(["--steps", "20"] if name == "train" else [])]) == 0
+    assert "oracle" in capsys.readouterr().out
+
+
+def test_every_command_is_in_the_table_of_commands_and_can_be_read():
+    commands = cli.parser()._subparsers._group_actions[0].choices
+    assert {name for name in commands if f"\n| `{name} " in README} == set(commands)
+    for line in re.findall(r"^(?:\.venv/bin/)?adacompress (.*)$", README, re.MULTILINE):
+        cli.parser().parse_args(line.split())
 
 
 def test_two_commands_do_all_the_set_up():

@@ -49,22 +49,25 @@ def summary_of(out):
 
 
 @pytest.mark.parametrize("options", [(), ("--untrained", "--seed", "3")])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_and_gone_on(photos, tmp_path, how, options):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     uninterrupted = run(photos, whole, *options)
     assert uninterrupted.returncode == 0, uninterrupted.stderr
     status, err = stop(photos, parts, how, *options)
     assert 0 < lines(parts / "log.jsonl") < 12
-    if how == signal.SIGINT:
-        assert status == 130
+    if how != signal.SIGKILL:
+        assert status == 128 + how
         assert "run the same command to go on" in err
         assert "Traceback" not in err
     rest = run(photos, parts, *options)
     assert rest.returncode == 0, rest.stderr
     assert (parts / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
     assert summary_of(rest.stdout) == summary_of(uninterrupted.stdout)
-    assert "seconds" in (parts / "times.jsonl").read_text()
+    times = (parts / "times.jsonl").read_text().splitlines()
+    assert [json.loads(line)["image"] for line in times] == sorted(
+        p.name for p in photos.glob("*.jpg")
+    )
     assert "seconds" not in (parts / "log.jsonl").read_text()
 
     (fields, arrays), (others, other_arrays) = (
@@ -165,6 +168,26 @@ def test_a_new_image_goes_on_the_list(photos, state, tmp_path):
     after = (state / "log.jsonl").read_bytes()
     assert after.startswith(before)
     assert json.loads(after[len(before) :])["image"] == "zebra.jpg"
+
+
+def test_an_image_is_done_by_name_and_content(photos, state, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    shutil.copy(folder / "chelsea.jpg", folder / "clock.jpg")
+    (folder / "coffee.jpg").write_bytes(b"no image")
+    before = (state / "log.jsonl").read_bytes()
+    done = run(folder, state)
+    assert "10 images were done before, 2 are left" in done.stderr
+    assert (done.returncode, "14 images, 1 failed" in done.stdout) == (1, True)
+    added = (state / "log.jsonl").read_bytes()[len(before) :].splitlines()
+    assert [json.loads(line)["image"] for line in added] == ["clock.jpg", "coffee.jpg"]
+    assert "12 images were done before, 0 are left" in run(folder, state).stderr
+    assert "12 images were done before, 0 are left" in run(photos, state).stderr
+
+
+def test_a_log_of_other_lines_is_refused(photos, state):
+    log = state / "log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"bytes_sent"', b'"bytes"', 1))
+    refused(run(photos, state), "log.jsonl: damaged, line 1 is not of a run")
 
 
 @pytest.mark.slow

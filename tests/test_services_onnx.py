@@ -1,6 +1,8 @@
 """Any ONNX classifier as a service: its sidecar, its arithmetic, its errors."""
 
 import json
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from adacompress_ref.artifacts import ArtifactError
 from adacompress_ref.config import REFERENCE, Encoding
 from adacompress_ref.onnx_session import ModelError
 from adacompress_ref.services import ServiceError, formats, open_service
-from adacompress_ref.services.onnx import OnnxClassifier, Sidecar
+from adacompress_ref.services import onnx as onnx_service
+from adacompress_ref.services.onnx import OnnxClassifier, Sidecar, _centre_square
 
 FIELDS = {"input_size": 2, "labels": ["red", "green", "blue"]}
 PIXELS = np.array([[[10, 20, 30], [40, 50, 60]], [[70, 80, 90], [100, 110, 120]]], np.uint8)
@@ -226,6 +229,33 @@ def test_crop_cuts_the_centre_square(classifier, wide):
     np.testing.assert_array_equal(tensor, [[100, 200]] * 2 if wide else [[100, 100], [200, 200]])
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_thin_image_costs_no_more_than_its_centre(wide):
+    pixels = np.zeros((1, 3000, 3), np.uint8)
+    pixels[:, 1499:1501] = 255  # what lies in the centre square: half of either
+    if not wide:
+        pixels = pixels.transpose(1, 0, 2)
+    tracemalloc.start()
+    square = _centre_square(pixels, 224, 256)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert square.shape == (224, 224, 3)
+    assert square.min() > 200
+    assert peak < 2**20
+
+
+def test_the_centre_of_a_thin_image_is_that_of_the_whole(monkeypatch):
+    rows, columns = np.mgrid[0:20, 0:300]
+    waves = 128 + 60 * np.sin(columns / 5) + 60 * np.cos(rows / 4)  # [20, 300]
+    for pixels in (waves, waves.T, waves[:, 1:], waves[:3]):
+        pixels = np.repeat(pixels[..., None], 3, axis=2).astype(np.uint8)
+        thin = _centre_square(pixels, 50, 57)
+        with monkeypatch.context() as patch:
+            patch.setattr(onnx_service, "LONGEST", 10**6)
+            whole = _centre_square(pixels, 50, 57)
+        np.testing.assert_allclose(thin.astype(int), whole, atol=1)
+
+
 def test_crop_half_keeps_the_middle(classifier):
     pixels = np.zeros((4, 4, 3), np.uint8)
     pixels[1:3, 1:3] = 90
@@ -269,6 +299,18 @@ def test_another_shape_of_input(classifier):
     with pytest.raises(ModelError, match="does not take its input") as caught:
         classifier(input_size=3).label(grey(1))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), RuntimeError(""), RuntimeError("\n")])
+def test_an_error_without_words(classifier, monkeypatch, failure):
+    def fail(*_):
+        raise failure
+
+    service = classifier()
+    monkeypatch.setattr(service, "session", SimpleNamespace(run=fail))
+    match = rf"the model does not take its input \({type(failure).__name__}\)"
+    with pytest.raises(ModelError, match=match):
+        service.label(grey(1))
 
 
 def test_a_file_that_is_no_model(tmp_path):

@@ -1,6 +1,9 @@
 """A running system kept on disk goes on as if it had never stopped."""
 
 import json
+import resource
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,8 +12,9 @@ from hypothesis import strategies as st
 
 from adacompress_ref.agent import DQNAgent, load_arrays, save_arrays
 from adacompress_ref.config import PRESETS, TEN_LEVELS
-from adacompress_ref.controller import Controller, Label, Upload
-from adacompress_ref.state import StateError, StateFolder, pack, unpack
+from adacompress_ref.controller import Controller, Estimator, Label, Upload
+from adacompress_ref.state import StateError, pack, unpack
+from adacompress_ref.state import StateFolder as AnyStateFolder
 
 SMALL = {
     "encodings": TEN_LEVELS[:3],
@@ -65,6 +69,14 @@ def test_what_was_packed_goes_on_as_what_was_not(preset, trained, before, seed):
     assert copy.agent.rng.random() == running.agent.rng.random()
 
 
+def test_what_an_estimator_remembers_is_packed_and_nothing_else_taken():
+    running = controller()
+    fields, arrays = pack(running)
+    assert set(fields["windows"]) == set(vars(Estimator(running.config))) - {"config"}
+    fields["windows"]["record"] = None  # the name of a method
+    assert callable(unpack(fields, arrays).estimator.record)
+
+
 def test_that_property_has_seen_every_state():
     seen = set()
     for trained in (True, False):
@@ -85,6 +97,7 @@ def test_that_property_has_seen_every_state():
 # The folder ------------------------------------------------------------------------------------
 
 SETTINGS = {"service": "squeezenet", "seed": 0}
+StateFolder = partial(AnyStateFolder, fields=["image"])
 
 
 @pytest.fixture
@@ -122,6 +135,48 @@ def test_lines_that_the_state_does_not_know_of_are_cut(path, tail):
     assert (path / "log.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("tail", ['{"seconds": 0.5}\n', '{"sec'])
+def test_times_are_cut_like_the_log(path, tail):
+    before = (path / "times.jsonl").read_bytes()
+    with open(path / "times.jsonl", "a", encoding="utf-8") as file:
+        file.write(tail)
+    StateFolder(path, SETTINGS)
+    assert (path / "times.jsonl").read_bytes() == before
+
+
+def test_what_killed_runs_left_over_is_removed(path):
+    (path / "state.npz.123.partial").write_bytes(b"half a state")
+    (path / "mine.partial").touch()
+    StateFolder(path, SETTINGS)
+    assert sorted(file.name for file in path.iterdir()) == [
+        *("log.jsonl", "mine.partial", "state.npz", "times.jsonl")
+    ]
+
+
+@pytest.mark.parametrize("action", ["append", "save"])
+def test_a_full_disk_names_the_folder(path, action):
+    folder = StateFolder(path, SETTINGS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # as a full disk, but for its text
+    try:
+        with pytest.raises(StateError) as caught:
+            if action == "append":
+                folder.append({"image": 2}, {})
+            else:
+                folder.save(folder.controller)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert StateFolder(path, SETTINGS).count == 2
+
+
+def test_a_folder_that_is_gone_is_named(path):
+    folder = StateFolder(path, SETTINGS)
+    shutil.rmtree(path)
+    with pytest.raises(StateError, match=f"{path}: No such file"):
+        folder.append({"image": 2}, {})
+
+
 def test_a_folder_whose_run_ended_before_its_first_state_is_new(tmp_path):
     StateFolder(tmp_path, SETTINGS)  # and the process dies while the models are opened
     assert StateFolder(tmp_path, SETTINGS).controller is None
@@ -155,6 +210,12 @@ def test_a_damaged_log_is_refused(path):
     refused(path, r"log\.jsonl: damaged")
 
 
+@pytest.mark.parametrize("line", ["1", "null", "[]", "{}", '{"name": 1}'])
+def test_a_log_of_other_things_is_refused(path, line):
+    (path / "log.jsonl").write_text(f'{{"image": 0}}\n{line}\n')
+    refused(path, r"log\.jsonl: damaged, line 2 is not of a run")
+
+
 def test_a_log_without_a_state_is_refused(path):
     (path / "state.npz").unlink()
     refused(path, "a log.jsonl but no state.npz")
@@ -170,8 +231,9 @@ def test_a_truncated_state_is_refused(path, share):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda fields, arrays: fields.update(format=2), "another version"),
+        (lambda fields, arrays: fields.update(format=99), "another version"),
         (lambda fields, arrays: fields.pop("windows"), "damaged"),
+        (lambda fields, arrays: fields["windows"].pop("p_est"), "damaged"),
         (lambda fields, arrays: arrays.pop("adam_mean"), "damaged"),
         (lambda fields, arrays: fields["config"].update(nonsense=1), "damaged.*nonsense"),
     ],

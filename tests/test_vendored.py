@@ -43,21 +43,31 @@ def run(tmp_path, photos):
     return program
 
 
-def test_it_chooses(run, tmp_path, photos):
-    weights = tmp_path / "weights"
+@pytest.mark.parametrize(
+    ("place", "variables"),
+    [
+        ("borrowed/codec/weights", lambda weights: {}),
+        ("weights", lambda weights: {"ADACOMPRESS_WEIGHTS": str(weights)}),
+    ],
+    ids=["inside", "named"],
+)
+def test_it_chooses(run, tmp_path, photos, place, variables):
+    weights = tmp_path / place
     weights.mkdir()
     for name in ("mobilenetv2.onnx", "agent-paper.npz"):
         shutil.copy(artifacts.find(name), weights)
-    done = run(PROGRAM, ADACOMPRESS_WEIGHTS=str(weights))
+    done = run(PROGRAM, **variables(weights))
     choice = adacompress_ref.AdaCompress.load().choose(photos / "clock.jpg")
     assert done.stderr == ""
     assert done.stdout.split() == [choice.encoding, str(len(choice.payload))]
 
 
-def test_without_weights_it_says_what_is_missing(run):
+def test_without_weights_it_says_what_is_missing(run, tmp_path):
     done = run(PROGRAM)
     last = done.stderr.strip().splitlines()[-1]
     assert "ArtifactError: weight file agent-paper.npz is in none of:" in last
+    package = tmp_path / "borrowed" / "codec"
+    assert f"copy the folder weights/ of this project into {package}, or name it in" in last
 
 
 def test_its_command_line(run):

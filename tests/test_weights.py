@@ -280,7 +280,7 @@ def test_folding_keeps_the_function(build, keras_mobilenetv2):
 
 @pytest.mark.slow
 def test_float16_storage_moves_no_feature_far_and_no_level(build, keras_mobilenetv2, shared):
-    from adacompress_ref import images
+    from adacompress_ref import files, images
     from adacompress_ref.agent import DQNAgent
     from adacompress_ref.extractor import pool, tensor
 
@@ -288,7 +288,7 @@ def test_float16_storage_moves_no_feature_far_and_no_level(build, keras_mobilene
     exact = session(build.mobilenetv2(keras_mobilenetv2, half=False))
     agents = [DQNAgent.load(WEIGHTS / f"agent-{name}.npz") for name in ("paper", "authors")]
     data = shared / "data"
-    for name in images.find(data):
+    for name in files.find(data):
         pixels = images.read(data / name).pixels
         for agent in agents:
             image = {"image": tensor(pixels, agent.config.resize)[None]}

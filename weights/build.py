@@ -116,9 +116,10 @@ TIMM = Source(
 # --- ONNX ------------------------------------------------------------------------------------
 
 
-# The first layers are small, and what they lose all others multiply: their kernels are stored
-# twice over, as float16 and as the float16 of the rest. The features gain a factor of 2.5.
-EXACT_BELOW = 7000  # numbers in a kernel
+# What a layer loses, all behind it multiply. So that no choice of an agent hangs on rounding, the
+# kernels of the extractor are stored twice over, as float16 and as the float16 of the rest; of the
+# classifier, where only ranks matter, the small ones of the first layers.
+EXACT_BELOW = {"mobilenetv2": 10**9, "squeezenet1_1": 7000}  # numbers in a kernel
 REST_SCALE = 2.0**11  # lifts the rest out of float16's subnormal range
 
 
@@ -128,9 +129,9 @@ class Graph:
     With `half`, kernels are stored as float16 and cast at load; all arithmetic is float32.
     """
 
-    def __init__(self, half: bool) -> None:
+    def __init__(self, name: str, half: bool) -> None:
         """An empty graph."""
-        self.half = half
+        self.name, self.half = name, half
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         if half:
@@ -180,7 +181,7 @@ class Graph:
         weight = self.node(
             "Cast", [self.constant(name, rounded)], f"{name}32", to=TensorProto.FLOAT
         )
-        if kernel.size >= EXACT_BELOW:
+        if kernel.size >= EXACT_BELOW[self.name]:
             return weight
         rest = ((kernel - rounded.astype("<f8")) * REST_SCALE).astype("<f2")
         rest32 = self.constant(f"{name}.rest", rest)
@@ -188,7 +189,7 @@ class Graph:
         rest32 = self.node("Div", [rest32, "rest_scale"], f"{name}.rest_scaled")
         return self.node("Add", [weight, rest32], f"{name}.sum")
 
-    def serialise(self, name: str, inputs: dict[str, list], outputs: dict[str, list]) -> bytes:
+    def serialise(self, inputs: dict[str, list], outputs: dict[str, list]) -> bytes:
         """The model as bytes; `inputs` and `outputs` give the shape of each named tensor."""
 
         def floats(shapes: dict[str, list]) -> list[onnx.ValueInfoProto]:
@@ -198,7 +199,7 @@ class Graph:
             ]
 
         graph = helper.make_graph(
-            self.nodes, name, floats(inputs), floats(outputs), self.initializers
+            self.nodes, self.name, floats(inputs), floats(outputs), self.initializers
         )
         # Everything that a newer onnx would otherwise choose is fixed here.
         model = helper.make_model(
@@ -250,7 +251,7 @@ def mobilenetv2(source: bytes, half: bool = True) -> bytes:
     Input `image` [N, 3, H, W], RGB in [-1, 1]; outputs `features` [N, 1280], the mean of
     `map` [N, 1280, H / 32, W / 32]. Padding is Keras's where the sides are multiples of 32.
     """
-    graph = Graph(half)
+    graph = Graph("mobilenetv2", half)
     graph.constant("zero", np.zeros((), "<f4"))
     graph.constant("six", np.full((), 6, "<f4"))
     with h5py.File(io.BytesIO(source), "r") as file:
@@ -284,7 +285,6 @@ def mobilenetv2(source: bytes, half: bool = True) -> bytes:
         x = relu6(conv(x, "Conv_1", "Conv_1_bn"), "map")
     graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "mean")], "features")
     return graph.serialise(
-        "mobilenetv2",
         {"image": ["N", 3, "H", "W"]},
         {"features": ["N", 1280], "map": ["N", 1280, "h", "w"]},
     )
@@ -309,7 +309,7 @@ def squeezenet(source: bytes, half: bool = True) -> bytes:
     Input `image` [N, 3, 227, 227], BGR of 0 to 255 minus the means of the sidecar; output
     `probabilities` [N, 1000].
     """
-    graph = Graph(half)
+    graph = Graph("squeezenet1_1", half)
     with h5py.File(io.BytesIO(source), "r") as file:
 
         def conv(x: str, layer: str, **how: Any) -> str:
@@ -332,9 +332,7 @@ def squeezenet(source: bytes, half: bool = True) -> bytes:
         x = conv(x, "conv10")
     scores = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "mean")], "scores")
     graph.node("Softmax", [scores], "probabilities", axis=1)
-    return graph.serialise(
-        "squeezenet1_1", {"image": ["N", 3, 227, 227]}, {"probabilities": ["N", 1000]}
-    )
+    return graph.serialise({"image": ["N", 3, 227, 227]}, {"probabilities": ["N", 1000]})
 
 
 def squeezenet_sidecar(synset_lines: bytes, lemma_lines: bytes) -> bytes:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-from ..config import Encoding, preset
+from .. import artifacts, files
+from ..config import DEFAULT_PRESET, Config, Encoding, preset
+from ..files import ImageError, printable
 from ..pilot import AdaCompress
 from ..services import ServiceError
 
@@ -37,9 +42,71 @@ def encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
     return named
 
 
-def open_pilot(arguments: argparse.Namespace) -> AdaCompress:
+def agent_path(arguments: argparse.Namespace) -> Path:
+    """The agent named, or the shipped one of the preset. Raises ArtifactError."""
+    return artifacts.find(f"agent-{arguments.preset or DEFAULT_PRESET}.npz", arguments.agent)
+
+
+def check_preset(arguments: argparse.Namespace, config: Config) -> None:
+    """Raises ValueError where the agent opened is not of the preset asked for."""
+    if arguments.preset not in (None, config.preset):
+        raise ValueError(
+            f"{arguments.agent}: an agent of preset {config.preset}; leave --preset out"
+        )
+
+
+def open_pilot(arguments: argparse.Namespace, seed: int = 0) -> AdaCompress:
     """With the agent named, or the shipped one of the preset."""
-    return AdaCompress.load(arguments.preset, agent=arguments.agent, seed=arguments.seed)
+    pilot = AdaCompress.load(agent=agent_path(arguments), seed=seed)
+    check_preset(arguments, pilot.config)
+    return pilot
+
+
+class Input(NamedTuple):
+    """One image named, or found in a folder named; or a folder that cannot be used, and why."""
+
+    path: Path
+    name: str  # below the folder
+    error: ImageError | None = None
+
+
+def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
+    """Files, and the images of folders; an output folder within a folder is no input.
+
+    Raises ImageError where there is nothing but folders that cannot be used.
+    """
+    inputs: list[Input] = []
+    for one in map(Path, named):
+        if not one.is_dir():
+            inputs.append(Input(one, one.name))
+            continue
+        try:
+            found = [Input(one / name, name) for name in files.find(one)]
+        except ImageError as error:
+            found = [Input(one, one.name, error)]
+        own = output.resolve() if output else None
+        if own and one.resolve() in own.parents:
+            found = [each for each in found if own not in each.path.resolve().parents]
+        inputs += found
+    errors = [each.error for each in inputs if each.error]
+    if errors and len(errors) == len(inputs):
+        raise errors[0]
+    return inputs
+
+
+def check_output(path: str, inputs: Iterable[Path] = ()) -> None:
+    """Before the work, not after it: raises ValueError where a file cannot be written there."""
+    at, shown = Path(path), printable(path)
+    if at.is_dir():
+        raise ValueError(f"{shown}: a folder; name a file with -o")
+    if not at.parent.is_dir():
+        raise ValueError(f"{shown}: there is no such folder; make it, or name another with -o")
+    if at.resolve() in {each.resolve() for each in inputs}:
+        raise ValueError(f"{shown}: would overwrite an input; name another file with -o")
+    try:
+        tempfile.TemporaryFile(dir=at.parent).close()
+    except OSError as error:
+        raise ValueError(f"{shown}: its folder cannot be written ({error.strerror})") from error
 
 
 def read_names(path: str) -> list[str]:

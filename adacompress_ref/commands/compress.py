@@ -8,37 +8,38 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .. import images
-from ..images import ImageError, printable
+from .. import files, images
+from ..files import ImageError, printable
 from ..pilot import Choice
 from ..progress import Progress
-from . import open_pilot, percent, say
+from . import find_inputs, open_pilot, percent, say
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Choose a level for each image and write the payload."""
+    inputs = find_inputs(arguments.images, Path(arguments.output))
     pilot = open_pilot(arguments)
-    inputs = _inputs(arguments.images, Path(arguments.output))
-    protected = {path.resolve() for path, _ in inputs}
+    protected = {each.path.resolve() for each in inputs}
     taken: set[Path] = set()
     totals: Counter[str] = Counter()
     progress = Progress("compress", len(inputs), arguments.quiet or not arguments.json)
     if not arguments.json:
         print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
-    for path, name in inputs:
+    for path, name, unusable in inputs:
         record: dict[str, Any] = dict.fromkeys(
             ("output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio", "error")
         )
         record = {"image": str(path), **record}
         try:
+            if unusable:
+                raise unusable
             photo = images.read(path, pixel_limit=arguments.pixel_limit)
             choice = pilot.choose(photo, keep_exif=arguments.keep_exif)
             ending = "webp" if choice.encoding.startswith("webp") else "jpg"
             output = _output(Path(arguments.output), name, ending, taken)
             if output.resolve() in protected:
                 raise ImageError(f"{output}: would overwrite an input; name another folder with -o")
-            output.parent.mkdir(parents=True, exist_ok=True)
-            images.save_atomically(output, choice.payload)
+            _write(output, choice.payload, arguments.overwrite)
             record |= _described(choice, output)
             totals.update(
                 done=1,
@@ -61,19 +62,18 @@ def main(arguments: argparse.Namespace) -> int:
     return 0 if totals["done"] == len(inputs) else 1
 
 
-def _inputs(names: list[str], output: Path) -> list[tuple[Path, str]]:
-    """Each image with the name its output gets; an output folder within a folder is no input."""
-    inputs = []
-    for name in names:
-        if Path(name).is_dir():
-            found = [(Path(name, each), each) for each in images.find(name)]
-            own, within = output.resolve(), Path(name).resolve()
-            if within in own.parents:
-                found = [entry for entry in found if own not in entry[0].resolve().parents]
-            inputs += found
-        else:
-            inputs.append((Path(name), Path(name).name))
-    return inputs
+def _write(output: Path, payload: bytes, overwrite: bool) -> None:
+    """Raises ImageError where another file has that name and must not be replaced."""
+    if output.is_file():
+        if output.read_bytes() == payload:
+            return
+        if not overwrite:
+            raise ImageError(
+                f"{printable(str(output))}: exists and differs; name another folder with -o, "
+                "or replace it with --overwrite"
+            )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    files.save_atomically(output, payload)
 
 
 def _output(folder: Path, name: str, ending: str, taken: set[Path]) -> Path:
@@ -104,7 +104,8 @@ def _show_compressed(record: dict[str, Any], as_json: bool) -> None:
         ratio = percent(record["bytes"], record["reference_bytes"])
         print(
             f"{printable(record['image']):<40} {record['encoding']:>10} "
-            f"{record['bytes']:>9} {ratio:>13}"
+            f"{record['bytes']:>9} {ratio:>13}",
+            flush=True,
         )
     if record["error"] is not None:
         say(f"adacompress: {record['error']}")

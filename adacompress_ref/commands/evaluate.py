@@ -6,21 +6,18 @@ import argparse
 import json
 from typing import Any
 
-from .. import artifacts
 from ..agent import DQNAgent
-from ..config import preset
 from ..evaluation import evaluate
-from ..images import printable
+from ..files import printable
 from ..table import Table
-from . import read_names
+from . import agent_path, check_preset, read_names
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Policies side by side on images that the agent was not trained on."""
     table = Table.load(arguments.table)
-    config = preset(arguments.preset)
-    path = artifacts.find(f"agent-{config.preset}.npz", arguments.agent)
-    agent = DQNAgent.load(path)
+    agent = DQNAgent.load(agent_path(arguments))
+    check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
     report = evaluate(table, agent, rows, arguments.alpha)
     if arguments.json:

@@ -8,28 +8,32 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .. import images
+from .. import files, images
 from ..config import Config
 from ..explain import explain, sheet
-from ..images import ImageError, printable
-from ..pilot import AdaCompress
+from ..files import ImageError, printable
 from ..progress import Progress
-from . import say
+from . import check_output, find_inputs, open_pilot, say
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Explain each image; one picture of all."""
-    inputs = _inputs(arguments.images)
     output = Path(arguments.output)
-    _check(output, inputs)
-    pilot = AdaCompress.load(arguments.preset, agent=arguments.agent)
+    if output.suffix.lower() != ".png":
+        shown = printable(str(output))
+        raise ValueError(f"{shown}: the picture is a PNG; name a file that ends in .png with -o")
+    inputs = find_inputs(arguments.images)
+    check_output(arguments.output, [each.path for each in inputs])
+    pilot = open_pilot(arguments)
     action = _action(arguments.level, pilot.config)
     progress = Progress("explain", len(inputs), arguments.quiet or not arguments.json)
     explanations = []
-    for path in inputs:
+    for path, _, unusable in inputs:
         record: dict[str, Any] = dict.fromkeys(("encoding", "chosen", "q_value", "heat", "error"))
         record = {"image": str(path), **record}
         try:
+            if unusable:
+                raise unusable
             photo = images.read(path, pixel_limit=arguments.pixel_limit)
             one = explain(pilot, photo, action)
             explanations.append(one)
@@ -50,29 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
     if explanations:
         stream = io.BytesIO()
         sheet(explanations).save(stream, "PNG")
-        images.save_atomically(output, stream.getvalue())
+        files.save_atomically(output, stream.getvalue())
     say(f"{len(explanations)} of {len(inputs)} images explained")
     return 0 if len(explanations) == len(inputs) else 1
-
-
-def _inputs(names: list[str]) -> list[Path]:
-    """The images; folders are searched."""
-    inputs: list[Path] = []
-    for name in names:
-        at = Path(name)
-        inputs += [at / found for found in images.find(at)] if at.is_dir() else [at]
-    return inputs
-
-
-def _check(output: Path, inputs: list[Path]) -> None:
-    """Raises ValueError where the picture cannot be written there."""
-    shown = printable(str(output))
-    if output.suffix.lower() != ".png":
-        raise ValueError(f"{shown}: the picture is a PNG; name a file that ends in .png with -o")
-    if not output.parent.is_dir() or output.is_dir():
-        raise ValueError(f"{shown}: not a file in a folder that exists; name another with -o")
-    if output.resolve() in {path.resolve() for path in inputs}:
-        raise ValueError(f"{shown}: would overwrite an input; name another file with -o")
 
 
 def _action(level: str | None, config: Config) -> int | None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from multiprocessing import parent_process
 
 from ..labelling import Labelling
 from ..progress import Progress
-from . import encodings, say
+from . import check_output, encodings, say
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Upload every encoding of every image once."""
+    check_output(arguments.output)
     work = Labelling(
         arguments.images,
         arguments.service,
@@ -29,7 +33,7 @@ def main(arguments: argparse.Namespace) -> int:
         executor = None
         if arguments.workers > 1 and len(work.left) > 1:
             executor = stack.enter_context(
-                ProcessPoolExecutor(arguments.workers, initializer=_ignore_interrupts)
+                ProcessPoolExecutor(arguments.workers, initializer=_start_worker)
             )
         work.run(executor, progress.advance)
     for reason in work.failed.values():
@@ -51,6 +55,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if work.failed else 0
 
 
-def _ignore_interrupts() -> None:
-    """In worker processes: Ctrl-C is the parent's to handle."""
+def _start_worker() -> None:
+    """In worker processes: Ctrl-C is the parent's to handle, and they end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, which would wait for work for ever."""
+    if parent := parent_process():
+        parent.join()
+    os._exit(1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,49 +16,34 @@ from typing import Any
 
 import numpy as np
 
-from .. import images
-from ..config import preset
-from ..images import ImageError, printable
+from .. import artifacts, files, images
+from ..config import DEFAULT_PRESET, preset
+from ..files import ImageError, printable
 from ..pilot import AdaCompress, Result
 from ..progress import Progress
 from ..services import Service, open_service
-from ..state import SAVE_EVERY, StateFolder
+from ..state import SAVE_EVERY, StateError, StateFolder
 from . import open_pilot, percent, say
+
+_OF_RESULT = ("state", "encoding", "quality", "bytes_sent", "reference_bytes", "original_bytes")
+_OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilon")
+FIELDS = ("image", "sha256", "error", "bytes", "labels", *_OF_RESULT, *_OF_STEP)  # of a log line
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Send the images of a folder in the order of their names; with a state folder, go on."""
     service = open_service(arguments.service)
-    names = images.find(arguments.images)
-    folder = _open_state(arguments)
-    pilot = _open_pilot(arguments, folder)
+    names = files.find(arguments.images)
+    pilot = _open_pilot(arguments)
+    folder = _open_state(arguments, pilot)
     lines = folder.lines if folder else []
-    done = {line["image"] for line in lines}
-    left = [name for name in names if name not in done]
-    if done:
+    left = _left(Path(arguments.images), names, lines)
+    if lines:
         say(f"{len(names) - len(left)} images were done before, {len(left)} are left")
     if not arguments.json:
         print(f"{'image':<28} {'state':<9} {'encoding':>9} {'bytes':>8} {'of q75':>7} kept answer")
-    progress = Progress("run", len(left), arguments.quiet or not arguments.json)
-    stopped = False
     with _stop_signal() as stop:
-        try:
-            for name in left:
-                line, times = _send(pilot, service, arguments, name)
-                lines.append(line)
-                if folder:
-                    folder.append(line, times)
-                    if len(lines) % SAVE_EVERY == 0:
-                        folder.save(pilot.controller)
-                progress.advance()
-                _show(line, arguments.json)
-                if stop.asked and name != left[-1]:
-                    stopped = True
-                    break
-        finally:
-            # not after a second Ctrl-C, which may have cut a step in two
-            if folder and not isinstance(sys.exc_info()[1], KeyboardInterrupt):
-                folder.save(pilot.controller)
+        stopped = _stream(arguments, pilot, service, left, lines, folder, stop)
     totals = summary(lines)
     if arguments.json:
         print(json.dumps({"totals": totals}))
@@ -67,49 +52,112 @@ def main(arguments: argparse.Namespace) -> int:
     if stopped:
         hint = "run the same command to go on" if folder else "without --state nothing is kept"
         say(f"adacompress: stopped after {len(lines)} images; {hint}")
-        return 130
+        return 128 + stop.signal
     return 1 if totals["failed"] else 0
 
 
-def _open_state(arguments: argparse.Namespace) -> StateFolder | None:
+def _open_pilot(arguments: argparse.Namespace) -> AdaCompress:
+    if arguments.untrained:
+        settings = preset(arguments.preset or DEFAULT_PRESET)
+        return AdaCompress.untrained(settings, seed=arguments.seed)
+    return open_pilot(arguments, arguments.seed)
+
+
+def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolder | None:
+    """The folder, if any is named; where it holds a state, the pilot takes it up."""
     if not arguments.state:
         return None
-    names = ("service", "preset", "agent", "untrained", "seed")
-    return StateFolder(arguments.state, {name: getattr(arguments, name) for name in names})
-
-
-def _open_pilot(arguments: argparse.Namespace, folder: StateFolder | None) -> AdaCompress:
-    """As it was when the state was kept, or new."""
-    if arguments.untrained:
-        pilot = AdaCompress.untrained(preset(arguments.preset), seed=arguments.seed)
-    else:
-        pilot = open_pilot(arguments)
-    if folder and folder.controller:
+    settings = {
+        "service": arguments.service,
+        "preset": pilot.config.preset,
+        "agent": artifacts.sha256(arguments.agent) if arguments.agent else None,
+        "untrained": arguments.untrained,
+        "seed": arguments.seed,
+    }
+    folder = StateFolder(arguments.state, settings, FIELDS)
+    if folder.controller:
         pilot.resume(folder.controller)
-    elif folder:
+    else:
         folder.save(pilot.controller)
-    return pilot
+    return folder
+
+
+def _left(folder: Path, names: list[str], lines: list[dict[str, Any]]) -> list[str]:
+    """Images that no line of the log has, by name and content."""
+    known = {line["image"] for line in lines}
+    done = {(line["image"], line["sha256"]) for line in lines}
+    return [n for n in names if n not in known or (n, _digest(folder / n)) not in done]
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file of any size; None where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while part := file.read(2**20):
+                digest.update(part)
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
 @dataclass
 class _Stop:
-    asked: bool = False
+    signal: int = 0  # that asked to stop
 
 
 @contextmanager
 def _stop_signal() -> Iterator[_Stop]:
-    """Within, Ctrl-C asks to stop after the image at hand; a second one stops at once."""
+    """Within, Ctrl-C or SIGTERM asks to stop after the image at hand; another stops at once."""
     stop = _Stop()
 
-    def note(*_: object) -> None:
-        stop.asked = True
+    def note(number: int, _: object) -> None:
+        stop.signal = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGINT, note)
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _stream(
+    arguments: argparse.Namespace,
+    pilot: AdaCompress,
+    service: Service,
+    names: list[str],
+    lines: list[dict[str, Any]],
+    folder: StateFolder | None,
+    stop: _Stop,
+) -> bool:
+    """Send images, log and save as it goes. Returns whether it was stopped before the last."""
+    progress = Progress("run", len(names), arguments.quiet or not arguments.json)
+    stopped = False
+    try:
+        for name in names:
+            line, times = _send(pilot, service, arguments, name)
+            lines.append(line)
+            if folder:
+                folder.append(line, times)
+                if len(lines) % SAVE_EVERY == 0:
+                    folder.save(pilot.controller)
+            progress.advance()
+            _show(line, arguments.json)
+            if stop.signal and name != names[-1]:
+                stopped = True
+                break
+    except StateError:  # the log lacks this image
+        raise
+    except Exception:  # not KeyboardInterrupt, which may have cut a step in two
+        if folder:
+            folder.save(pilot.controller)
+        raise
+    if folder:
+        folder.save(pilot.controller)
+    return stopped
 
 
 def _send(
@@ -117,47 +165,38 @@ def _send(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One image: its line in the log and its line of times."""
     started = time.perf_counter()
-    line: dict[str, Any] = {"image": name, "error": None}
+    path = Path(arguments.images, name)
+    line: dict[str, Any] = dict.fromkeys(FIELDS) | {"image": name}
     try:
-        photo = images.read(
-            Path(arguments.images, name), name=name, pixel_limit=arguments.pixel_limit
-        )
+        photo = images.read(path, name=name, pixel_limit=arguments.pixel_limit)
+        line["sha256"] = hashlib.sha256(photo.file).hexdigest()
         line |= _logged(pilot.upload(photo, service))
     except ImageError as error:
-        line["error"] = str(error)
+        line |= {"sha256": line["sha256"] or _digest(path), "error": str(error)}
     return line, {"image": name, "seconds": round(time.perf_counter() - started, 6)}
 
 
 def _logged(result: Result) -> dict[str, Any]:
-    step = result.step
     return {
-        "state": result.state,
-        "encoding": result.encoding,
-        "quality": result.quality,
-        "bytes": step.compressed_bytes,
-        "bytes_sent": result.bytes_sent,
-        "reference_bytes": result.reference_bytes,
-        "original_bytes": result.original_bytes,
+        "bytes": result.step.compressed_bytes,
         "labels": [[label.name, round(label.score, 6)] for label in result.labels[:5]],
-        "accuracy": step.accuracy,
-        "agreement": step.agreement,
-        "reward": step.reward,
-        "mean_accuracy": step.mean_accuracy,
-        "p_est": step.p_est,
-        "epsilon": step.epsilon,
+        **{name: getattr(result, name) for name in _OF_RESULT},
+        **{name: getattr(result.step, name) for name in _OF_STEP},
     }
 
 
 def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """The totals of a log."""
+    """The totals of a log. A failed image that was sent later, its file mended, counts once."""
     sent = [line for line in lines if line["error"] is None]
+    latest = {line["image"]: line for line in lines}.values()
+    failed = sum(line["error"] is not None for line in latest)
     measured = [line["agreement"] for line in sent if line["agreement"] is not None]
     reference = sum(line["reference_bytes"] for line in sent)
     total = sum(line["bytes_sent"] for line in sent)
     ratios = [line["bytes"] / line["reference_bytes"] for line in sent]
     return {
-        "images": len(lines),
-        "failed": len(lines) - len(sent),
+        "images": len(sent) + failed,
+        "failed": failed,
         "states": dict(Counter(line["state"] for line in sent)),
         "unlabelled": sum(not line["labels"] for line in sent),
         "agreement": float(np.mean(measured)) if measured else None,

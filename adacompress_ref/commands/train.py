@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import images, training
-from ..agent import DQNAgent
+from .. import files, images, training
+from ..agent import AgentError, DQNAgent
 from ..config import Config, preset
 from ..environment import Environment, LiveImage, RecordedImage
 from ..evaluation import evaluate
 from ..extractor import Extractor, preprocessing
-from ..images import ImageError
+from ..files import ImageError
 from ..progress import Progress
 from ..services import open_service
 from ..table import Table
-from . import encodings, read_names, say
+from . import check_output, encodings, read_names, say
 from .evaluate import show_policies
 
 
@@ -40,8 +40,12 @@ class _Material:
 
 def main(arguments: argparse.Namespace) -> int:
     """Algorithm 1, on a table or live."""
-    if not Path(arguments.output).parent.is_dir():  # before the work, not after it
-        raise ValueError(f"{arguments.output}: there is no such folder")
+    check_output(arguments.output, [Path(arguments.table)] if arguments.table else [])
+    if Path(arguments.output).exists():
+        try:
+            DQNAgent.load(arguments.output)
+        except AgentError as error:
+            raise ValueError(f"{arguments.output}: exists and is no agent; name another") from error
     config = preset(arguments.preset)
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
@@ -104,7 +108,7 @@ def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
     folder, service = Path(arguments.images), open_service(arguments.service)
     extractor = Extractor()
     names, digests, failed = [], [], 0
-    for name in images.find(folder):
+    for name in files.find(folder):
         try:
             photo = images.read(folder / name, name=name, pixel_limit=arguments.pixel_limit)
         except ImageError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, Protocol
 
 from ..controller import Label
 
@@ -10,19 +12,42 @@ __all__ = ["Label", "Service", "ServiceError", "open_service"]
 
 
 class ServiceError(Exception):
-    """A service gave no answer; the message says what to do."""
+    """A service gave no answer, or not labels; the message says what to do."""
 
 
 class Service(Protocol):
     """What every service offers.
 
-    It may also say `formats`, a tuple such as ("jpeg", "webp"); JPEG alone if it does not.
+    It may also say `name`, for messages, and `formats`, a tuple such as ("jpeg", "webp"); JPEG
+    alone if it does not.
     """
 
-    name: str
-
-    def label(self, payload: bytes) -> list[Label]:
+    def label(self, payload: bytes) -> Sequence[Label]:
         """The labels of an encoded image, best score first. Raises ServiceError."""
+
+
+def ask(service: Service, payload: bytes) -> list[Label]:
+    """The labels of an encoded image. Raises ServiceError where the service returns other things.
+
+    Anything with a `name` and a `score` will do.
+    """
+    answer: Any = service.label(payload)
+    wrong = [answer]
+    if isinstance(answer, Sequence) and not isinstance(answer, (str, bytes)):
+        wrong = [label for label in answer if not _is_label(label)]
+    if wrong:
+        called = getattr(service, "name", type(service).__name__)
+        raise ServiceError(
+            f"service {called}: label() returned {wrong[0]!r:.60}; it should return "
+            "a list of Label(name, score), scores from 0 to 1, best first"
+        )
+    return [Label(label.name, min(float(label.score), 1.0)) for label in answer]
+
+
+def _is_label(label: object) -> bool:
+    name, score = getattr(label, "name", None), getattr(label, "score", None)
+    # a little above 1 is rounding; NaN is in no range
+    return isinstance(name, str) and isinstance(score, Real) and 0 <= float(score) <= 1 + 1e-6
 
 
 def formats(service: object) -> tuple[str, ...]:

@@ -13,9 +13,11 @@ import numpy as np
 
 from .. import artifacts, images
 from ..controller import Label
+from ..files import reason
 from ..onnx_session import ModelError, open_session
 
 ANSWERS = 5  # labels returned: as many as AC-1 looks at
+LONGEST = 8  # input sizes: an image that gets longer is thin, and only its centre is resized
 
 
 @dataclass(frozen=True)
@@ -154,13 +156,16 @@ class OnnxClassifier:
         return (scaled if side.layout == "NHWC" else scaled.transpose(2, 0, 1))[None]
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels [height, width, 3] uint8 -> probabilities [classes]. Raises ModelError."""
+        """Pixels [height, width, 3] uint8 -> probabilities [classes].
+
+        Raises ImageError or ModelError.
+        """
+        tensor = self.tensor(pixels)
         try:
-            scores = self.session.run(None, {self.input_name: self.tensor(pixels)})[0].ravel()
+            scores = self.session.run(None, {self.input_name: tensor})[0].ravel()
         except Exception as error:  # its exceptions share no base class
-            reason = str(error).splitlines()[0]
             raise ModelError(
-                f"{self.name}: the model does not take its input ({reason})"
+                f"{self.name}: the model does not take its input ({reason(error)})"
             ) from error
         if len(scores) != len(self.sidecar.labels):
             raise ModelError(
@@ -183,7 +188,12 @@ def _centre_square(pixels: np.ndarray, size: int, short_side: int) -> np.ndarray
     """Resize so that the short side has `short_side` pixels, then cut the centre square."""
     height, width = pixels.shape[:2]
     factor = short_side / min(height, width)
-    target = (max(size, round(width * factor)), max(size, round(height * factor)))
-    pixels = images.resized(pixels, target, "bicubic")
-    top, left = (target[1] - size) // 2, (target[0] - size) // 2
-    return pixels[top : top + size, left : left + size]
+    across, down = max(size, round(width * factor)), max(size, round(height * factor))
+    left, top = (across - size) // 2, (down - size) // 2
+    if max(across, down) <= LONGEST * size:
+        whole = images.resized(pixels, (across, down), "bicubic")
+        return whole[top : top + size, left : left + size]
+    # The same square of a thin image, without the rest of it, which may not fit into memory.
+    x, y = width / across, height / down  # pixels of the image for one of the whole
+    box = (left * x, top * y, (left + size) * x, (top + size) * y)
+    return images.resized(pixels, (size, size), "bicubic", box)

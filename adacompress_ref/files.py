@@ -1,0 +1,69 @@
+"""Names and files: what may be shown, found and written, and what went wrong in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+
+
+class ImageError(ValueError):
+    """An image that cannot be used. One line: which file, what is wrong, what to do."""
+
+
+def printable(text: str) -> str:
+    """Text without control characters, safe to show: a name may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line; its class where it says nothing, as MemoryError."""
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return printable(f"{lines[0]:.300}") if lines else type(error).__name__
+
+
+def find(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of the image files below a folder, told by their endings: relative, sorted.
+
+    Hidden files and folders are left out, so is what is no regular file; links to folders are not
+    followed. Raises ImageError if a folder cannot be read or there is no image.
+    """
+
+    def fail(error: OSError) -> None:
+        place = printable(str(error.filename))
+        raise ImageError(f"{place}: {error.strerror}; name a readable folder") from error
+
+    names = []
+    for where, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(where, name)
+            if name.startswith(".") or path.suffix.lower() not in _ENDINGS:
+                continue
+            # A broken link is found, to fail when it is read.
+            if os.path.isfile(path) or not os.path.exists(path):
+                names.append(path.relative_to(folder).as_posix())
+    if not names:
+        raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
+    return sorted(names)
+
+
+def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all. Raises OSError naming `path`."""
+    # Hidden, so that `find` passes it by; `open`, not `tempfile`, so that the umask counts.
+    temporary = Path(path).parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:  # KeyboardInterrupt too
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, reason(error), os.fspath(path)) from error
+        raise

@@ -1,0 +1,142 @@
+"""Tables for the figures: every service on every scenery, made once and kept.
+
+`python -m bench.tables [--data DIR] [--service NAME ...] [--scenery NAME ...]`
+
+DIR holds the folders `imagenet`, `bsds` and `lowlight`. Sceneries made from them: `lowlight` is
+four random crops of each photograph there; `night` and `night-8` are simulated nights, 1/16 and
+1/8 of the light, of 300 photographs of `imagenet` (`bench.night`). The features of a scenery are
+computed once, by `adacompress_ref.labelling` with the first service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from adacompress_ref import files, images
+from adacompress_ref.config import REFERENCE, TEN_LEVELS
+from adacompress_ref.equations import BEST_LABELS
+from adacompress_ref.labelling import Labelling
+from adacompress_ref.progress import Progress
+from adacompress_ref.services import Service, ask, open_service
+from adacompress_ref.table import Table
+
+from . import models, night
+
+DATA = Path(os.environ.get("ADACOMPRESS_BENCH_DATA", "../shared/data"))
+BUNDLED = "squeezenet"
+SERVICES = (BUNDLED, "efficientnet-lite0", "efficientnet-lite1")
+SCENERIES = ("imagenet", "bsds", "lowlight", "night", "night-8")
+EXPOSURES = {"night": 1 / 16, "night-8": 1 / 8}
+WORKERS = int(os.environ.get("ADACOMPRESS_BENCH_WORKERS", os.cpu_count() or 1))
+NIGHT_IMAGES = 300
+CROPS = 4  # of each photograph in low light
+
+
+class Missing(Exception):
+    """A table or what it is made from is not there; the message says what to do."""
+
+
+def open_named(name: str, cache: Path = models.CACHE) -> Service:
+    """The service called `name` here. Raises Missing."""
+    if name == BUNDLED:
+        return open_service(name, threads=1)
+    made = models.available(cache / "models")
+    if name not in made:
+        raise Missing(f"{name}: not made yet; run python -m bench.models {name}")
+    return open_service(f"onnx:{made[name]}", threads=1)
+
+
+def folder_of(scenery: str, data: Path, cache: Path = models.CACHE) -> Path:
+    """Where the photographs of a scenery are; made below `cache` if need be. Raises Missing."""
+    source = data / ("imagenet" if scenery in EXPOSURES else scenery)
+    if not source.is_dir():
+        raise Missing(f"{source}: no such folder; name the photographs' folder with --data")
+    if scenery in ("imagenet", "bsds"):
+        return source
+    made = cache / "sceneries" / scenery
+    names = files.find(source)
+    if scenery == "lowlight":
+        jobs = [(name, visit) for name in names for visit in range(CROPS)]
+    else:
+        chosen = np.random.default_rng(0).permutation(len(names))[:NIGHT_IMAGES]
+        jobs = [(names[place], 0) for place in sorted(chosen)]
+    for name, visit in jobs:
+        path = made / f"{Path(name).stem}-{visit}.png"
+        if not path.exists():
+            pixels = images.read(source / name, name=name).pixels
+            rng = night.generator(visit, scenery, name)
+            if scenery == "lowlight":
+                pixels = night.crop(pixels, rng)
+            else:
+                pixels = night.simulate(pixels, EXPOSURES[scenery], rng)
+            night.write_png(pixels, path)
+    return made
+
+
+def relabelled(table: Table, name: str, service: Service, folder: Path) -> Table:
+    """The same uploads, answered by another service; sizes and features stay."""
+    labels = np.full(table.labels.shape, "", dtype="<U64")
+    scores = np.zeros(table.scores.shape, np.float32)
+    progress = Progress(f"{name} {folder.name}", len(table.images))
+    for row, image in enumerate(table.images):
+        pixels = images.read(folder / image, name=image).pixels
+        for column, encoding in enumerate((*table.source.encodings, REFERENCE)):
+            payload = images.encode(pixels, encoding)
+            if len(payload) != table.bytes[row, column]:
+                raise Missing(f"{image}: not the photograph that the table was made from")
+            best = ask(service, payload)[:BEST_LABELS]
+            labels[row, column, : len(best)] = [label.name for label in best]
+            scores[row, column, : len(best)] = [label.score for label in best]
+        progress.advance(image)
+    source = dataclasses.replace(table.source, service=name)
+    return dataclasses.replace(table, source=source, labels=labels, scores=scores)
+
+
+def table(service: str, scenery: str, data: Path, cache: Path = models.CACHE) -> Table:
+    """The table of a service and a scenery, made if it is not there. Raises Missing."""
+    path = cache / "tables" / f"{service}-{scenery}.npz"
+    if path.exists():
+        return Table.load(path)
+    folder = folder_of(scenery, data, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if service != BUNDLED:
+        first = table(BUNDLED, scenery, data, cache)
+        made = relabelled(first, service, open_named(service, cache), folder)
+        made.save(path)
+        return made
+    work = Labelling(folder, BUNDLED, TEN_LEVELS, path)
+    progress = Progress(f"{service} {scenery}", len(work.left))
+    with ProcessPoolExecutor(WORKERS) as executor:  # each with one thread
+        work.run(executor, progress.advance)
+    if work.failed:
+        raise Missing(f"{folder}: {next(iter(work.failed.values()))}")
+    return work.finish()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0: all are there; 2: something is missing."""
+    parser = argparse.ArgumentParser(prog="bench.tables", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
+    parser.add_argument("--service", nargs="*", choices=SERVICES, default=SERVICES)
+    parser.add_argument("--scenery", nargs="*", choices=SCENERIES, default=SCENERIES)
+    options = parser.parse_args(arguments)
+    for scenery in options.scenery:
+        for service in options.service:
+            try:
+                made = table(service, scenery, options.data)
+            except Missing as error:
+                print(error, file=sys.stderr)
+                return 2
+            print(f"{service} {scenery}: {len(made.images)} images")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
