@@ -1,4 +1,4 @@
-"""The command line: arguments, and errors in one line.
+"""The command line: call a command, errors in one line.
 
 Exit status: 0 done, 1 some inputs failed and the others are done, 2 unusable arguments or files,
 130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 `run` stopped by SIGTERM.
@@ -6,202 +6,17 @@ Exit status: 0 done, 1 some inputs failed and the others are done, 2 unusable ar
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from importlib import import_module
 from threading import current_thread, main_thread
 from types import ModuleType
 
-from . import __version__
-from .config import DEFAULT_PRESET, PRESETS
-
-
-def parser() -> argparse.ArgumentParser:
-    """All commands and options."""
-    top = argparse.ArgumentParser(
-        prog="adacompress",
-        description="Choose the JPEG quality of each upload, learning from the service's answers.",
-    )
-    top.add_argument("--version", action="version", version=f"adacompress_ref {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, text: str, example: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example: {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        added.add_argument("--json", action="store_true", help="print JSON to standard output")
-        return added
-
-    one = command(
-        "compress",
-        "choose a level for each image and write the JPEG; no service needed",
-        "adacompress compress photos/*.jpg -o smaller",
-    )
-    one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
-    one.add_argument(
-        "-o", "--output", default="compressed", metavar="DIR", help="default: compressed"
-    )
-    one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
-    one.add_argument(
-        "--overwrite", action="store_true", help="replace files that differ from the new ones"
-    )
-    _agent_options(one)
-    _image_options(one)
-
-    one = command(
-        "label",
-        "upload every level of every image once and keep the answers in a table",
-        "adacompress label --images photos --service squeezenet -o photos.npz",
-    )
-    one.add_argument("--images", required=True, metavar="DIR", help="folder of images")
-    one.add_argument("--service", required=True, metavar="S", help="squeezenet or onnx:FILE")
-    one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
-    one.add_argument(
-        "--workers",
-        type=_number(int, 1),
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes, one thread each; default: one a core",
-    )
-    _preset_option(one)
-    _encoding_option(one)
-    _image_options(one)
-
-    one = command(
-        "train",
-        "train an agent by Algorithm 1, on a table or live",
-        "adacompress train --table photos.npz -o agent.npz",
-    )
-    source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--table", metavar="TABLE", help="made by label")
-    source.add_argument("--images", metavar="DIR", help="folder of images, uploaded as it learns")
-    one.add_argument("--service", metavar="S", help="with --images: squeezenet or onnx:FILE")
-    one.add_argument("-o", "--output", required=True, metavar="AGENT", help="the agent, .npz")
-    held_out = one.add_mutually_exclusive_group()
-    held_out.add_argument(
-        "--test-images", metavar="FILE", help="names of images never to train on, one a line"
-    )
-    held_out.add_argument(
-        "--test-share",
-        type=_number(float, 0, 1),
-        default=0.2,
-        metavar="P",
-        help="share of images never to train on; default: 0.2",
-    )
-    one.add_argument("--steps", type=_number(int, 1), metavar="N", help="default: the preset's")
-    _preset_option(one)
-    _seed_option(one)
-    _encoding_option(one)
-    _image_options(one)
-
-    one = command(
-        "evaluate",
-        "fixed levels, random, agent and oracle side by side, on images held out from training",
-        "adacompress evaluate --table photos.npz --agent agent.npz",
-    )
-    one.add_argument("--table", required=True, metavar="TABLE", help="made by label")
-    one.add_argument("--test-images", metavar="FILE", help="names of images to test on, one a line")
-    one.add_argument(
-        "--alpha", type=_number(float, 0), metavar="X", help="weight of accuracy, AC-3"
-    )
-    _agent_options(one)
-
-    one = command(
-        "run",
-        "the three states over a stream of images",
-        "adacompress run --images photos --service squeezenet --state state",
-    )
-    one.add_argument(
-        "--images", required=True, metavar="DIR", help="folder of images, in name order"
-    )
-    one.add_argument("--service", required=True, metavar="S", help="squeezenet or onnx:FILE")
-    one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
-    one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
-    _agent_options(one)
-    _seed_option(one)
-    _image_options(one)
-
-    one = command(
-        "explain",
-        "Grad-CAM: which regions decided the level; of several images, one sheet",
-        "adacompress explain photos/*.jpg -o heat.png",
-    )
-    one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
-    one.add_argument("-o", "--output", required=True, metavar="HEATMAP", help="the picture, .png")
-    one.add_argument(
-        "--level", metavar="C", help="jpeg-q15, or 15, instead of each image's chosen level"
-    )
-    _agent_options(one)
-    _image_options(one)
-
-    one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
-    one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
-    one.add_argument("name", nargs="?", help="with fetch: which")
-    return top
-
-
-def _number(kind: Callable, least: float, most: float | None = None) -> Callable[[str], float]:
-    """An argparse type: a number from `least` to `most`."""
-
-    def convert(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= (float("inf") if most is None else most):
-            limits = f"at least {least}" if most is None else f"from {least} to {most}"
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} must be {what}, {limits}")
-        return value
-
-    return convert
-
-
-def _preset_option(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--preset",
-        choices=sorted(PRESETS),
-        default=DEFAULT_PRESET,
-        help=f"default: {DEFAULT_PRESET}",
-    )
-
-
-def _seed_option(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--seed", type=_number(int, 0), default=0, metavar="N", help="default: 0")
-
-
-def _agent_options(one: argparse.ArgumentParser) -> None:
-    _preset_option(one)
-    one.set_defaults(preset=None)  # an agent named has its own
-    one.add_argument("--agent", metavar="FILE", help="default: the shipped agent of the preset")
-
-
-def _encoding_option(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--encodings",
-        metavar="LIST",
-        help="names like jpeg-q15,webp-224-q55; default: the preset's",
-    )
-
-
-def _image_options(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--pixel-limit",
-        type=_number(int, 1),
-        default=100_000_000,
-        metavar="N",
-        help="largest image, in pixels; default: 100000000",
-    )
-    one.add_argument("--quiet", action="store_true", help="no progress")
+from .arguments import contradiction, parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -236,7 +51,7 @@ def _mend_streams() -> None:
 def _main(arguments: Sequence[str] | None) -> int:
     top = parser()
     options = top.parse_args(arguments)
-    if fault := _contradiction(options):
+    if fault := contradiction(options):
         top.error(f"{options.command}: {fault}")
     # after parsing, so that --help is quick
     commands, module = _load("commands"), _load(f"commands.{options.command}")
@@ -250,22 +65,6 @@ def _main(arguments: Sequence[str] | None) -> int:
     except commands.EXPECTED as error:
         print(f"adacompress: {error}", file=sys.stderr)
         return 2
-
-
-def _contradiction(options: argparse.Namespace) -> str | None:
-    """What is wrong with options that are right one by one."""
-    command = options.command
-    if command == "train" and bool(options.images) != bool(options.service):
-        return "--images and --service go together"
-    if command == "train" and options.table and options.encodings:
-        return "--table has its own encodings, leave out --encodings"
-    if command == "train" and options.test_share in (0, 1):
-        return "--test-share leaves none to test on, or none to train on"
-    if command == "run" and options.untrained and options.agent:
-        return "--untrained begins with a new agent, leave out --agent"
-    if command == "weights" and options.name and options.action != "fetch":
-        return "only fetch takes a name"
-    return None
 
 
 def _load(name: str) -> ModuleType:

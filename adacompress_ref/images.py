@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from .colours import is_srgb, to_srgb
 from .config import Encoding
 from .files import ImageError, printable, reason
 
@@ -81,9 +82,9 @@ def read(
             image.load()  # TIFF alone warns while it decodes
             orientation, exif = _read_exif(image)
         icc = image.info.get("icc_profile")
-        if icc and _is_srgb(icc):
+        if icc and is_srgb(icc):
             icc = None
-        pixels = _upright(np.array(_colours(image, icc)), orientation)
+        pixels = _upright(np.array(to_srgb(image, icc)), orientation)
         plain_format = str(image.format).lower() if not icc and _is_plain(image, data) else None
         return Photo(name, pixels, data, plain_format, exif)
     except Image.DecompressionBombError as error:
@@ -240,52 +241,6 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
-
-
-def _colours(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Mode RGB: converted from the profile, if any, to sRGB; transparency on white."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError("values beyond 16 bits have no agreed range")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
-    mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-    colours = _through_profile(image.convert(mode), icc) if icc else None
-    colours = colours or image.convert("RGB")  # a broken profile counts as none
-    if alpha is None:
-        return colours
-    white = Image.new("RGB", image.size, "white")
-    white.paste(colours, mask=alpha)
-    return white
-
-
-def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
-    """Mode L, RGB or CMYK to sRGB, relative colorimetric; None if the profile does not fit."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if image.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
-            image = image.convert("RGB")
-        return ImageCms.profileToProfile(
-            image,
-            profile,
-            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None
-
-
-def _is_srgb(icc: bytes) -> bool:
-    """By what it does to a cube of colours, because sRGB profiles come under many names."""
-    cube = np.mgrid[0:256:51, 0:256:51, 0:256:51].reshape(3, 1, 216).transpose(1, 2, 0)
-    converted = _through_profile(Image.fromarray(cube.astype(np.uint8)), icc)
-    return converted is not None and bool(np.abs(np.asarray(converted) - cube).max() <= 2)
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
