@@ -78,3 +78,22 @@ def make_table():
         return Table.from_rows(source, rows)
 
     return make
+
+
+@pytest.fixture
+def adacompress(capsys, tmp_path, monkeypatch):
+    """A function that runs a command in an empty folder: status, output, messages."""
+    from adacompress_ref import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            status = cli.main([str(each) for each in arguments])
+        except SystemExit as end:  # argparse
+            status = end.code
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return status, printed.out, printed.err
+
+    return run

@@ -27,23 +27,6 @@ RECORD += ["size_ratio", "error"]
 
 
 @pytest.fixture
-def adacompress(capsys, tmp_path, monkeypatch):
-    """A function that runs a command in an empty folder: status, output, messages."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        try:
-            status = cli.main([str(each) for each in arguments])
-        except SystemExit as end:  # argparse
-            status = end.code
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def few(tmp_path, photos):
     """A folder of three photographs."""
     folder = tmp_path / "few"

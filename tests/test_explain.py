@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import cli, equations, images
+from adacompress_ref import equations, images
 from adacompress_ref import explain as explaining
 from adacompress_ref.explain import Explanation, map_gradient, overlay, sheet
 from adacompress_ref.extractor import pool
@@ -170,23 +170,6 @@ def test_a_long_name_is_shortened(monkeypatch):
 
 
 # The command -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def adacompress(capsys, tmp_path, monkeypatch):
-    """A function that runs a command in an empty folder: status, output, messages."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        try:
-            status = cli.main([str(each) for each in arguments])
-        except SystemExit as end:  # argparse
-            status = end.code
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

