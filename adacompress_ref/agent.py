@@ -40,7 +40,7 @@ class DQNAgent:
         self.state_size = state_size
         self.rng = rng
         self.stamp = dict(stamp or {})
-        self.network = QNetwork((state_size, *config.hidden, len(config.encodings)), rng)
+        self.network = QNetwork((state_size, *config.hidden, self._outputs()), rng)
         self.optimiser = Adam(
             self.network.parameters,
             config.learning_rate,
@@ -52,6 +52,24 @@ class DQNAgent:
         self.replay = Replay(config.replay_capacity, state_size, next_states=needs_next)
         self.epsilon = 1.0
         self.steps = 0  # of training since exploration began
+        self.alpha = config.alpha
+
+    @staticmethod
+    def create(
+        config: Config,
+        state_size: int,
+        rng: np.random.Generator,
+        stamp: dict[str, Any] | None = None,
+    ) -> DQNAgent:
+        """The kind of agent that a config asks for; arguments as for the class."""
+        if config.state == "drift":
+            from .survival import SurvivalAgent  # here, as it is built on this class
+
+            return SurvivalAgent(config, state_size, rng, stamp)
+        return DQNAgent(config, state_size, rng, stamp)
+
+    def _outputs(self) -> int:
+        return len(self.config.encodings)
 
     # Acting -----------------------------------------------------------------------------------
 
@@ -62,8 +80,12 @@ class DQNAgent:
     def act(self, state: np.ndarray) -> int:
         """AC-4, epsilon-greedy: a uniformly random action with probability epsilon."""
         if self.rng.random() < self.epsilon:
-            return int(self.rng.integers(len(self.config.encodings)))
+            return self.explore(state)
         return equations.best_action(self.q_values(state))
+
+    def explore(self, state: np.ndarray) -> int:
+        """A uniformly random action."""
+        return int(self.rng.integers(len(self.config.encodings)))
 
     def predict(self, observation: np.ndarray) -> tuple[np.ndarray, None]:
         """The best action for an observation [inputs] or for each of several [n, inputs].
@@ -88,6 +110,10 @@ class DQNAgent:
         """Explore anew: epsilon 1, and T_start steps to go before learning."""
         self.steps = 0
         self.epsilon = 1.0
+
+    def end_training(self) -> None:
+        """Exploit from now on: epsilon 0."""
+        self.epsilon, self.steps = 0.0, 0
 
     def training_step(self) -> float | None:
         """AC-6, after each remembered transition: explore at first, then learn when it is due.
@@ -189,15 +215,15 @@ class DQNAgent:
         }
         save_arrays(path, description, self.to_arrays())
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], rng: np.random.Generator | None = None) -> DQNAgent:
+    @staticmethod
+    def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -> DQNAgent:
         """Read what `save` wrote; ready to exploit (epsilon 0). Raises AgentError."""
         try:
             description, arrays = load_arrays(path)
             if description["format"] != FILE_FORMAT:
                 raise AgentError(f"another version wrote it, in format {description['format']}")
             config, stamp = Config.from_json(description["config"]), description["stamp"]
-            agent = cls(
+            agent = DQNAgent.create(
                 config, int(description["state_size"]), rng or np.random.default_rng(), stamp
             )
             agent.from_arrays(arrays)
@@ -205,7 +231,7 @@ class DQNAgent:
             raise AgentError(f"{path}: there is no such file") from error
         except Exception as error:  # damaged in any of many ways
             raise AgentError(f"{path}: not an agent that can be used ({error})") from error
-        agent.epsilon, agent.steps = 0.0, 0
+        agent.end_training()
         return agent
 
     @classmethod

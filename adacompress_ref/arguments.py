@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", default="compressed", metavar="DIR", help="default: compressed"
     )
     one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
+    one.add_argument("--webp", action="store_true", help="the service takes WebP too")
     one.add_argument(
         "--overwrite", action="store_true", help="replace files that differ from the new ones"
     )
@@ -71,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
         "adacompress train --table photos.npz -o agent.npz",
     )
     source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--table", metavar="TABLE", help="made by label")
+    source.add_argument(
+        "--table", nargs="+", metavar="TABLE", help="made by label; several services, if there are"
+    )
     source.add_argument("--images", metavar="DIR", help="folder of images, uploaded as it learns")
     one.add_argument("--service", metavar="S", help="with --images: squeezenet or onnx:FILE")
     one.add_argument("-o", "--output", required=True, metavar="AGENT", help="the agent, .npz")
@@ -99,9 +102,6 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--table", required=True, metavar="TABLE", help="made by label")
     one.add_argument("--test-images", metavar="FILE", help="names of images to test on, one a line")
-    one.add_argument(
-        "--alpha", type=_number(float, 0), metavar="X", help="weight of accuracy, AC-3"
-    )
     _agent_options(one)
 
     one = command(
@@ -116,6 +116,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
     one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
     _agent_options(one)
+    one.add_argument(
+        "--agreement",
+        type=_number(float, 0, 1),
+        metavar="P",
+        help="instead of --alpha: the share of answers to keep, such as 0.98",
+    )
     _seed_option(one)
     _image_options(one)
 
@@ -172,6 +178,12 @@ def _agent_options(one: argparse.ArgumentParser) -> None:
     _preset_option(one)
     one.set_defaults(preset=None)  # an agent named has its own
     one.add_argument("--agent", metavar="FILE", help="default: the shipped agent of the preset")
+    one.add_argument(
+        "--alpha",
+        type=_number(float, 0.01, 1000),
+        metavar="X",
+        help="what accuracy is worth in bytes, AC-3: 1 is one reference upload; more, safer",
+    )
 
 
 def _encoding_option(one: argparse.ArgumentParser) -> None:
@@ -202,6 +214,8 @@ def contradiction(options: argparse.Namespace) -> str | None:
         return "--table has its own encodings, leave out --encodings"
     if command == "train" and options.test_share in (0, 1):
         return "--test-share leaves none to test on, or none to train on"
+    if command == "run" and options.alpha and options.agreement:
+        return "--agreement sets alpha, leave out --alpha"
     if command == "run" and options.untrained and options.agent:
         return "--untrained begins with a new agent, leave out --agent"
     if command == "weights" and options.name and options.action != "fetch":

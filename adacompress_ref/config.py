@@ -15,6 +15,22 @@ Pooling = Literal["global", "corner"]
 _NAME = re.compile(r"(jpeg|webp)(?:-([1-9][0-9]*))?-q([1-9][0-9]*)")
 
 
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a field of type `kind` may have this value; all whole numbers are counts here."""
+    arguments = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in arguments
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is_a(item, arguments[0]) for item in value)
+    if arguments:  # a union
+        return any(_is_a(value, each) for each in arguments)
+    if kind is int:
+        return type(value) is int and value > 0
+    if kind is float:
+        return type(value) in (int, float) and abs(value) < 1e308  # neither inf nor NaN
+    return isinstance(value, kind)
+
+
 @dataclass(frozen=True)
 class Encoding:
     """One action `c`: a file format, a size and a quality, named like `jpeg-q15`, `webp-224-q55`.
@@ -53,6 +69,16 @@ class Encoding:
 
 
 TEN_LEVELS = tuple(Encoding("jpeg", None, quality) for quality in range(5, 100, 10))
+_RUNGS = {  # of `ladder`: qualities by format and short side
+    "jpeg": {160: (20, 35), 192: (20, 35), 224: (20, 35, 55), 288: (20, 35, 55), None: (45, 75)},
+    "webp": {160: (20, 40, 60), 192: (40, 60), 224: (40, 60), 288: (40, 60), None: (40, 60)},
+}
+LADDER = tuple(
+    Encoding(form, side, quality)  # type: ignore[arg-type]
+    for form, sides in _RUNGS.items()
+    for side, qualities in sides.items()
+    for quality in qualities
+)
 CHANNELS = 1280  # of E's last convolution: the length of a state
 REFERENCE = Encoding("jpeg", None, 75)  # the convention that every size is compared with
 
@@ -67,7 +93,11 @@ class Config:
     preset: str = "paper"
     encodings: tuple[Encoding, ...] = TEN_LEVELS  # the actions; text: 5 to 95 by 10
 
-    # The state s = E(x): how the image reaches the extractor, how its 7 x 7 map is pooled.
+    # The state. "features": s = E(x), one vector. "drift": for each action a row of numbers that
+    # say how compression moves E's features (drift.py); the network then gives P(labels survive).
+    state: Literal["features", "drift"] = "features"
+    own_drift: bool = False  # with "drift": each action's own too, not only that of three probes
+    # With "features": how the image reaches the extractor, how its 7 x 7 map is pooled.
     resize: Resize = "bilinear"  # authors: Pillow 6.0's default, nearest
     pooling: Pooling = "global"  # authors: top-left 4 x 4 cells alone
 
@@ -78,6 +108,8 @@ class Config:
 
     # Q-network and Adam, AC-4 and AC-5; the text is silent, so the authors' numbers.
     hidden: tuple[int, ...] = (64, 32, 32)
+    anchor: float = 0.0  # pull towards what was known before, in transitions; see survival.py
+    anchor_untrained: float = 0.0  # the same while nothing is known
     learning_rate: float = 0.002
     beta_1: float = 0.9
     beta_2: float = 0.999
@@ -105,7 +137,13 @@ class Config:
     p_min: float = 0.2
     p_max: float = 0.95
     omega: float = -3.0
-    retrain_rule: Literal["earliest", "threshold"] = "earliest"  # text; authors: threshold
+    retrain_rule: Literal["earliest", "threshold", "surprise"] = "earliest"  # authors: threshold;
+    # surprise: P(labels survive) was too high for chance, see changes.py
+    surprise_slack: float = 0.05  # below P, for which nothing is done
+    surprise_limit: float = 5.0  # in labels lost beyond that
+    shift_limit: float = 0.0  # of states or scores, in standard errors; above it: suspect; 0: never
+    suspect_for: int = 40  # estimates, at p_max (at first at p_0), unless retraining comes first
+    learn_in_estimates: bool = False  # the text and the authors learn in retraining alone
     retrain_drop: float = 0.1  # "well below the earliest n"
     retrain_threshold: float = 0.8  # authors
     return_reward: float = 0.45  # r_th
@@ -120,6 +158,8 @@ class Config:
                 raise ValueError(f"config field {name!r}: {value!r} does not fit {kind}")
         if not self.encodings or len(set(self.encodings)) != len(self.encodings):
             raise ValueError("config field 'encodings': at least one, and each once")
+        if self.state == "drift" and (self.gamma or self.alpha <= 0):
+            raise ValueError("config field 'state': drift needs gamma 0 and alpha above 0")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some fields changed."""
@@ -151,24 +191,42 @@ class Config:
         return cls(**values)
 
 
-def _is_a(value: Any, kind: Any) -> bool:
-    """Whether a field of type `kind` may have this value; all whole numbers are counts here."""
-    arguments = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in arguments
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_is_a(item, arguments[0]) for item in value)
-    if arguments:  # a union
-        return any(_is_a(value, each) for each in arguments)
-    if kind is int:
-        return type(value) is int and value > 0
-    if kind is float:
-        return type(value) in (int, float) and abs(value) < 1e308  # neither inf nor NaN
-    return isinstance(value, kind)
-
-
-DEFAULT_PRESET = "paper"
+_TUNED = Config(
+    preset="tuned",
+    state="drift",
+    reference_labels=1,
+    hidden=(),  # hidden layers lose reward at so few inputs and uploads
+    anchor=3.0,
+    anchor_untrained=0.3,
+    learning_rate=0.004,
+    gamma=0.0,
+    hold_other_outputs=False,
+    replay_capacity=4000,
+    gradient_passes=15,
+    learning_starts=10,
+    learn_every=1,
+    training_steps=4000,
+    epsilon_min=0.3,
+    window=30,
+    p_0=0.25,
+    p_min=0.02,
+    p_max=1.0,
+    omega=-0.5,
+    retrain_rule="surprise",
+    shift_limit=5.0,
+    learn_in_estimates=True,
+    flush="entry",
+)
+DEFAULT_PRESET = "tuned"
 PRESETS = {
+    "tuned": _TUNED,
+    "ladder": _TUNED.replace(
+        preset="ladder",
+        encodings=LADDER,
+        own_drift=True,
+        replay_capacity=8000,
+        training_steps=8000,
+    ),
     "paper": Config(),
     "authors": Config(
         preset="authors",

@@ -15,9 +15,12 @@ import numpy as np
 
 from . import equations
 from .agent import DQNAgent
+from .changes import Watch
 from .config import Config
+from .survival import SurvivalAgent
 
 State = Literal["inference", "estimate", "retrain"]
+GOAL_IMAGES = 60  # the latest measured, on which an agreement is to be reached
 
 
 class Label(NamedTuple):
@@ -140,13 +143,18 @@ class Controller:
     """Steps through a stream of images in the three states.
 
     An agent that is not trained starts in `retrain` and stays there for the initial training's
-    number of steps. All chance comes from the agent's generator.
+    number of steps; with the rule `surprise`, until it may return. All chance comes from the
+    agent's generator.
     """
 
     def __init__(self, agent: DQNAgent, trained: bool = True) -> None:
         self.agent = agent
         self.config = agent.config
         self.estimator = Estimator(agent.config)
+        self.watch = Watch(agent.config)
+        self.suspected = self.watch.suspicious  # at first for want of knowledge, at p_0
+        self.goal: float | None = None  # agreement that alpha is set for, if any
+        self.recent: deque[np.ndarray] = deque(maxlen=GOAL_IMAGES)  # measured, for that goal
         self.state: State = "inference" if trained else "retrain"
         self.initial = not trained  # whether this is the initial training
         if trained:
@@ -175,11 +183,23 @@ class Controller:
             accuracy = equations.accuracy(names, answers, self.config.reference_labels)
             agreement = equations.agreement(names, answers)
         self._complete_pending(observed)
+        if state != "retrain":
+            score = compressed.labels[0].score if compressed.labels else 0.0
+            if self.watch.see(np.append(observed.reshape(-1, observed.shape[-1])[0], score)):
+                self.estimator.p_est, self.suspected = self.config.p_max, True
         if reference is not None and accuracy is not None:
             ratio = equations.size_ratio(compressed.size, reference.size)
-            reward = equations.reward(accuracy, ratio, self.config.alpha, self.config.beta)
+            reward = equations.reward(accuracy, ratio, self.agent.alpha, self.config.beta)
             self.pending = (observed, action, reward)
             self.estimator.record(accuracy, reward)
+            if isinstance(self.agent, SurvivalAgent):
+                self._complete_pending(observed)  # it needs no s'
+                self.watch.measure(float(self.agent.survival(observed[action])), accuracy)
+                self._follow_suspicion()
+                if self.goal is not None:
+                    self.recent.append(observed)
+                    excess = float(np.mean(self.watch.residuals))
+                    self.agent.reach(self.goal, np.stack(self.recent), excess)
             self._judge()
         elif state != "retrain":
             self._draw()
@@ -207,18 +227,36 @@ class Controller:
     def _judge(self) -> None:
         """Switch states after a measurement."""
         if self.state == "retrain":
-            if not self.initial and self.estimator.may_return(self.agent.epsilon):
+            if self._may_return():
                 self._end_retraining()
                 return
             self.agent.training_step()
             if self.initial and self.agent.steps == self.config.training_steps:
                 self._end_retraining()
+            return
+        self.estimator.update_p_est()
+        if self.config.learn_in_estimates and len(self.agent.replay):
+            self.agent.learn()
+            self.agent.epsilon = 0.0
+        if self._must_retrain():
+            self._begin_retraining()
         else:
-            self.estimator.update_p_est()
-            if self.estimator.must_retrain:
-                self._begin_retraining()
-            else:
-                self._draw()
+            self._draw()
+
+    def _must_retrain(self) -> bool:
+        by_surprise = self.config.retrain_rule == "surprise"
+        return self.watch.alarmed if by_surprise else self.estimator.must_retrain
+
+    def _may_return(self) -> bool:
+        if self.config.retrain_rule == "surprise":
+            return self.watch.calibrated
+        return not self.initial and self.estimator.may_return(self.agent.epsilon)
+
+    def _follow_suspicion(self) -> None:
+        """p_est jumps to p_max on suspicion of a change, and to p_min when it is dismissed."""
+        if self.watch.suspicious != self.suspected:
+            self.suspected = self.watch.suspicious
+            self.estimator.p_est = self.config.p_max if self.suspected else self.config.p_min
 
     def _draw(self) -> None:
         """The next state, drawn anew: estimate with probability p_est."""
@@ -226,6 +264,7 @@ class Controller:
 
     def _begin_retraining(self) -> None:
         self.state = "retrain"
+        self.watch.reset()
         if self.config.flush == "entry":
             self.agent.replay.clear()
             self.pending = None
@@ -234,10 +273,14 @@ class Controller:
 
     def _end_retraining(self) -> None:
         self.state = "inference"
-        self.agent.epsilon = 0.0
-        if self.initial:
-            self.initial, self.agent.steps = False, 0
+        steps = 0 if self.initial else self.agent.steps
+        self.agent.end_training()
+        self.agent.steps, self.initial = steps, False
         self.estimator.reset()
+        self.watch.reset()
+        self.suspected = False
+        if self.config.retrain_rule == "surprise":
+            self.estimator.p_est = self.config.p_min
         if self.config.flush == "exit":
             self.agent.replay.clear()
             self.pending = None

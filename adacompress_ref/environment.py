@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from . import equations, images
+from . import drift, equations, images
 from .config import REFERENCE, Config
 from .controller import Image, Upload
 from .extractor import Extractor
+from .files import ImageError
 from .images import Photo
 from .services import Service, ask, formats
 from .table import Table
@@ -20,7 +21,8 @@ from .table import Table
 class LiveImage:
     """A photograph, as the controller and the environment see it: a state, and uploads.
 
-    Without a `service` it can be encoded but not uploaded.
+    Without a `service` it can be encoded but not uploaded; `taken` are then the formats that may
+    be sent, by default JPEG.
     """
 
     def __init__(
@@ -30,19 +32,42 @@ class LiveImage:
         extractor: Extractor,
         service: Service | None = None,
         exif: bytes | None = None,
+        taken: Collection[str] | None = None,
     ) -> None:
         self.photo = photo
         self.config = config
         self.extractor = extractor
         self.service = service
         self.exif = exif
-        self.formats = formats(service)
+        self.formats = formats(service) if taken is None else taken
         self._payloads: dict[int, tuple[str, bytes]] = {}
 
     @cached_property
     def state(self) -> np.ndarray:
-        """s = E(x) [1280]."""
-        return self.extractor.state(self.photo.pixels, self.config)
+        """s = E(x) [1280], or a row for each action [A, inputs] (drift.py)."""
+        if self.config.state == "features":
+            return self.extractor.state(self.photo.pixels, self.config)
+        ratios = np.full(len(self.config.encodings), np.inf)
+        drifts = np.zeros((len(ratios), drift.DRIFT), np.float32)
+        seen: dict[int, np.ndarray] = {}  # pixels of each action
+        refused = f"the agent has no encoding in a format taken here: {', '.join(self.formats)}"
+        for action in np.flatnonzero(drift.open_actions(self.config, self.formats)).tolist():
+            try:
+                name, payload = self.payload(action)
+            except ImageError as error:  # another encoding may hold it
+                refused = str(error)
+                continue
+            ratios[action] = len(payload) / len(self.reference)
+            if self.config.own_drift:
+                original = name == "original"
+                seen[action] = self.photo.pixels if original else images.decode(payload)
+        if np.isinf(ratios).all():
+            raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
+        context, found = drift.measured(
+            self.extractor, self.photo.pixels, self.reference, list(seen.values())
+        )
+        drifts[list(seen)] = found
+        return drift.rows(context, drifts, ratios, self.config)
 
     @cached_property
     def reference(self) -> bytes:
@@ -54,6 +79,8 @@ class LiveImage:
         if action not in self._payloads:
             encoding = self.config.encodings[action]
             name, payload = encoding.name, images.encode(self.photo.pixels, encoding, self.exif)
+            if self.config.state == "drift" and len(payload) > len(self.reference):
+                name, payload = REFERENCE.name, self.reference
             if images.original_is_enough(self.photo, payload, self.formats):
                 name, payload = "original", self.photo.file
             self._payloads[action] = name, payload
@@ -73,14 +100,16 @@ class RecordedImage:
     def __init__(self, table: Table, index: int, config: Config) -> None:
         self.table = table
         self.index = index
-        self.state = table.states(config)[index]  # [1280]
+        self.config = config
+        self.state = table.states(config, index, every=True)  # [1280] or [A, inputs]
 
     def upload(self, action: int | None) -> Upload:
         """The recorded upload of an action, or of the reference for None."""
+        sizes = self.table.bytes[self.index]  # [A + 1]
         column = -1 if action is None else action
-        return Upload(
-            int(self.table.bytes[self.index, column]), self.table.answers(self.index, column)
-        )
+        if self.config.state == "drift" and sizes[column] > sizes[-1]:
+            column = -1  # as in LiveImage.payload
+        return Upload(int(sizes[column]), self.table.answers(self.index, column))
 
 
 class Environment:
@@ -88,7 +117,7 @@ class Environment:
 
     `images` holds n images, or functions that open one. Each pass over them has an order of its
     own, drawn from the generator; passes follow one another without end. Observation: s = E(x)
-    [inputs] float32 of the image at hand. Reward: AC-3.
+    [inputs] float32 of the image at hand, or of drift [actions, inputs]. Reward: AC-3.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ import numpy as np
 
 from .agent import AgentError, DQNAgent
 from .config import REFERENCE, Config, Encoding
-from .extractor import preprocessing
+from .drift import preprocessing
 from .table import Table, TableError
 
 
@@ -29,7 +29,11 @@ class Measures:
         best = table.labels[:, -1, 0]  # [N], the reference's best label
         kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
         agreement = np.where((best == "")[:, None], np.nan, kept)
-        return cls(agreement, table.size_ratios(), config.alpha, config.beta)
+        ratios = table.size_ratios()
+        if config.state == "drift":  # the reference is sent where an encoding is larger
+            agreement = np.where((ratios > 1) & ~np.isnan(agreement), 1.0, agreement)
+            ratios = np.minimum(ratios, 1)
+        return cls(agreement, ratios, config.alpha, config.beta)
 
     def take(self, rows: np.ndarray) -> Measures:
         """Of some images, those whose reference has a label."""
@@ -116,6 +120,7 @@ def evaluate(
 
     states = table.states(config)[tested]
     states = states[~np.isnan(measures.agreement[tested, 0])]
+    agent.alpha = config.alpha
     chosen = held_out.policy("agent", agent.q_values(states).argmax(axis=1))
     encodings = table.source.encodings
     policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]

@@ -1,5 +1,8 @@
 """Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map, and pictures of it.
 
+Where the state is drift, the gradient is that of P(labels survive), through cosine and distance,
+down to the map of the encoding itself; `tuned` sees three probes only, so the nearest of them.
+
 A difference: E's batch norms are folded into its weights, so the map here is the one after the
 last ReLU6; the authors take the last convolution before batch norm and ReLU6.
 """
@@ -13,12 +16,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from . import equations
-from .config import Pooling
+from . import drift, equations, images
+from .config import REFERENCE, Pooling
+from .environment import LiveImage
 from .extractor import CORNER, pool
 from .images import Photo
 from .pilot import AdaCompress
 from .qnetwork import QNetwork
+from .survival import SurvivalAgent
 
 _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
 _COLUMNS = 3  # of a sheet, at most
@@ -38,7 +43,7 @@ class Explanation:
     q_value: float
     chosen: str  # the agent's level
     order: int  # of the agent's level among all
-    heat: np.ndarray  # [7, 7], AC-9
+    heat: np.ndarray  # [7, 7] or, of drift, [5, 5], AC-9
     picture: Image.Image
 
 
@@ -56,21 +61,62 @@ def map_gradient(
     return gradient
 
 
+def drift_gradient(
+    feature_map: np.ndarray, reference_map: np.ndarray, by_drift: np.ndarray
+) -> np.ndarray:
+    """dP/dmap through the two numbers of `drift.drift` for one view; maps [channels, r, c].
+
+    `by_drift`: dP/d(log(1 - cosine)) and dP/d(log distance).
+    """
+    feature, reference = (each.mean(axis=(1, 2)) for each in (feature_map, reference_map))
+    length, moved = np.linalg.norm(feature), feature - reference
+    unit, other = feature / length, reference / np.linalg.norm(reference)
+    cosine = float(unit @ other)
+    by_feature = -by_drift[0] * (other - cosine * unit) / (length * max(1 - cosine, 1e-4))
+    by_feature = by_feature + by_drift[1] * moved / max(float(moved @ moved), 1e-8)
+    cells = feature_map[0].size
+    return np.broadcast_to(by_feature[:, None, None] / cells, feature_map.shape)
+
+
+def _drift_heat(pilot: AdaCompress, photo: Photo, state: np.ndarray, action: int) -> np.ndarray:
+    """AC-9 for P(labels survive) of one action, on the view of the whole image, [5, 5]."""
+    agent, config, row = pilot.agent, pilot.config, state[action]  # [inputs]
+    assert isinstance(agent, SurvivalAgent)
+    seen = config.encodings[action]
+    if not config.own_drift:
+        seen = min(drift.PROBES, key=lambda probe: abs(probe.quality - seen.quality))
+    payloads = [images.encode(photo.pixels, each) for each in (seen, REFERENCE)]
+    views = [images.decode(payload) for payload in payloads]
+    of_payload, of_reference = pilot.extractor.maps(views, "bilinear", drift.SIDE)
+    survival = float(agent.survival(row))
+    by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
+    by_drift = drift.by_whole_view(by_row, config, seen)  # [2]
+    gradient = drift_gradient(of_payload, of_reference, by_drift)
+    return equations.grad_cam(gradient, of_payload)
+
+
 def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Explanation:
     """Which cells of E's map the Q-value of an action comes from; by default of the chosen one."""
-    config, network = pilot.config, pilot.agent.network
-    feature_map = pilot.extractor.maps([photo.pixels], config.resize)[0]  # [1280, 7, 7]
-    q_values = pilot.agent.q_values(pool(feature_map[None], config.pooling)[0])  # [actions]
+    config = pilot.config
+    state = LiveImage(photo, config, pilot.extractor).state
+    q_values = pilot.agent.q_values(state)  # [actions]
     chosen = equations.best_action(q_values)
     action = chosen if action is None else action
-    gradient = map_gradient(network, feature_map, action, config.pooling)
+    if not np.isfinite(q_values[action]):
+        raise ValueError(f"{config.encodings[action].name}: looked at for services with WebP alone")
+    if config.state == "drift":
+        heat = _drift_heat(pilot, photo, state, action)
+    else:
+        feature_map = pilot.extractor.maps([photo.pixels], config.resize)[0]  # [1280, 7, 7]
+        gradient = map_gradient(pilot.agent.network, feature_map, action, config.pooling)
+        heat = equations.grad_cam(gradient, feature_map)
     return Explanation(
         name=photo.name,
         encoding=config.encodings[action].name,
         q_value=float(q_values[action]),
         chosen=config.encodings[chosen].name,
         order=chosen,
-        heat=equations.grad_cam(gradient, feature_map),
+        heat=heat,
         picture=_fitted(Image.fromarray(photo.pixels), _SIDE),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,9 @@ INPUT_SIZE = 224  # pixels a side
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
 
 
-def tensor(pixels: np.ndarray, resize: Resize) -> np.ndarray:
-    """Pixels [height, width, 3] uint8 -> [3, 224, 224] float32 in [-1, 1], whole image."""
-    small = images.resized(pixels, (INPUT_SIZE, INPUT_SIZE), resize)
+def tensor(pixels: np.ndarray, resize: Resize, side: int = INPUT_SIZE) -> np.ndarray:
+    """Pixels [height, width, 3] uint8 -> [3, side, side] float32 in [-1, 1], whole image."""
+    small = images.resized(pixels, (side, side), resize)
     scaled = small.astype(np.float32)
     scaled *= 1 / 127.5
     scaled -= 1
@@ -48,25 +47,14 @@ class Extractor:
         self.input_name = self.session.get_inputs()[0].name
         self.sha256 = artifacts.sha256(self.path)
 
-    def maps(self, pixels: list[np.ndarray], resize: Resize) -> np.ndarray:
-        """Images [height, width, 3] uint8 -> feature maps [n, 1280, 7, 7] float32."""
-        batch = np.stack([tensor(image, resize) for image in pixels])  # [n, 3, 224, 224]
+    def maps(self, pixels: list[np.ndarray], resize: Resize, side: int = INPUT_SIZE) -> np.ndarray:
+        """Images [height, width, 3] uint8 -> feature maps [n, 1280, side / 32, side / 32] float32.
+
+        At the side of 224 pixels that E was trained for: 7 x 7 cells.
+        """
+        batch = np.stack([tensor(image, resize, side) for image in pixels])  # [n, 3, side, side]
         return self.session.run(["map"], {self.input_name: batch})[0]
 
     def state(self, pixels: np.ndarray, config: Config) -> np.ndarray:
         """s = E(x) for one image [height, width, 3] uint8 -> [1280] float32."""
         return pool(self.maps([pixels], config.resize), config.pooling)[0]
-
-    def stamp(self, config: Config) -> dict[str, Any]:
-        """What an agent must have been trained on to understand these states."""
-        return preprocessing(self.sha256, config)
-
-
-def preprocessing(sha256: str, config: Config) -> dict[str, Any]:
-    """The stamp of states made by the extractor of this hash in the way of `config`."""
-    return {
-        "sha256": sha256,
-        "input_size": INPUT_SIZE,
-        "resize": config.resize,
-        "pooling": config.pooling,
-    }

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import files, images
+from . import drift, files, images
 from .config import REFERENCE, Encoding
 from .equations import BEST_LABELS
 from .extractor import Extractor, pool
@@ -44,18 +44,18 @@ def label_image(path: str, name: str, source: Source, pixel_limit: int) -> Row:
     """
     extractor, service = _extractor(), _service(source.service)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
-    answers: dict[bytes, tuple[list[str], list[float], np.ndarray]] = {}
+    answers: dict[bytes, tuple[list[str], list[float]]] = {}
     payloads = [images.encode(photo.pixels, each) for each in (*source.encodings, REFERENCE)]
     for payload in payloads:
         if payload not in answers:
             best = ask(service, payload)[:BEST_LABELS]
             rest = BEST_LABELS - len(best)
-            features = pool(extractor.maps([images.decode(payload)], "bilinear"), "global")[0]
             answers[payload] = (
                 [label.name for label in best] + [""] * rest,
                 [label.score for label in best] + [0.0] * rest,
-                features.astype(np.float16),
             )
+    decoded = [images.decode(payload) for payload in payloads[:-1]]
+    context, drifts = drift.measured(extractor, photo.pixels, payloads[-1], decoded)
     maps = [extractor.maps([photo.pixels], resize) for resize in RESIZES]
     return Row(
         image=name,
@@ -65,7 +65,8 @@ def label_image(path: str, name: str, source: Source, pixel_limit: int) -> Row:
         labels=np.array([answers[payload][0] for payload in payloads]),
         scores=np.array([answers[payload][1] for payload in payloads], np.float32),
         features=np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps]),
-        encoding_features=np.stack([answers[payload][2] for payload in payloads]),
+        context=context,
+        drift=drifts,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from . import artifacts, config, images
 from .agent import DQNAgent
-from .config import CHANNELS, Config
+from .config import CHANNELS, Config, Encoding
 from .controller import Controller, Label, Step
+from .drift import preprocessing, row_length
 from .environment import LiveImage
 from .equations import size_ratio
 from .evaluation import check_fits
@@ -62,7 +63,7 @@ class AdaCompress:
     """
 
     def __init__(self, agent: DQNAgent, extractor: Extractor, *, trained: bool = True) -> None:
-        check_fits(agent, agent.config.encodings, extractor.stamp(agent.config))
+        check_fits(agent, agent.config.encodings, preprocessing(extractor.sha256, agent.config))
         self.agent = agent
         self.config = agent.config
         self.extractor = extractor
@@ -77,15 +78,22 @@ class AdaCompress:
         extractor: str | os.PathLike[str] | None = None,
         seed: int = 0,
         threads: int | None = None,
+        alpha: float | None = None,
+        agreement: float | None = None,
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
+
+        Presets `tuned` and `ladder` can be told what accuracy is worth: `alpha` of AC-3, or the
+        `agreement` that `upload` is to reach, for which alpha is set anew at each measurement.
 
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.
         """
         path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
         loaded = DQNAgent.load(path, np.random.default_rng(seed))
-        return cls(loaded, _extractor(extractor, threads))
+        pilot = cls(loaded, _extractor(extractor, threads))
+        pilot.aim(alpha, agreement)
+        return pilot
 
     @classmethod
     def untrained(
@@ -93,14 +101,31 @@ class AdaCompress:
     ) -> AdaCompress:
         """A new agent that begins in the state retrain."""
         extractor = _extractor(None, threads)
-        stamp: dict[str, Any] = {"extractor": extractor.stamp(settings)}
-        agent = DQNAgent(settings, CHANNELS, np.random.default_rng(seed), stamp)
+        stamp: dict[str, Any] = {"extractor": preprocessing(extractor.sha256, settings)}
+        inputs = CHANNELS if settings.state == "features" else row_length(settings)
+        agent = DQNAgent.create(settings, inputs, np.random.default_rng(seed), stamp)
         return cls(agent, extractor, trained=False)
+
+    def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
+        """What accuracy is worth, or what is to be reached; see `load`. Raises ValueError."""
+        if alpha is not None and not 0 < alpha < 1e6:
+            raise ValueError(f"alpha={alpha}: must be above 0")
+        if agreement is not None and not 0 < agreement <= 1:
+            raise ValueError(f"agreement={agreement}: must be above 0 and at most 1")
+        if (alpha or agreement) and self.config.state == "features":
+            raise ValueError(
+                f"preset {self.config.preset} has learned for alpha {self.config.alpha:g} alone; "
+                "alpha and agreement are for presets tuned and ladder"
+            )
+        self.agent.alpha = alpha or self.agent.alpha
+        self.controller.goal = agreement
 
     def resume(self, controller: Controller) -> None:
         """Go on from a running system that was kept. Raises AgentError if it does not fit."""
         agent = controller.agent
-        check_fits(agent, agent.config.encodings, self.extractor.stamp(agent.config))
+        check_fits(
+            agent, agent.config.encodings, preprocessing(self.extractor.sha256, agent.config)
+        )
         self.agent, self.config, self.controller = agent, agent.config, controller
 
     def choose(
@@ -110,19 +135,20 @@ class AdaCompress:
         *,
         keep_exif: bool = False,
         pixel_limit: int = images.PIXEL_LIMIT,
+        formats: Collection[str] | None = None,
     ) -> Choice:
         """The best encoding for an image (AC-4) and its bytes; nothing is uploaded.
 
-        `source` is a path, bytes, a binary stream or a Photo. A `service` says which formats may
-        be sent as they are. Raises ImageError.
+        `source` is a path, bytes, a binary stream or a Photo. A `service`, or `formats`, says which
+        formats may be sent; JPEG alone by default. Raises ImageError.
         """
         photo = _photo(source, pixel_limit)
         exif = photo.exif if keep_exif else None
-        image = LiveImage(photo, self.config, self.extractor, service, exif)
+        image = LiveImage(photo, self.config, self.extractor, service, exif, formats)
         q_values = self.agent.q_values(image.state)
         action = int(np.argmax(q_values))
         name, payload = image.payload(action)
-        return Choice(name, self._quality(name, action), payload, len(image.reference), q_values)
+        return Choice(name, _quality(name), payload, len(image.reference), q_values)
 
     def upload(
         self, source: Source | Photo, service: Service, *, pixel_limit: int = images.PIXEL_LIMIT
@@ -141,14 +167,15 @@ class AdaCompress:
             state=step.state,
             bytes_sent=step.bytes_sent,
             encoding=name,
-            quality=self._quality(name, step.action),
+            quality=_quality(name),
             reference_bytes=reference_bytes,
             original_bytes=len(photo.file),
             step=step,
         )
 
-    def _quality(self, name: str, action: int) -> int | None:
-        return None if name == "original" else self.config.encodings[action].quality
+
+def _quality(name: str) -> int | None:
+    return None if name == "original" else Encoding.parse(name).quality
 
 
 def _extractor(path: str | os.PathLike[str] | None, threads: int | None) -> Extractor:

@@ -22,7 +22,7 @@ from .controller import Controller
 from .files import reason
 from .replay import Replay
 
-FILE_FORMAT = 2
+FILE_FORMAT = 3
 SAVE_EVERY = 25  # images
 # What an Estimator remembers.
 _WINDOWS = ("earliest", "accuracies", "rewards")
@@ -43,12 +43,17 @@ def pack(controller: Controller) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "state": controller.state,
         "initial": controller.initial,
         "windows": windows | {name: getattr(estimator, name) for name in _NUMBERS},
+        "watch": controller.watch.to_json(),
+        "suspected": controller.suspected,
+        "goal": controller.goal,
         "generator": agent.rng.bit_generator.state,
         "remembered": agent.replay.count,
     }
     arrays = agent.to_arrays()
     for name, column in _columns(agent.replay).items():
         arrays[f"replay_{name}"] = column[: len(agent.replay)]
+    if controller.recent:
+        arrays["recent"] = np.stack(controller.recent)
     if controller.pending is not None:
         state, action, reward = controller.pending
         arrays |= {
@@ -64,7 +69,7 @@ def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
     config = Config.from_json(fields["config"])
     rng = np.random.default_rng()
     inputs = arrays["replay_states"].shape[1]
-    controller = Controller(DQNAgent(config, inputs, rng, fields["stamp"]))
+    controller = Controller(DQNAgent.create(config, inputs, rng, fields["stamp"]))
     agent = controller.agent
     agent.from_arrays(arrays)
     rng.bit_generator.state = fields["generator"]
@@ -76,6 +81,9 @@ def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
         getattr(controller.estimator, name).extend(fields["windows"][name])
     for name in _NUMBERS:
         setattr(controller.estimator, name, fields["windows"][name])
+    controller.watch.from_json(fields["watch"])
+    controller.suspected, controller.goal = fields["suspected"], fields["goal"]
+    controller.recent.extend(arrays.get("recent", ()))
     if "pending_state" in arrays:
         action, reward = int(arrays["pending_action"]), float(arrays["pending_reward"])
         controller.pending = (arrays["pending_state"], action, reward)

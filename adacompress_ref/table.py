@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import drift
 from .agent import load_arrays, save_arrays
 from .config import CHANNELS, Config, Encoding, Pooling, Resize
 from .controller import Label
 from .equations import BEST_LABELS
 
-FILE_FORMAT = 1
+FILE_FORMAT = 2
 RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
 
 POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
@@ -33,7 +34,8 @@ class Row(NamedTuple):
     labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
     scores: np.ndarray  # [A + 1, 5] float32
     features: np.ndarray  # [2 resizes, 2 poolings, 1280] float32, of the image as it was
-    encoding_features: np.ndarray  # [A + 1, 1280] float16, of each payload; bilinear, global
+    context: np.ndarray  # [19] float32, drift.py
+    drift: np.ndarray  # [A, 4] float32, drift.py, of each payload
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Table:
     labels: np.ndarray  # [N, A + 1, 5]
     scores: np.ndarray  # [N, A + 1, 5]
     features: np.ndarray  # [N, 2, 2, 1280]
-    encoding_features: np.ndarray  # [N, A + 1, 1280]
+    context: np.ndarray  # [N, 19]
+    drift: np.ndarray  # [N, A, 4]
 
     @classmethod
     def from_rows(cls, source: Source, rows: list[Row]) -> Table:
@@ -78,9 +81,17 @@ class Table:
         columns = [getattr(self, field.name) for field in fields(self)[1:]]
         return [Row(*values) for values in zip(*columns, strict=True)]
 
-    def states(self, config: Config) -> np.ndarray:
-        """s = E(x) of every image as `config` has it, [N, 1280]."""
-        return self.features[:, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
+    def states(self, config: Config, rows: Any = slice(None), every: bool = False) -> np.ndarray:
+        """The states of images as `config` has them, [N, 1280] or [N, A, inputs]; of one, one.
+
+        `every`: actions that nobody would take with this service are open too, for training.
+        """
+        if config.state == "drift":
+            formats = {encoding.format for encoding in self.source.encodings}
+            usable = drift.open_actions(config, formats) | every  # [A]
+            ratios = np.where(usable, np.minimum(self.size_ratios()[rows], 1), np.inf)
+            return drift.rows(self.context[rows], self.drift[rows], ratios, config)
+        return self.features[rows, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
 
     def size_ratios(self) -> np.ndarray:
         """AC-2 of every image and encoding, [N, A]."""
@@ -136,7 +147,8 @@ class Table:
                 "labels": (rows, columns, BEST_LABELS),
                 "scores": (rows, columns, BEST_LABELS),
                 "features": (rows, len(RESIZES), len(POOLINGS), CHANNELS),
-                "encoding_features": (rows, columns, CHANNELS),
+                "context": (rows, drift.CONTEXT),
+                "drift": (rows, columns - 1, drift.DRIFT),
             }
             if len(digests) != rows or any(
                 getattr(table, name).shape != shape for name, shape in shapes.items()

@@ -26,7 +26,7 @@ def train(
     reference has no label are passed over; raises ValueError where that is all of them.
     """
     state, _ = environment.reset()
-    agent = DQNAgent(config, len(state), rng, stamp)
+    agent = DQNAgent.create(config, state.shape[-1], rng, stamp)
     unlabelled = 0
     while agent.steps < config.training_steps:
         action = agent.act(state)
@@ -43,7 +43,7 @@ def train(
             if on_step:
                 on_step(agent, reward)
         state = next_state
-    agent.epsilon, agent.steps = 0.0, 0
+    agent.end_training()
     return agent
 
 

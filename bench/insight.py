@@ -30,10 +30,10 @@ from PIL import Image
 
 from adacompress_ref import artifacts, images
 from adacompress_ref.agent import DQNAgent
-from adacompress_ref.config import PRESETS
+from adacompress_ref.config import PRESETS, preset
+from adacompress_ref.drift import preprocessing
 from adacompress_ref.equations import agreement
 from adacompress_ref.evaluation import check_fits
-from adacompress_ref.extractor import preprocessing
 from adacompress_ref.table import Table
 
 BLOCK, SMOOTH = 8, 4.0  # pixels a side; of 255
@@ -67,9 +67,9 @@ def needed_levels(table: Table) -> np.ndarray:
     return levels
 
 
-def chosen_levels(table: Table, preset: str) -> np.ndarray:
+def chosen_levels(table: Table, name: str) -> np.ndarray:
     """The level that the shipped agent of a preset chooses [N]; NaN where it was trained."""
-    agent = DQNAgent.load(artifacts.find(f"agent-{preset}.npz"))
+    agent = DQNAgent.load(artifacts.find(f"agent-{name}.npz"))
     stamp = preprocessing(table.source.extractor, agent.config)
     check_fits(agent, table.source.encodings, stamp)
     levels = agent.predict(table.states(agent.config))[0].astype(np.float64)
@@ -119,7 +119,8 @@ def measure(table: Table, folder: Path) -> dict:
         measures.append(block_measures(photo.pixels))
     variance, smooth = np.array(measures).T
     needed = needed_levels(table)
-    levels = {f"chosen by {name}": chosen_levels(table, name) for name in sorted(PRESETS)}
+    fitting = [name for name in sorted(PRESETS) if preset(name).encodings == table.source.encodings]
+    levels = {f"chosen by {name}": chosen_levels(table, name) for name in fitting}
     levels["needed"] = needed
     return {
         "images": len(needed),

@@ -4,8 +4,10 @@
 
 DIR holds the folders `imagenet`, `bsds` and `lowlight`. Sceneries made from them: `lowlight` is
 four random crops of each photograph there; `night` and `night-8` are simulated nights, 1/16 and
-1/8 of the light, of 300 photographs of `imagenet` (`bench.night`). The features of a scenery are
-computed once, by `adacompress_ref.labelling` with the first service.
+1/8 of the light, of 300 photographs of `imagenet` (`bench.night`); `ladder` and
+`ladder-night` are `imagenet` and `night` with the encodings of preset `ladder` in place of the ten
+levels. The features of a scenery are computed
+once, by `adacompress_ref.labelling` with the first service.
 """
 
 from __future__ import annotations
@@ -14,25 +16,26 @@ import argparse
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from adacompress_ref import files, images
-from adacompress_ref.config import REFERENCE, TEN_LEVELS
+from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS
 from adacompress_ref.equations import BEST_LABELS
 from adacompress_ref.labelling import Labelling
 from adacompress_ref.progress import Progress
-from adacompress_ref.services import Service, ask, open_service
+from adacompress_ref.services import Label, Service, ask, open_service
 from adacompress_ref.table import Table
 
 from . import models, night
 
 DATA = Path(os.environ.get("ADACOMPRESS_BENCH_DATA", "../shared/data"))
 BUNDLED = "squeezenet"
-SERVICES = (BUNDLED, "efficientnet-lite0", "efficientnet-lite1")
-SCENERIES = ("imagenet", "bsds", "lowlight", "night", "night-8")
+SERVICES = (BUNDLED, "efficientnet-lite0", "efficientnet-lite1", "nsfw")
+SCENERIES = ("imagenet", "bsds", "lowlight", "night", "night-8", "ladder", "ladder-night")
 EXPOSURES = {"night": 1 / 16, "night-8": 1 / 8}
 WORKERS = int(os.environ.get("ADACOMPRESS_BENCH_WORKERS", os.cpu_count() or 1))
 NIGHT_IMAGES = 300
@@ -43,6 +46,16 @@ class Missing(Exception):
     """A table or what it is made from is not there; the message says what to do."""
 
 
+class Verdict:
+    """A service of two classes that says its best label alone: among five, both always are."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def label(self, payload: bytes) -> Sequence[Label]:
+        return self.service.label(payload)[:1]
+
+
 def open_named(name: str, cache: Path = models.CACHE) -> Service:
     """The service called `name` here. Raises Missing."""
     if name == BUNDLED:
@@ -50,11 +63,14 @@ def open_named(name: str, cache: Path = models.CACHE) -> Service:
     made = models.available(cache / "models")
     if name not in made:
         raise Missing(f"{name}: not made yet; run python -m bench.models {name}")
-    return open_service(f"onnx:{made[name]}", threads=1)
+    service = open_service(f"onnx:{made[name]}", threads=1)
+    return Verdict(service) if name == "nsfw" else service
 
 
 def folder_of(scenery: str, data: Path, cache: Path = models.CACHE) -> Path:
     """Where the photographs of a scenery are; made below `cache` if need be. Raises Missing."""
+    if scenery.startswith("ladder"):
+        return folder_of({"ladder": "imagenet", "ladder-night": "night"}[scenery], data, cache)
     source = data / ("imagenet" if scenery in EXPOSURES else scenery)
     if not source.is_dir():
         raise Missing(f"{source}: no such folder; name the photographs' folder with --data")
@@ -111,7 +127,8 @@ def table(service: str, scenery: str, data: Path, cache: Path = models.CACHE) ->
         made = relabelled(first, service, open_named(service, cache), folder)
         made.save(path)
         return made
-    work = Labelling(folder, BUNDLED, TEN_LEVELS, path)
+    encodings = LADDER if scenery.startswith("ladder") else TEN_LEVELS
+    work = Labelling(folder, BUNDLED, encodings, path)
     progress = Progress(f"{service} {scenery}", len(work.left))
     with ProcessPoolExecutor(WORKERS) as executor:  # each with one thread
         work.run(executor, progress.advance)

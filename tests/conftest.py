@@ -49,7 +49,8 @@ def photo_table(photos, tmp_path_factory):
 def make_table():
     """A function that makes a table from names and sizes, [images][encodings + 1].
 
-    Image n is called `n.jpg`, its file's digest is `digest-n`, its state is the n-th unit vector.
+    Image n is called `n.jpg`, its file's digest is `digest-n`, its features are the n-th unit
+    vector, its context is n everywhere; the drift of encoding a is a everywhere.
     """
     import numpy as np
 
@@ -71,7 +72,8 @@ def make_table():
                     names,
                     np.where(names == "", 0, 0.5).astype(np.float32),
                     features,
-                    np.zeros((len(counts), 1280), np.float16),
+                    np.full(19, n, np.float32),
+                    np.repeat(np.arange(len(counts) - 1, dtype=np.float32)[:, None], 4, axis=1),
                 )
             )
         source = Source("fake", tuple(Encoding.parse(name) for name in encodings), extractor)

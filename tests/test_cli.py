@@ -288,7 +288,8 @@ def test_pixel_limit(adacompress, few):
 def test_a_webp_payload_is_not_called_jpg(adacompress, few, tmp_path):
     label = ("label", "--images", few, "--service", "squeezenet", "-o", "t.npz", "--workers", 1)
     assert adacompress(*label, "--encodings", "webp-64-q5,webp-64-q50")[0] == 0
-    assert adacompress("train", "--table", "t.npz", "-o", "webp.npz", "--steps", 5)[0] == 0
+    train = ("train", "--table", "t.npz", "-o", "webp.npz", "--steps", 5, "--preset", "paper")
+    assert adacompress(*train)[0] == 0
     status, out, _ = adacompress("compress", few / "clock.jpg", "--agent", "webp.npz", "--json")
     assert status == 0
     assert records(out)[0]["output"].endswith(".webp")
@@ -325,7 +326,7 @@ def test_the_chain(adacompress, few, tmp_path):
     status, out, err = adacompress(*train, "--json")
     report = json.loads(out)
     assert (status, report["trained_on"], report["held_out"]) == (0, 2, 1)
-    assert (report["agent"], report["preset"], report["steps"]) == ("agent.npz", "paper", 30)
+    assert (report["agent"], report["preset"], report["steps"]) == ("agent.npz", "tuned", 30)
     assert "train 30/30" in err
     agent = DQNAgent.load("agent.npz")
     assert len(agent.stamp["trained_on"]) == 2
@@ -339,7 +340,7 @@ def test_the_chain(adacompress, few, tmp_path):
     status, out, _ = adacompress(*evaluate, "--json")
     tested = json.loads(out)
     assert status == 0
-    assert tested == report["evaluation"]
+    assert [tested] == report["evaluation"]
     assert set(REPORT) <= set(tested)
     assert (tested["images"], tested["service"], tested["alpha"]) == (1, "squeezenet", 1)
     names = [policy["name"] for policy in tested["policies"]]
@@ -347,7 +348,7 @@ def test_the_chain(adacompress, few, tmp_path):
     for policy in tested["policies"]:
         assert {"name", "agreement", "size_ratio", "reward"} <= set(policy)
     status, out, _ = adacompress(*evaluate, "--alpha", 2)
-    assert "alpha 2, preset paper" in out
+    assert "alpha 2, preset tuned" in out
     assert len(out.splitlines()) == 15
 
 
@@ -400,7 +401,7 @@ def test_training_live(adacompress, few, tmp_path):
     report = json.loads(out)
     assert status == 1  # the broken one; the others are done
     assert "broken.jpg: cannot be read" in err
-    assert (report["trained_on"], report["held_out"], report["evaluation"]) == (2, 1, None)
+    assert (report["trained_on"], report["held_out"], report["evaluation"]) == (2, 1, [])
     agent = DQNAgent.load("live.npz")
     assert [encoding.name for encoding in agent.config.encodings] == ["jpeg-q5", "jpeg-q75"]
     assert adacompress("compress", few / "clock.jpg", "--agent", "live.npz")[0] == 0

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacompress_ref.config import (
+    DEFAULT_PRESET,
+    LADDER,
     PRESETS,
     REFERENCE,
     TEN_LEVELS,
@@ -134,6 +136,15 @@ def test_what_json_leaves_out_is_the_default():
         {"omega": float("-inf")},
         {"return_accuracy": "0.8"},
         {"explore_anew": 1},
+        {"own_drift": 1},
+        {"learn_in_estimates": None},
+        {"state": "vector"},
+        {"anchor": "0.3"},
+        {"shift_limit": float("inf")},
+        {"surprise_slack": True},
+        {"surprise_limit": None},
+        {"suspect_for": 0},
+        {"suspect_for": 1.5},
         {"preset": 5},
         {"window": 0},
         {"window": -10},
@@ -184,7 +195,7 @@ def test_a_config_cannot_change():
 
 
 def test_an_unknown_preset_is_refused_in_one_line():
-    with pytest.raises(ValueError, match="must be one of paper, authors") as caught:
+    with pytest.raises(ValueError, match="must be one of tuned, ladder, paper, authors") as caught:
         preset("author")
     assert "\n" not in str(caught.value)
 
@@ -232,3 +243,45 @@ def test_authors_and_paper_differ_where_the_sources_do_and_nowhere_else():
         "flush": ("exit", "entry"),
         "explore_anew": (True, False),
     }
+
+
+def test_the_default_preset_is_there():
+    assert DEFAULT_PRESET in PRESETS
+
+
+def test_ladder_is_tuned_with_more_encodings_and_their_own_drift():
+    tuned = preset("tuned")
+    ladder = tuned.replace(preset="ladder", encodings=LADDER, own_drift=True)
+    assert preset("ladder") == ladder.replace(replay_capacity=8000, training_steps=8000)
+    assert tuned.encodings == TEN_LEVELS
+    assert not tuned.own_drift
+
+
+def test_presets_of_drift_have_rewards_without_successor_and_agreement_for_accuracy():
+    for name in ("tuned", "ladder"):
+        config = preset(name)
+        assert (config.state, config.gamma, config.reference_labels) == ("drift", 0, 1)
+        assert (config.alpha, config.beta) == (1, 0)
+
+
+def test_the_published_presets_have_nothing_of_the_new_ones():
+    for name in ("paper", "authors"):
+        config = preset(name)
+        assert (config.state, config.own_drift, config.anchor) == ("features", False, 0)
+        assert (config.shift_limit, config.learn_in_estimates) == (0, False)
+        assert config.retrain_rule != "surprise"
+
+
+def test_the_rungs_of_the_ladder():
+    names = [encoding.name for encoding in LADDER]
+    assert len(set(names)) == len(names)
+    for form in ("jpeg", "webp"):
+        sides = {encoding.short_side for encoding in LADDER if encoding.format == form}
+        assert sides == {160, 192, 224, 288, None}
+
+
+@pytest.mark.parametrize("change", [{"gamma": 0.95}, {"alpha": 0.0}, {"alpha": -1.0}], ids=str)
+def test_drift_needs_gamma_0_and_alpha_above_0(change):
+    with pytest.raises(ValueError, match="drift needs gamma 0 and alpha above 0"):
+        preset("tuned").replace(**change)
+    assert preset("paper").replace(**change)

@@ -11,7 +11,16 @@ import pytest
 import adacompress_ref
 
 PACKAGE = Path(adacompress_ref.__file__).parent
-CORE = ("config", "equations", "qnetwork", "replay", "agent", "controller")
+CORE = (
+    "config",
+    "equations",
+    "qnetwork",
+    "replay",
+    "agent",
+    "survival",
+    "changes",
+    "controller",
+)
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BLOCKER = """
@@ -29,9 +38,8 @@ USE = """
 import importlib
 import numpy as np
 
-config, equations, qnetwork, replay, agent, controller = (
-    importlib.import_module(f"{ALLOWED}.{name}")
-    for name in ("config", "equations", "qnetwork", "replay", "agent", "controller")
+config, equations, qnetwork, replay, agent, survival, changes, controller = (
+    importlib.import_module(f"{ALLOWED}.{name}") for name in CORE
 )
 for absent in ("PIL", "onnxruntime", "requests"):
     try:
@@ -41,7 +49,8 @@ for absent in ("PIL", "onnxruntime", "requests"):
     raise SystemExit(f"{absent} was not blocked")
 
 class Image:
-    state = np.ones(4, np.float32)
+    def __init__(self, shape):
+        self.state = np.ones(shape, np.float32)
     def upload(self, action):
         return controller.Upload(10, [controller.Label("cat", 0.9)])
 
@@ -51,8 +60,19 @@ settings = config.preset("paper").replace(
 learner = agent.DQNAgent(settings, 4, np.random.default_rng(0))
 system = controller.Controller(learner, trained=False)
 for _ in range(5):
-    step = system.step(Image())
+    step = system.step(Image(4))
 assert learner.optimiser.steps == 15, learner.optimiser.steps
+learner.save("agent.npz")
+agent.DQNAgent.load("agent.npz")
+
+settings = config.preset("tuned").replace(batch_size=8, learning_starts=2)
+learner = agent.DQNAgent.create(settings, 4, np.random.default_rng(0))
+assert isinstance(learner, survival.SurvivalAgent)
+system = controller.Controller(learner, trained=False)
+assert isinstance(system.watch, changes.Watch)
+for _ in range(5):
+    step = system.step(Image((10, 4)))
+assert learner.optimiser.steps == 45, learner.optimiser.steps
 learner.save("agent.npz")
 agent.DQNAgent.load("agent.npz")
 print(step.reward)
@@ -61,7 +81,9 @@ print(step.reward)
 
 def run_alone(name, folder, work):
     """Use the core as package `name` of `folder` where nothing but numpy can be imported."""
-    program = f"import sys\nALLOWED = {name!r}\nsys.path.insert(0, {str(folder)!r})\n"
+    program = (
+        f"import sys\nALLOWED, CORE = {name!r}, {CORE!r}\nsys.path.insert(0, {str(folder)!r})\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program + BLOCKER + USE],
         cwd=work,
@@ -77,7 +99,7 @@ def test_the_core_works_where_numpy_is_all_there_is(tmp_path):
     run_alone(PACKAGE.name, PACKAGE.parent, tmp_path)
 
 
-def test_the_six_files_work_alone_under_another_name(tmp_path):
+def test_its_files_work_alone_under_another_name(tmp_path):
     copy = tmp_path / "somebody_elses"
     copy.mkdir()
     (copy / "__init__.py").touch()

@@ -1,15 +1,19 @@
 """The environment: five values a step, passes without gaps, live equal to recorded."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from adacompress_ref import images
-from adacompress_ref.config import PRESETS, TEN_LEVELS, Config, Encoding
+from adacompress_ref.config import LADDER, PRESETS, TEN_LEVELS, Config, Encoding
 from adacompress_ref.controller import Label, Upload
 from adacompress_ref.environment import Environment, LiveImage, RecordedImage
 from adacompress_ref.extractor import Extractor
+from adacompress_ref.labelling import Labelling
 from adacompress_ref.services import open_service
 from adacompress_ref.table import Table
 
@@ -127,6 +131,139 @@ def test_live_equals_recorded(photos, photo_table, preset):
                 [label.score for label in other.labels],
                 rtol=1e-3,
             )
+
+
+@pytest.fixture(scope="module")
+def ladder_table(photos, tmp_path_factory):
+    """Three of these photographs at the rungs of `ladder`."""
+    work = Labelling(photos, "squeezenet", LADDER, tmp_path_factory.mktemp("t") / "ladder.npz")
+    work.left = ["chelsea.jpg", "clock.jpg", "microaneurysms.jpg"]
+    work.run(None, lambda name: None)
+    return work.finish()
+
+
+@pytest.mark.parametrize("preset", ["tuned", "ladder"])
+def test_live_equals_recorded_in_presets_of_drift(photos, photo_table, ladder_table, preset):
+    config = PRESETS[preset]
+    table = ladder_table if preset == "ladder" else Table.load(photo_table)
+    extractor, service = Extractor(threads=1), open_service("squeezenet", 1)
+    for name in ("chelsea.jpg", "clock.jpg"):
+        (row,) = table.indices([name])
+        live = LiveImage(images.read(photos / name), config, extractor, service)
+        recorded = RecordedImage(table, row, config)
+        assert live.state.shape == recorded.state.shape
+        assert np.isfinite(recorded.state).all()  # all are open there, for training
+        usable = np.isfinite(live.state[:, -1])
+        closed = [e.format == "jpeg" and e.short_side is not None for e in config.encodings]
+        assert usable.tolist() == [not each for each in closed]
+        np.testing.assert_array_equal(live.state[usable, -1], recorded.state[usable, -1])
+        np.testing.assert_allclose(live.state[usable], recorded.state[usable], rtol=1e-3, atol=1e-3)
+        for action in np.flatnonzero(usable):
+            assert live.upload(action).size == recorded.upload(action).size
+
+
+class Colours:
+    """In the place of E: mean and spread of red, green and blue in 25 cells."""
+
+    def maps(self, views, resize, side):
+        cells = np.stack(views).reshape(len(views), 5, side // 5, 5, side // 5, 3)
+        numbers = np.concatenate([cells.mean((2, 4)), cells.std((2, 4))], axis=-1)
+        return numbers.transpose(0, 3, 1, 2)  # [n, 6, 5, 5]
+
+
+class Taking:
+    """A service that takes these formats."""
+
+    def __init__(self, *formats):
+        self.formats = formats
+
+    def label(self, payload):
+        return [Label(str(len(payload)), 1.0)]
+
+
+def scene(kind, height=210, width=330):
+    rows, columns = np.mgrid[:height, :width]
+    if kind == "noise":
+        return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    grey = rows + columns if kind == "ramp" else (rows // 8 + columns // 8) % 2 * 200
+    return np.repeat((grey % 256).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+@pytest.mark.parametrize("formats", [("jpeg",), ("jpeg", "webp"), ("jpeg", "webp", "png")])
+@pytest.mark.parametrize("kind", ["noise", "ramp", "squares"])
+@pytest.mark.parametrize("size", [(210, 330), (40, 17), (1, 1)], ids=str)
+def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_for(
+    formats, kind, size
+):
+    pixels = scene(kind, *size)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    photo = images.read(stream.getvalue())
+    image = LiveImage(photo, PRESETS["ladder"], Colours(), Taking(*formats))
+    state = image.state
+    assert state.shape == (len(LADDER), 19 + 4 + len(LADDER) + 2)
+    usable = np.isfinite(state[:, -1])
+    assert not np.isnan(state).any()
+    assert np.isfinite(state[usable]).all()
+    for action in np.flatnonzero(usable):
+        name, payload = image.payload(action)
+        assert len(payload) <= len(image.reference)
+        assert state[action, -1] == np.float32(len(payload) / len(image.reference))
+        assert image.upload(action).size == len(payload)
+        assert name in (LADDER[action].name, "jpeg-q75", "original")
+        if name != "original":
+            height, width = images.decode(payload).shape[:2]
+            assert (height <= size[0], width <= size[1]) == (True, True)
+    rungs = [encoding.name for encoding, open_ in zip(LADDER, usable, strict=True) if open_]
+    assert ("jpeg-160-q20" in rungs) == ("webp" not in formats)
+    assert ("webp-160-q20" in rungs) == ("webp" in formats)
+    assert "jpeg-q45" in rungs
+
+
+def test_what_would_cost_more_than_the_reference_is_the_reference():
+    image = LiveImage(images.read(noise_png()), PRESETS["tuned"], Colours())
+    assert [image.payload(action)[0] for action in (0, 8, 9)] == ["jpeg-q5", "jpeg-q75", "jpeg-q75"]
+    assert image.payload(9)[1] == image.reference
+    assert image.state[6:, -1].tolist() == [pytest.approx(image.state[6, -1]), 1, 1, 1]
+    paper = LiveImage(images.read(noise_png()), PRESETS["paper"], Colours())
+    assert paper.payload(9)[0] == "jpeg-q95"  # as published
+
+
+def test_recorded_too(make_table):
+    table = make_table([[("dog",), ("cat",), ("cow",)]], [[120, 30, 100]])
+    config = PRESETS["tuned"].replace(encodings=table.source.encodings)
+    image = RecordedImage(table, 0, config)
+    assert image.state[:, -1].tolist() == [1, np.float32(0.3)]
+    assert image.upload(0) == image.upload(None) == Upload(100, [Label("cow", 0.5)])
+    assert image.upload(1) == Upload(30, [Label("cat", 0.5)])
+    paper = Config(encodings=table.source.encodings)
+    assert RecordedImage(table, 0, paper).upload(0) == Upload(120, [Label("dog", 0.5)])
+
+
+@pytest.mark.parametrize("preset", ["tuned", "ladder"])
+def test_a_service_that_takes_no_action_s_format(preset):
+    image = LiveImage(images.read(noise_png()), PRESETS[preset], Colours(), Taking("png"))
+    with pytest.raises(images.ImageError, match="cannot be sent") as caught:
+        image.state  # noqa: B018
+    assert "\n" not in str(caught.value)
+
+
+def noise_png():
+    stream = io.BytesIO()
+    Image.fromarray(scene("noise", 60, 90)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_an_image_too_long_for_webp_is_sent_in_another_way():
+    """WebP has room for 16383 pixels a side, JPEG for 65500."""
+    stream = io.BytesIO()
+    Image.new("L", (17_000, 8)).save(stream, "PNG")
+    image = LiveImage(
+        images.read(stream.getvalue()), PRESETS["ladder"], Colours(), Taking("jpeg", "webp")
+    )
+    state = image.state
+    assert np.isinf(state[[LADDER.index(Encoding("webp", None, 40))], -1])
+    assert np.isfinite(state[[LADDER.index(Encoding("jpeg", None, 45))], -1])
 
 
 class OfFormats:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from adacompress_ref import artifacts
 from adacompress_ref.agent import AgentError, DQNAgent
 from adacompress_ref.config import TEN_LEVELS, Config, Encoding
+from adacompress_ref.drift import preprocessing
 from adacompress_ref.evaluation import Measures, evaluate, fixed_name, ratio_of_fixed
-from adacompress_ref.extractor import preprocessing
 from adacompress_ref.labelling import Labelling
 from adacompress_ref.table import Table, TableError
 

@@ -6,7 +6,7 @@ import pytest
 from adacompress_ref import artifacts
 from adacompress_ref.artifacts import ArtifactError
 from adacompress_ref.config import PRESETS, Config
-from adacompress_ref.extractor import Extractor, pool, preprocessing, tensor
+from adacompress_ref.extractor import Extractor, pool, tensor
 from adacompress_ref.onnx_session import ModelError
 
 
@@ -61,15 +61,14 @@ def test_one_pixel(extractor):
     assert np.isfinite(extractor.state(np.zeros((1, 1, 3), np.uint8), Config())).all()
 
 
-def test_stamp(extractor):
-    digest = artifacts.sha256(artifacts.find("mobilenetv2.onnx"))
-    assert extractor.stamp(PRESETS["authors"]) == {
-        "sha256": digest,
-        "input_size": 224,
-        "resize": "nearest",
-        "pooling": "corner",
-    }
-    assert preprocessing(digest, Config()) == extractor.stamp(Config())
+@pytest.mark.parametrize("side", [96, 160])
+def test_maps_at_another_side(extractor, side):
+    pixels = [np.full((30, 40, 3), 90, np.uint8)]
+    assert extractor.maps(pixels, "bilinear", side).shape == (1, 1280, side // 32, side // 32)
+
+
+def test_its_hash_is_that_of_its_file(extractor):
+    assert extractor.sha256 == artifacts.sha256(artifacts.find("mobilenetv2.onnx"))
 
 
 def test_files_that_cannot_be_used(tmp_path):

@@ -13,9 +13,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from adacompress_ref import images, labelling
+from adacompress_ref import drift, images, labelling
 from adacompress_ref.config import Encoding
 from adacompress_ref.controller import Label
+from adacompress_ref.extractor import Extractor
 from adacompress_ref.images import ImageError
 from adacompress_ref.labelling import Labelling
 from adacompress_ref.services import ServiceError
@@ -135,24 +136,26 @@ def test_a_row(folder, tmp_path, fake):
     assert table.digests[1] == hashlib.sha256(file).hexdigest()
     assert table.original_bytes[1] == len(file)
     assert table.features.shape == (4, 2, 2, 1280)
-    assert table.encoding_features.dtype == np.float16
-    # the features of the reference are nearly those of the image as it was, q5's are not
-    of_image = table.features[1, 0, 0]
-    distance = np.abs(table.encoding_features[1] - of_image).mean(axis=1)
-    assert distance[2] < distance[0]
+    assert (table.context.shape, table.drift.shape) == ((4, 19), (4, 2, 4))
+    decoded = [images.decode(payload) for payload in payloads[:2]]
+    context, of_payloads = drift.measured(Extractor(threads=1), pixels, payloads[2], decoded)
+    np.testing.assert_allclose(table.context[1], context, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(table.drift[1], of_payloads, rtol=1e-4, atol=1e-4)
 
 
 def test_equal_payloads_are_uploaded_once(tmp_path, photos, fake):
     folder = tmp_path / "one"
     folder.mkdir()
     shutil.copy(photos / "clock.jpg", folder)
-    encodings = (Encoding("jpeg", None, 75), Encoding("jpeg", 5000, 75), Encoding("jpeg", None, 5))
+    sides = ((None, 75), (5000, 5), (6000, 5))
+    encodings = tuple(Encoding("jpeg", side, quality) for side, quality in sides)
     work = Labelling(folder, "fake", encodings, tmp_path / "t.npz")
     work.run(None, lambda name: None)
-    assert len(fake.sent) == 2  # never enlarged: the first two are the reference
+    assert len(fake.sent) == 2  # the first is the reference; never enlarged, the others are equal
     table = work.finish()
-    assert table.bytes[0, 0] == table.bytes[0, 1] == table.bytes[0, -1]
+    assert table.bytes[0, 0] == table.bytes[0, -1] > table.bytes[0, 1] == table.bytes[0, 2]
     assert (table.labels[0, 0] == table.labels[0, -1]).all()
+    assert (table.labels[0, 1] == table.labels[0, 2]).all()
 
 
 def test_other_settings_are_refused(folder, tmp_path, fake):

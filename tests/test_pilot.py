@@ -13,6 +13,7 @@ from adacompress_ref import images
 from adacompress_ref.agent import AgentError, DQNAgent
 from adacompress_ref.artifacts import ArtifactError
 from adacompress_ref.config import CHANNELS, REFERENCE, Config, Encoding
+from adacompress_ref.drift import preprocessing
 from adacompress_ref.extractor import Extractor
 from adacompress_ref.images import ImageError
 from adacompress_ref.services import ServiceError
@@ -47,7 +48,10 @@ def taking(action, extractor, **changes):
     """A new system whose agent takes one action for every image."""
     config = Config(hidden=(4,), **changes)
     agent = DQNAgent(
-        config, CHANNELS, np.random.default_rng(0), {"extractor": extractor.stamp(config)}
+        config,
+        CHANNELS,
+        np.random.default_rng(0),
+        {"extractor": preprocessing(extractor.sha256, config)},
     )
     agent.network.parameters[:] = 0
     agent.network.parameters[-len(config.encodings) + action] = 1  # a bias of the last layer
@@ -83,10 +87,13 @@ def test_any_kind_of_source_gives_the_same_choice(pilot, photos):
 
 def test_the_shipped_agents_of_all_presets_choose(photos, extractor):
     for name in ac.config.PRESETS:
-        choice = ac.AdaCompress.load(name, threads=1).choose(photos / "coffee.jpg")
-        assert (
-            images.decode(choice.payload).shape == images.read(photos / "coffee.jpg").pixels.shape
-        )
+        pilot = ac.AdaCompress.load(name, threads=1)
+        choice = pilot.choose(photos / "coffee.jpg")
+        assert choice.q_values.shape == (len(pilot.config.encodings),)
+        whole = images.read(photos / "coffee.jpg").pixels.shape
+        shape = images.decode(choice.payload).shape
+        short_side = Encoding.parse(choice.encoding).short_side
+        assert shape == whole if short_side is None else min(shape[:2]) == short_side
 
 
 def test_the_file_itself_where_it_is_smaller(extractor):
@@ -94,6 +101,80 @@ def test_the_file_itself_where_it_is_smaller(extractor):
     choice = taking(9, extractor).choose(file)
     assert (choice.encoding, choice.quality, choice.payload) == ("original", None, file)
     assert taking(0, extractor).choose(tiny_jpeg(95)).encoding == "jpeg-q5"
+
+
+def noise(height=60, width=90):
+    """A PNG that compresses badly at any quality."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def untaught(name, **changes):
+    """A new system of a preset of drift, that does not explore."""
+    pilot = ac.AdaCompress.untrained(ac.config.preset(name).replace(**changes), threads=1)
+    pilot.agent.epsilon = 0.0
+    return pilot
+
+
+@pytest.mark.parametrize("name", ["tuned", "ladder"])
+def test_an_untrained_system_of_drift_takes_the_fewest_bytes(photos, name):
+    pilot = untaught(name)
+    choice = pilot.choose(photos / "chelsea.jpg")  # P is one half for all
+    assert choice.q_values.shape == (len(pilot.config.encodings),)
+    usable = np.isfinite(choice.q_values)
+    assert usable.all() == (name == "tuned")
+    assert choice.q_values.max() == pytest.approx(0.5 - choice.size_ratio)
+    smallest = {"tuned": "jpeg-q5", "ladder": "jpeg-160-q20"}[name]
+    assert choice.encoding == smallest
+
+
+def test_the_reference_in_the_place_of_a_level_is_called_by_its_own_name_and_quality():
+    pilot = untaught("tuned", encodings=(Encoding("jpeg", None, 95),))
+    choice = pilot.choose(noise())
+    assert (choice.encoding, choice.quality, choice.size_ratio) == ("jpeg-q75", 75, 1)
+    result = pilot.upload(noise(), FakeService())
+    assert (result.encoding, result.quality) == ("jpeg-q75", 75)
+
+
+def test_a_small_png_that_the_service_takes_is_sent_on_the_ladder():
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 20), "red").save(stream, "PNG")
+    service = FakeService()
+    service.formats = ("jpeg", "png")
+    result = untaught("ladder").upload(stream.getvalue(), service)
+    assert (result.encoding, service.sent[0]) == ("original", stream.getvalue())
+
+
+@pytest.mark.parametrize("name", ["tuned", "ladder"])
+def test_a_system_of_drift_runs_from_nothing(photos, name):
+    pilot = untaught(name, training_steps=3, batch_size=4, gradient_passes=1)
+    results = [pilot.upload(photos / "clock.jpg", FakeService()) for _ in range(4)]
+    assert [result.state for result in results[:3]] == ["retrain"] * 3
+    assert results[3].state == "inference"
+    assert all(result.step.compressed_bytes <= result.reference_bytes for result in results)
+
+
+def test_alpha_and_agreement_are_for_presets_of_drift(tmp_path, extractor):
+    tuned = untaught("tuned").agent
+    tuned.save(tmp_path / "tuned.npz")
+    assert ac.AdaCompress.load(agent=tmp_path / "tuned.npz", alpha=4.0).agent.alpha == 4
+    pilot = ac.AdaCompress.load(agent=tmp_path / "tuned.npz", agreement=0.9)
+    assert (pilot.agent.alpha, pilot.controller.goal) == (1, 0.9)
+    taking(1, extractor).agent.save(tmp_path / "paper.npz")
+    for options in ({"alpha": 2.0}, {"agreement": 0.9}):
+        with pytest.raises(ValueError, match="alone; alpha and agreement are for presets tuned"):
+            ac.AdaCompress.load(agent=tmp_path / "paper.npz", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"alpha": 0.0}, {"alpha": -1.0}, {"agreement": 0.0}, {"agreement": 1.5}], ids=str
+)
+def test_an_alpha_or_agreement_that_means_nothing_is_refused(tmp_path, options):
+    untaught("tuned").agent.save(tmp_path / "tuned.npz")
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ac.AdaCompress.load(agent=tmp_path / "tuned.npz", **options)
 
 
 def test_a_png_is_never_sent_as_it_is_unless_the_service_takes_it(extractor):
@@ -273,7 +354,7 @@ def test_an_image_that_cannot_be_encoded_leaves_everything_as_it_was(extractor):
 
 def test_an_agent_of_another_extractor_is_refused(extractor, tmp_path):
     config = Config()
-    stamp = {"extractor": {**extractor.stamp(config), "sha256": "other"}}
+    stamp = {"extractor": {**preprocessing(extractor.sha256, config), "sha256": "other"}}
     agent = DQNAgent(config, CHANNELS, np.random.default_rng(0), stamp)
     agent.save(tmp_path / "agent.npz")
     with pytest.raises(AgentError, match="another extractor"):

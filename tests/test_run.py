@@ -80,7 +80,7 @@ def test_interrupted_and_gone_on(photos, tmp_path, how, options):
         log = (whole / "log.jsonl").read_text().splitlines()
         states = [json.loads(line)["state"] for line in log]
         assert states == ["retrain"] * 12
-        assert len(arrays["replay_states"]) == 11  # the twelfth waits for its next state
+        assert len(arrays["replay_states"]) == 12
 
 
 def test_stopped_twice(photos, tmp_path):
@@ -138,7 +138,7 @@ def refused(done, text):
     ("options", "text"),
     [
         (["--seed", "1"], "its run has seed 0, now it is 1"),
-        (["--preset", "authors"], "its run has preset 'paper'"),
+        (["--preset", "authors"], "its run has preset 'tuned'"),
         (["--untrained"], "its run has untrained False"),
     ],
 )

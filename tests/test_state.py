@@ -32,9 +32,10 @@ SMALL = {
 class FakeImage:
     """The n-th of a stream whose levels begin to fail after a while, and recover."""
 
-    def __init__(self, n):
+    def __init__(self, n, drift=False):
         self.n = n
-        self.state = np.random.default_rng(n).random(4, np.float32)
+        rng = np.random.default_rng(n)
+        self.state = rng.random((3, 4) if drift else 4, np.float32) + 10 * (n % 60 >= 40)
 
     def upload(self, action):
         if action is None:
@@ -45,11 +46,12 @@ class FakeImage:
 
 def controller(preset="paper", trained=True, seed=0):
     config = PRESETS[preset].replace(**SMALL)
-    return Controller(DQNAgent(config, 4, np.random.default_rng(seed), {"a": [1]}), trained)
+    return Controller(DQNAgent.create(config, 4, np.random.default_rng(seed), {"a": [1]}), trained)
 
 
 def steps(running, start, stop):
-    return [running.step(FakeImage(n)) for n in range(start, stop)]
+    drift = running.config.state == "drift"
+    return [running.step(FakeImage(n, drift)) for n in range(start, stop)]
 
 
 def copy_of(running):
@@ -59,9 +61,13 @@ def copy_of(running):
     )
 
 
-@given(st.sampled_from(["paper", "authors"]), st.booleans(), st.integers(0, 150), st.integers(0, 9))
-def test_what_was_packed_goes_on_as_what_was_not(preset, trained, before, seed):
+PRESET = st.sampled_from(["paper", "authors", "tuned"])
+
+
+@given(PRESET, st.booleans(), st.integers(0, 150), st.integers(0, 9), st.sampled_from([None, 0.9]))
+def test_what_was_packed_goes_on_as_what_was_not(preset, trained, before, seed, goal):
     running = controller(preset, trained, seed)
+    running.goal = goal if preset == "tuned" else None
     steps(running, 0, before)
     copy = copy_of(running)
     assert steps(copy, before, before + 50) == steps(running, before, before + 50)
@@ -75,6 +81,7 @@ def test_what_an_estimator_remembers_is_packed_and_nothing_else_taken():
     assert set(fields["windows"]) == set(vars(Estimator(running.config))) - {"config"}
     fields["windows"]["record"] = None  # the name of a method
     assert callable(unpack(fields, arrays).estimator.record)
+    assert set(fields["watch"]) == set(vars(running.watch)) - {"config"}
 
 
 def test_that_property_has_seen_every_state():

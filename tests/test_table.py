@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from adacompress_ref import drift
 from adacompress_ref.agent import load_arrays, save_arrays
-from adacompress_ref.config import Config
+from adacompress_ref.config import Config, preset
 from adacompress_ref.controller import Label
 from adacompress_ref.table import Table, TableError
 
@@ -20,7 +21,8 @@ def table(make_table):
 def same(one, other):
     assert one.source == other.source
     assert (one.images, one.digests) == (other.images, other.digests)
-    for name in ("original_bytes", "bytes", "labels", "scores", "features", "encoding_features"):
+    names = ("original_bytes", "bytes", "labels", "scores", "features", "context", "drift")
+    for name in names:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert getattr(one, name).dtype.kind == getattr(other, name).dtype.kind
 
@@ -59,6 +61,34 @@ def test_states_are_those_of_the_config(table, resize, pooling):
     states = table.states(Config(resize=resize, pooling=pooling))
     assert states.shape == (2, 1280)
     assert (states[:, 7] == 1).all()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_states_of_drift_have_a_row_for_each_encoding(table, own):
+    config = preset("tuned").replace(own_drift=own, encodings=table.source.encodings)
+    states = table.states(config)
+    assert states.shape == (2, 2, 19 + 4 * own + 2 + 2)
+    np.testing.assert_array_equal(states[:, :, -1], table.size_ratios())
+    np.testing.assert_allclose(states[:, :, -2], np.log(table.size_ratios()), rtol=1e-6)
+    for image in range(2):
+        ratios = table.size_ratios()[image]
+        rows = drift.rows(table.context[image], table.drift[image], ratios, config)
+        np.testing.assert_array_equal(states[image], rows)
+        np.testing.assert_array_equal(table.states(config, image), rows)
+
+
+def test_smaller_jpegs_are_closed_where_the_table_has_webp(make_table):
+    table = make_table([[("cat",)] * 4], [[10, 20, 30, 40]], ["jpeg-9-q5", "jpeg-q5", "webp-9-q5"])
+    config = preset("tuned").replace(encodings=table.source.encodings)
+    assert table.states(config)[0, :, -1].tolist() == [np.inf, 0.5, 0.75]
+    assert table.states(config, 0, every=True)[:, -1].tolist() == [0.25, 0.5, 0.75]
+
+
+def test_states_count_what_is_larger_than_the_reference_as_the_reference(make_table):
+    table = make_table([[("cat",)] * 3], [[30, 50, 40]])
+    config = preset("tuned").replace(encodings=table.source.encodings)
+    np.testing.assert_allclose(table.states(config)[0, :, -2:], [[np.log(0.75), 0.75], [0, 1]])
+    assert table.size_ratios()[0, 1] == 1.25
 
 
 def test_indices(table):
@@ -109,7 +139,7 @@ def changed(table, tmp_path, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda description, arrays: description.update(format=2),
+        lambda description, arrays: description.update(format=1),
         lambda description, arrays: description.update(encodings=["jpeg-q5"]),
         lambda description, arrays: description.pop("service"),
         lambda description, arrays: arrays.update(bytes=arrays["bytes"][:1]),
@@ -119,9 +149,10 @@ def changed(table, tmp_path, change):
         lambda description, arrays: arrays.update(features=arrays["features"][:, :1]),
         lambda description, arrays: arrays.update(digests=arrays["digests"][:1]),
         lambda description, arrays: arrays.update(original_bytes=arrays["original_bytes"][:1]),
-        lambda description, arrays: arrays.update(
-            encoding_features=arrays["encoding_features"][:1]
-        ),
+        lambda description, arrays: arrays.pop("context"),
+        lambda description, arrays: arrays.update(context=arrays["context"][:, :18]),
+        lambda description, arrays: arrays.update(drift=arrays["drift"][:1]),
+        lambda description, arrays: arrays.update(drift=arrays["drift"][:, :1]),
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(table, tmp_path, change):

@@ -54,7 +54,7 @@ def run(tmp_path, photos):
 def test_it_chooses(run, tmp_path, photos, place, variables):
     weights = tmp_path / place
     weights.mkdir()
-    for name in ("mobilenetv2.onnx", "agent-paper.npz"):
+    for name in ("mobilenetv2.onnx", "agent-tuned.npz"):
         shutil.copy(artifacts.find(name), weights)
     done = run(PROGRAM, **variables(weights))
     choice = adacompress_ref.AdaCompress.load().choose(photos / "clock.jpg")
@@ -65,7 +65,7 @@ def test_it_chooses(run, tmp_path, photos, place, variables):
 def test_without_weights_it_says_what_is_missing(run, tmp_path):
     done = run(PROGRAM)
     last = done.stderr.strip().splitlines()[-1]
-    assert "ArtifactError: weight file agent-paper.npz is in none of:" in last
+    assert "ArtifactError: weight file agent-tuned.npz is in none of:" in last
     package = tmp_path / "borrowed" / "codec"
     assert f"copy the folder weights/ of this project into {package}, or name it in" in last
 

@@ -57,7 +57,9 @@ def check_preset(arguments: argparse.Namespace, config: Config) -> None:
 
 def open_pilot(arguments: argparse.Namespace, seed: int = 0) -> AdaCompress:
     """With the agent named, or the shipped one of the preset."""
-    pilot = AdaCompress.load(agent=agent_path(arguments), seed=seed)
+    path = agent_path(arguments)
+    goal = getattr(arguments, "agreement", None)
+    pilot = AdaCompress.load(agent=path, seed=seed, alpha=arguments.alpha, agreement=goal)
     check_preset(arguments, pilot.config)
     return pilot
 

@@ -34,7 +34,8 @@ def main(arguments: argparse.Namespace) -> int:
             if unusable:
                 raise unusable
             photo = images.read(path, pixel_limit=arguments.pixel_limit)
-            choice = pilot.choose(photo, keep_exif=arguments.keep_exif)
+            formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
+            choice = pilot.choose(photo, keep_exif=arguments.keep_exif, formats=formats)
             ending = "webp" if choice.encoding.startswith("webp") else "jpg"
             output = _output(Path(arguments.output), name, ending, taken)
             if output.resolve() in protected:

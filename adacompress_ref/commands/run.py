@@ -59,7 +59,9 @@ def main(arguments: argparse.Namespace) -> int:
 def _open_pilot(arguments: argparse.Namespace) -> AdaCompress:
     if arguments.untrained:
         settings = preset(arguments.preset or DEFAULT_PRESET)
-        return AdaCompress.untrained(settings, seed=arguments.seed)
+        pilot = AdaCompress.untrained(settings, seed=arguments.seed)
+        pilot.aim(arguments.alpha, arguments.agreement)
+        return pilot
     return open_pilot(arguments, arguments.seed)
 
 
@@ -73,6 +75,8 @@ def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolde
         "agent": artifacts.sha256(arguments.agent) if arguments.agent else None,
         "untrained": arguments.untrained,
         "seed": arguments.seed,
+        "alpha": arguments.alpha,
+        "agreement": arguments.agreement,
     }
     folder = StateFolder(arguments.state, settings, FIELDS)
     if folder.controller:

@@ -16,13 +16,14 @@ import numpy as np
 from .. import files, images, training
 from ..agent import AgentError, DQNAgent
 from ..config import Config, preset
+from ..drift import preprocessing
 from ..environment import Environment, LiveImage, RecordedImage
 from ..evaluation import evaluate
-from ..extractor import Extractor, preprocessing
+from ..extractor import Extractor
 from ..files import ImageError
 from ..progress import Progress
 from ..services import open_service
-from ..table import Table
+from ..table import Table, TableError
 from . import check_output, encodings, read_names, say
 from .evaluate import show_policies
 
@@ -40,7 +41,7 @@ class _Material:
 
 def main(arguments: argparse.Namespace) -> int:
     """Algorithm 1, on a table or live."""
-    check_output(arguments.output, [Path(arguments.table)] if arguments.table else [])
+    check_output(arguments.output, map(Path, arguments.table or []))
     if Path(arguments.output).exists():
         try:
             DQNAgent.load(arguments.output)
@@ -50,11 +51,12 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
     rng = np.random.default_rng(arguments.seed)
-    table, failed = None, 0
+    tables: list[Table] = []
+    failed = 0
     if arguments.table:
-        table = Table.load(arguments.table)
-        config = config.replace(encodings=table.source.encodings)
-        material = _recorded(table)
+        tables = [Table.load(path) for path in arguments.table]
+        config = config.replace(encodings=tables[0].source.encodings)
+        material = _recorded(tables, arguments.table)
     else:
         config = config.replace(encodings=encodings(arguments))
         material, failed = _live(arguments)
@@ -63,7 +65,7 @@ def main(arguments: argparse.Namespace) -> int:
         "extractor": preprocessing(material.extractor, config),
         "service": material.service,
         "seed": arguments.seed,
-        "trained_on": sorted(material.digests[place] for place in trained),
+        "trained_on": sorted({material.digests[place] for place in trained}),
     }
     progress = Progress("train", config.training_steps, arguments.quiet)
     recent: deque[float] = deque(maxlen=100)
@@ -82,24 +84,31 @@ def main(arguments: argparse.Namespace) -> int:
         "steps": config.training_steps,
         "trained_on": len(trained),
         "held_out": len(tested),
-        "evaluation": evaluate(table, agent, tested) if table else None,
+        "evaluation": [evaluate(each, agent) for each in tables],
     }
     if arguments.json:
         print(json.dumps(report))
     else:
         print(f"{arguments.output}: trained on {len(trained)} images, {len(tested)} held out")
-        if table:
-            show_policies(report["evaluation"])
+        for evaluation in report["evaluation"]:
+            show_policies(evaluation)
     return 1 if failed else 0
 
 
-def _recorded(table: Table) -> _Material:
+def _recorded(tables: list[Table], paths: list[str]) -> _Material:
+    """The rows of all tables, one after another."""
+    first = tables[0].source
+    for table, path in zip(tables, paths, strict=True):
+        source = table.source
+        if (source.encodings, source.extractor) != (first.encodings, first.extractor):
+            raise TableError(f"{path}: has other encodings or another extractor than {paths[0]}")
+    rows = [(table, place) for table in tables for place in range(len(table.images))]
     return _Material(
-        table.images,
-        table.source.service,
-        table.source.extractor,
-        table.digests,
-        lambda place, config: RecordedImage(table, place, config),
+        [table.images[place] for table, place in rows],
+        ", ".join(dict.fromkeys(table.source.service for table in tables)),
+        first.extractor,
+        [table.digests[place] for table, place in rows],
+        lambda row, config: RecordedImage(*rows[row], config),
     )
 
 
@@ -133,12 +142,18 @@ def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
 def _split(
     arguments: argparse.Namespace, names: list[str], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places of images to train on and to test on; tested ones named in a file, or by chance."""
-    if not arguments.test_images:
-        return training.split(len(names), arguments.test_share, rng)
-    named = set(read_names(arguments.test_images))
-    if unknown := sorted(named - set(names)):
-        raise ValueError(f"{arguments.test_images}: there is no image {unknown[0]!r}")
+    """Places of images to train on and to test on; tested ones named in a file, or by chance.
+
+    An image that several tables have is in one part.
+    """
+    distinct = sorted(set(names))
+    if arguments.test_images:
+        named = set(read_names(arguments.test_images))
+        if unknown := sorted(named - set(distinct)):
+            raise ValueError(f"{arguments.test_images}: there is no image {unknown[0]!r}")
+    else:
+        _, tested = training.split(len(distinct), arguments.test_share, rng)
+        named = {distinct[place] for place in tested}
     tested = np.array([place for place, name in enumerate(names) if name in named], np.int64)
     trained = np.array([place for place, name in enumerate(names) if name not in named], np.int64)
     if not len(tested) or not len(trained):

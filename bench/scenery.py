@@ -1,0 +1,249 @@
+"""The running system over streams whose scenery or service changes, presets side by side.
+
+`python -m bench.scenery [--data DIR] [--service NAME ...] [--preset NAME ...] [--stream NAME ...]
+[--seeds 3] [--start others|same|untrained] [--json] [--figure FILE]`
+
+A step of a stream is one visit of `bench.visits`. The agent that starts it was trained on one half
+of the photographs, the stream shows the other. `tuned` and `ladder` start from day and night,
+labelled by the services other than the one they are to serve (`--start`); `paper` and `authors`
+as published, from day and the service itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adacompress_ref.agent import DQNAgent
+from adacompress_ref.config import PRESETS, Config, preset
+from adacompress_ref.controller import Controller, Upload
+from adacompress_ref.environment import Environment
+from adacompress_ref.files import ImageError
+from adacompress_ref.table import Table
+from adacompress_ref.training import train
+
+from . import night, visits
+from .figures.sceneries import STATES, Part, Trace, draw, lines, measures
+from .tables import DATA, Missing
+
+SERVICES = visits.SERVICES
+ALPHAS = {"tuned": 2.5, "ladder": 3.0}
+
+
+def _there_and_back(scenery: str, other: bool = False) -> tuple[Part, ...]:
+    return Part(("day",), 2000), Part((scenery,), 1500, other), Part(("day",), 2000)
+
+
+STREAMS = {
+    "night": _there_and_back("night"),
+    "lowlight": _there_and_back("lowlight"),
+    "mixed": (Part(("day", "night"), 5500),),
+    "service": _there_and_back("day", other=True),
+    "still": (Part(("day",), 10000),),
+}
+
+
+class Visit:
+    """A row of a table whose states have been made before."""
+
+    def __init__(self, table: Table, row: int, state: np.ndarray) -> None:
+        self.table, self.row, self.state = table, row, state
+
+    def upload(self, action: int | None) -> Upload:
+        column = -1 if action is None else action
+        size = int(self.table.bytes[self.row, column])
+        return Upload(size, self.table.answers(self.row, column))
+
+
+class Pool:
+    """All visits to a scenery as a config sees them, labelled by one service."""
+
+    def __init__(self, table: Table, config: Config) -> None:
+        self.states = table.states(config)  # [N, ...]
+        self.visits = [Visit(table, row, self.states[row]) for row in range(len(table.images))]
+        best = table.labels[:, -1, 0]  # [N]
+        kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
+        self.kept = np.where((best == "")[:, None], np.nan, kept)  # NaN: nothing to keep
+
+    def agreement(self, agent: DQNAgent, rows: np.ndarray) -> float:
+        """What the agent keeps of some visits if it does not explore."""
+        chosen = agent.q_values(self.states[rows]).argmax(axis=-1)
+        return float(np.nanmean(self.kept[rows, chosen]))
+
+
+def configured(name: str, alphas: dict[str, float]) -> Config:
+    """The preset; of `ladder` the WebP rungs alone, as visits hold no others of it."""
+    config = preset(name)
+    if name == "ladder":
+        config = config.replace(encodings=visits.WEBP)
+    return config.replace(alpha=alphas[name]) if name in alphas else config
+
+
+def halves(names: np.ndarray, seed: int) -> set[str]:
+    """The half of the photographs that the starting agent may see."""
+    each = sorted({str(name) for name in names})
+    order = night.generator(seed, "halves").permutation(len(each))
+    return {each[place] for place in order[: len(each) // 2]}
+
+
+class Bench:
+    """Pools and starting agents, each made once."""
+
+    def __init__(self, data: Path, start: str, alphas: dict[str, float]) -> None:
+        self.start = start
+        self.configs = {name: configured(name, alphas) for name in PRESETS}
+        self.raw = {scenery: visits.collect(scenery, data) for scenery in visits.SCENERIES}
+        self.pools: dict[tuple, Pool] = {}
+        self.kept = tempfile.TemporaryDirectory()  # of trained agents
+
+    def pool(self, scenery: str, service: str, name: str) -> Pool:
+        config = self.configs[name]
+        key = scenery, service, name
+        if key not in self.pools:
+            table = visits.table(self.raw[scenery], service, config.encodings)
+            self.pools[key] = Pool(table, config)
+        return self.pools[key]
+
+    def rows(self, scenery: str, seed: int, trained: bool) -> np.ndarray:
+        """Visits of the half that is trained on, or of the half that is streamed."""
+        folder = visits.SCENERIES[scenery][0]
+        same = [self.raw[each] for each, (of, _) in visits.SCENERIES.items() if of == folder]
+        half = halves(np.concatenate([each["photograph"] for each in same]), seed)
+        inside = np.array([name in half for name in self.raw[scenery]["photograph"].tolist()])
+        return np.flatnonzero(inside == trained)
+
+    def agent(
+        self, name: str, service: str, seed: int, rng: np.random.Generator
+    ) -> tuple[DQNAgent, bool]:
+        """The agent that starts all streams of a service, saved and loaded; whether it is trained.
+
+        The generator is what it goes on with.
+        """
+        config = self.configs[name]
+        adapts = self.adapts_at_start(name)
+        if adapts and self.start == "untrained":
+            inputs = self.pool("day", service, name).states.shape[-1]
+            return DQNAgent.create(config, inputs, rng), False
+        path = Path(self.kept.name, f"{name}-{service}-{seed}.npz")
+        if not path.exists():
+            sceneries = ("day", "night") if config.state == "drift" else ("day",)
+            images = [
+                self.pool(scenery, teacher, name).visits[row]
+                for scenery in sceneries
+                for teacher in SERVICES
+                if (teacher != service) == adapts
+                for row in self.rows(scenery, seed, trained=True)
+            ]
+            own = np.random.default_rng(seed)
+            train(Environment(images, config, own), config, own).save(path)
+        return DQNAgent.load(path, rng), True
+
+    def adapts_at_start(self, name: str) -> bool:
+        """Whether the stream begins with labels that the agent has not been trained on."""
+        return self.configs[name].state == "drift" and self.start != "same"
+
+
+def endless(rows: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """Pass after pass over the rows, each in a new order."""
+    while True:
+        yield from (int(row) for row in rng.permutation(rows))
+
+
+def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -> dict[str, Any]:
+    """One run: measures, and the trace under "trace"."""
+    config, parts = bench.configs[name], STREAMS[stream_name]
+    chance = night.generator(seed, "stream", stream_name)  # the same stream for every preset
+    own = np.random.default_rng([seed, list(STREAMS).index(stream_name)])
+    agent, trained = bench.agent(name, service, seed, own)
+    controller = Controller(agent, trained)
+    every = sorted({scenery for part in parts for scenery in part.sceneries})
+    rows = {scenery: bench.rows(scenery, seed, trained=False) for scenery in every}
+    order = {scenery: endless(rows[scenery], chance) for scenery in every}
+    columns: list[list[float]] = [[] for _ in Trace._fields]
+    losses: list[float] = []  # agreement that each change costs the policy before it
+    here: list[tuple[Pool, np.ndarray]] = []
+    for part in parts:
+        labels = next(each for each in SERVICES if (each != service) == part.other)
+        pools = {scenery: bench.pool(scenery, labels, name) for scenery in part.sceneries}
+        before, here = here, [(pools[scenery], rows[scenery]) for scenery in part.sceneries]
+        if before:
+            old, new = (
+                np.mean([pool.agreement(agent, of) for pool, of in each]) for each in (before, here)
+            )
+            losses.append(float(old - new))
+        for _ in range(part.steps):
+            scenery = part.sceneries[int(chance.integers(len(part.sceneries)))]
+            row = next(order[scenery])
+            pool = pools[scenery]
+            visit = pool.visits[row]
+            step = controller.step(visit)
+            known = pool.kept[row, step.action]
+            delivered = known if step.reference_bytes is None or np.isnan(known) else 1.0
+            reference = int(visit.table.bytes[row, -1])
+            entry = STATES.index(step.state), step.bytes_sent, reference, delivered, step.p_est
+            for column, value in zip(columns, entry, strict=True):
+                column.append(value)
+    trace = Trace(*(np.array(column) for column in columns))
+    return {
+        **{"stream": stream_name, "preset": name, "service": service, "seed": seed},
+        **measures(trace, parts, losses, config.p_max, bench.adapts_at_start(name)),
+        "trace": trace,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0; 2: something is missing."""
+    parser = argparse.ArgumentParser(prog="bench.scenery", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
+    parser.add_argument("--service", nargs="+", choices=SERVICES, default=SERVICES)
+    parser.add_argument("--preset", nargs="+", choices=PRESETS, default=tuple(PRESETS))
+    parser.add_argument("--stream", nargs="+", choices=STREAMS, default=tuple(STREAMS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--start", choices=("others", "same", "untrained"), default="others")
+    for name, alpha in ALPHAS.items():
+        parser.add_argument(f"--alpha-{name}", type=float, default=alpha, help=f"default {alpha:g}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--figure", type=Path, help="PNG of the first stream and service named")
+    options = parser.parse_args(arguments)
+    alphas = {name: getattr(options, f"alpha_{name}") for name in ALPHAS}
+    if options.seeds < 1 or min(alphas.values()) <= 0:
+        parser.error("--seeds and alphas must be above 0")
+    plt = None
+    if options.figure:
+        from .reproduce import pyplot
+
+        plt = pyplot()
+        if plt is None:
+            parser.error("--figure needs matplotlib (extra plot)")
+    try:
+        bench = Bench(options.data, options.start, alphas)
+        runs = []
+        for name, service in product(options.stream, options.service):
+            these = [
+                stream(bench, each, name, service, seed)
+                for each, seed in product(options.preset, range(options.seeds))
+            ]
+            if not options.json:
+                print("\n".join(lines(these)), flush=True)
+            if plt is not None and not runs:
+                picture = draw([run for run in these if run["seed"] == 0], plt)
+                picture.savefig(options.figure, dpi=150, metadata={"Software": None})
+            runs += [{key: run[key] for key in run if key != "trace"} for run in these]
+    except (Missing, ImageError, OSError, ValueError) as error:
+        print(f"bench.scenery: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps({"start": options.start, "alphas": alphas, "runs": runs}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Visits to a scenery: random crops at random scales, uploaded once to several services.
+
+`python -m bench.visits [--data DIR]`
+
+A camera never sees the same photograph twice, so each visit is a crop of its own. Every encoding
+of each visit is labelled by all services at once and kept in `results/cache/visits`; streams of
+`bench.scenery` are drawn from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from adacompress_ref import drift, files, images
+from adacompress_ref.agent import load_arrays, save_arrays
+from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
+from adacompress_ref.equations import BEST_LABELS
+from adacompress_ref.extractor import Extractor, pool
+from adacompress_ref.progress import Progress
+from adacompress_ref.services import ask
+from adacompress_ref.table import POOLINGS, RESIZES, Source, Table
+
+from . import models, night
+from .tables import DATA, WORKERS, open_named
+
+SERVICES = ("squeezenet", "efficientnet-lite0")
+_WEBP = tuple(encoding for encoding in LADDER if encoding.format == "webp")
+ENCODINGS: tuple[Encoding, ...] = (*TEN_LEVELS, *_WEBP)
+WEBP = (*_WEBP, REFERENCE)  # the rungs of `ladder` where WebP is taken, but for jpeg-q45
+SCENERIES = {"day": ("imagenet", 1.0), "night": ("imagenet", 1 / 16), "lowlight": ("lowlight", 1.0)}
+COUNTS = {"day": 1000, "night": 700, "lowlight": 300}
+
+
+@functools.cache
+def _machines() -> tuple:
+    return Extractor(threads=1), [open_named(name) for name in SERVICES]
+
+
+def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
+    """One crop of a photograph: sizes, labels, scores and what the state is made of."""
+    extractor, services = _machines()
+    name = Path(path).name
+    rng = night.generator(seed, "visit", name, str(exposure))
+    pixels = night.crop(images.read(path).pixels, rng)
+    if exposure < 1:
+        pixels = night.simulate(pixels, exposure, rng)
+    payloads = [images.encode(pixels, each) for each in (*ENCODINGS, REFERENCE)]
+    labels = np.full((len(SERVICES), len(payloads), BEST_LABELS), "", "<U48")
+    scores = np.zeros(labels.shape, np.float32)
+    for place, service in enumerate(services):
+        answers: dict[bytes, list] = {}
+        for column, payload in enumerate(payloads):
+            if payload not in answers:
+                answers[payload] = ask(service, payload)[:BEST_LABELS]
+            best = answers[payload]
+            labels[place, column, : len(best)] = [label.name for label in best]
+            scores[place, column, : len(best)] = [label.score for label in best]
+    own = [images.decode(payload) for payload in payloads[len(TEN_LEVELS) : -1]]
+    context, found = drift.measured(extractor, pixels, payloads[-1], own)
+    drifts = np.zeros((len(ENCODINGS), drift.DRIFT), np.float32)
+    drifts[len(TEN_LEVELS) :] = found
+    drifts[ENCODINGS.index(REFERENCE)] = drift.drift(np.ones((2, 1)), np.ones((2, 1)))  # none
+    maps = [extractor.maps([pixels], resize) for resize in RESIZES]
+    features = np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps])
+    sizes = np.array([len(payload) for payload in payloads])
+    return {
+        "context": context, "drift": drifts, "bytes": sizes, "labels": labels, "scores": scores,
+        "features": features.astype(np.float16), "photograph": np.array(name),
+    }  # fmt: skip
+
+
+def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, np.ndarray]:
+    """All visits to a scenery, [visits, ...]; made if they are not there."""
+    path = cache / "visits" / f"{scenery}.npz"
+    if path.exists():
+        return load_arrays(path)[1]
+    folder, exposure = SCENERIES[scenery]
+    names = files.find(data / folder)
+    jobs = [
+        (str(data / folder / names[n % len(names)]), n // len(names), exposure)
+        for n in range(COUNTS[scenery])
+    ]
+    progress = Progress(scenery, len(jobs))
+    made = []
+    with ProcessPoolExecutor(WORKERS) as executor:
+        for one in executor.map(visit, *zip(*jobs, strict=True), chunksize=4):
+            made.append(one)
+            progress.advance()
+    arrays = {key: np.stack([one[key] for one in made]) for key in made[0]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(path, {"encodings": [each.name for each in ENCODINGS]}, arrays)
+    return arrays
+
+
+def table(visits: dict[str, np.ndarray], service: str, encodings: tuple[Encoding, ...]) -> Table:
+    """The visits as a table of one service and some of the encodings."""
+    columns = [ENCODINGS.index(each) for each in encodings]
+    every = [*columns, len(ENCODINGS)]
+    place = SERVICES.index(service)
+    names = [f"{n:05d}-{name}" for n, name in enumerate(visits["photograph"])]
+    return Table(
+        Source(service, encodings, Extractor(threads=1).sha256),
+        names,
+        names,
+        np.zeros(len(names), np.int64),
+        visits["bytes"][:, every],
+        visits["labels"][:, place][:, every],
+        visits["scores"][:, place][:, every],
+        visits["features"],
+        visits["context"],
+        visits["drift"][:, columns],
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0."""
+    parser = argparse.ArgumentParser(prog="bench.visits", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
+    options = parser.parse_args(arguments)
+    for scenery in SCENERIES:
+        print(f"{scenery}: {len(collect(scenery, options.data)['bytes'])} visits")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
