@@ -16,6 +16,7 @@ import numpy as np
 from .config import Config
 
 RECENT = 60  # images whose mean is compared with that of the images before
+SUSPECT_AT = 0.7  # of the surprise that ends in retraining
 BEFORE = 100  # images, at least, that they are compared with
 
 
@@ -67,11 +68,13 @@ class Watch:
         self.residuals.append(residual)
         self.surprise = max(0.0, self.surprise + residual - self.config.surprise_slack)
         self.suspect = max(0, self.suspect - 1)
+        if self.surprise > SUSPECT_AT * self.config.surprise_limit:
+            self.suspect = self.config.suspect_for
 
     @property
     def suspicious(self) -> bool:
         """Whether references are worth their bytes just now."""
-        return self.suspect > 0 or self.surprise > self.config.surprise_limit / 2
+        return self.suspect > 0
 
     @property
     def alarmed(self) -> bool:

@@ -180,9 +180,9 @@ def test_a_start_with_another_service_is_a_change():
     assert result["false_alarms"] == 1
 
 
-def test_suspicions_are_rises_to_the_highest_chance():
+def test_rises_to_the_highest_chance_are_alerts():
     chances = [1.0] * 5 + [0.03] * 5 + [1.0] * 3 + [0.03] * 17
-    assert measures(trace([], p_est=chances), PARTS, [0, 0], 1.0)["suspicions"] == 2
+    assert measures(trace([], p_est=chances), PARTS, [0, 0], 1.0)["alerts"] == 2
 
 
 def test_median_delay_counts_what_is_never_noticed():

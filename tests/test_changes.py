@@ -106,7 +106,7 @@ def test_its_sums_are_those_of_numpy(numbers):
 
 
 def test_the_sum_of_surprise_by_hand():
-    one = watch(surprise_slack=0.1, surprise_limit=1.0)
+    one = watch(surprise_slack=0.1, surprise_limit=1.0, suspect_for=2)
     sums, suspicious, alarmed = [], [], []
     for survival, accuracy in [(0.9, 1), (0.9, 0), (0.5, 1), (0.5, 0), (0.8, 0), (0.2, 0)]:
         one.measure(survival, accuracy)
@@ -115,7 +115,8 @@ def test_the_sum_of_surprise_by_hand():
         alarmed.append(one.alarmed)
     # -0.2 is 0; +0.8; -0.6; +0.4; +0.7; +0.1
     assert sums == pytest.approx([0, 0.8, 0.2, 0.6, 1.3, 1.4])
-    assert suspicious == [False, True, False, True, True, True]  # beyond half of the limit
+    # beyond 0.7 of the limit, and two more
+    assert suspicious == [False, True, True, False, True, True]
     assert alarmed == [False, False, False, False, True, True]
 
 

@@ -602,15 +602,15 @@ def test_the_initial_training_may_end_so_too():
 
 
 def test_p_est_jumps_to_p_max_on_suspicion_and_to_p_min_when_it_is_dismissed():
-    chances = {"p_0": 0.5, "p_min": 0.1, "p_max": 0.9, "surprise_limit": 4.0}
+    chances = {"p_0": 0.5, "p_min": 0.1, "p_max": 0.9, "surprise_limit": 3.0, "suspect_for": 2}
     system = survivor(suspect=2, learn_in_estimates=False, **chances)
     seen = []
     for answer in ["good"] * 3 + ["bad"] * 5 + ["good"] * 3:
         system.state = "estimate"
         seen.append(go(system, [answer])[0].p_est)
-    # at p_0 for two estimates; then 0.45 for each loss, the fifth is above half of 4; -0.55 for
-    # each label kept: 2.25 - 0.55 is not
-    assert seen == [0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1]
+    # at p_0 for two estimates; then 0.45 for each loss, the fifth is above 0.7 * 3; -0.55 for
+    # each label kept: 2.25 - 0.55 is not, and two estimates later it is over
+    assert seen == [0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.1, 0.1]
 
 
 def test_in_between_p_est_follows_ac_8():

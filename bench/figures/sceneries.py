@@ -41,11 +41,17 @@ def measures(
     p_max: float,
     adapts_at_start: bool = False,
 ) -> dict[str, Any]:
-    """A run in numbers. The first retraining after a change is its detection, all others alarms."""
+    """A run in numbers.
+
+    A change is noticed where p_est rises to p_max, to measure it, or where retraining begins. The
+    first time after a change is its detection; retrainings and rises without one are false alarms.
+    """
     retraining = trace.state == STATES.index("retrain")
-    begun = np.flatnonzero(np.diff(retraining.astype(int), prepend=0) == 1)
+    alert = retraining | (trace.p_est >= p_max)
+    begun = np.flatnonzero(np.diff(alert.astype(int), prepend=0) == 1)
     edges = np.cumsum([0, *(part.steps for part in parts)])
     changes, noticed = [], 0
+    retrainings = np.count_nonzero(np.diff(retraining.astype(int), prepend=0) == 1)
     for place, (start, end) in enumerate(pairwise(edges.tolist())):
         # one that begins with the first image of a part is due to the last image before it
         last = end if place else min(end, AT_START)
@@ -55,14 +61,13 @@ def measures(
         if place:
             delay = int(found[0] - start) if len(found) else None
             changes.append({"step": start, "loss": losses[place - 1], "delay": delay})
-    high = (trace.p_est >= p_max) & ~retraining
     return {
         **_totals(trace),
         "parts": [_totals(Trace(*(c[a:b] for c in trace))) for a, b in pairwise(edges.tolist())],
         "changes": changes,
-        "retrainings": len(begun),
+        "alerts": len(begun),
+        "retrainings": int(retrainings),
         "false_alarms": len(begun) - noticed,
-        "suspicions": int(np.count_nonzero(np.diff(high.astype(int), prepend=0) == 1)),
     }
 
 
@@ -95,7 +100,7 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
     first = runs[0]
     text = [
         f"{first['stream']}, {first['service']}",
-        f"{'':9}agreement  bytes  reward  inference  estimate  retrain  suspicions  false alarms"
+        f"{'':9}agreement  bytes  reward  inference  estimate  retrain  retrainings  false alarms"
         "  changes: loss, median delay",
     ]
     for name in dict.fromkeys(run["preset"] for run in runs):
@@ -104,8 +109,8 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
             _mean([run[key] for run in own]) for key in ("agreement", "net_size_ratio", "reward")
         )
         counts = [_mean([run["steps"][state] for run in own]) for state in STATES]
-        suspicions, alarms = (
-            _mean([run[key] for run in own]) for key in ("suspicions", "false_alarms")
+        retrainings, alarms = (
+            _mean([run[key] for run in own]) for key in ("retrainings", "false_alarms")
         )
         notes = []
         for change in zip(*(run["changes"] for run in own), strict=True):
@@ -114,7 +119,7 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
             notes.append(f"{_mean([each['loss'] for each in change]):.2f}, {when}")
         text.append(
             f"{name:9}{agreement:9.3f}{ratio:7.3f}{reward:8.3f}{counts[0]:11.0f}{counts[1]:10.0f}"
-            f"{counts[2]:9.0f}{suspicions:12.1f}{alarms:14.1f}  {'; '.join(notes)}"
+            f"{counts[2]:9.0f}{retrainings:13.1f}{alarms:14.1f}  {'; '.join(notes)}"
         )
     return [*text, ""]
 
