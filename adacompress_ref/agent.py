@@ -227,11 +227,11 @@ class DQNAgent:
                 config, int(description["state_size"]), rng or np.random.default_rng(), stamp
             )
             agent.from_arrays(arrays)
+            agent.epsilon, agent.steps = 0.0, 0
         except FileNotFoundError as error:
             raise AgentError(f"{path}: there is no such file") from error
         except Exception as error:  # damaged in any of many ways
             raise AgentError(f"{path}: not an agent that can be used ({error})") from error
-        agent.end_training()
         return agent
 
     @classmethod

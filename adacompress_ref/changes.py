@@ -16,8 +16,8 @@ import numpy as np
 from .config import Config
 
 RECENT = 60  # images whose mean is compared with that of the images before
-SUSPECT_AT = 0.7  # of the surprise that ends in retraining
 BEFORE = 100  # images, at least, that they are compared with
+SUSPECT_AT = 0.7  # of the surprise that ends in retraining
 
 
 class Watch:
@@ -67,9 +67,13 @@ class Watch:
         residual = survival - accuracy
         self.residuals.append(residual)
         self.surprise = max(0.0, self.surprise + residual - self.config.surprise_slack)
-        self.suspect = max(0, self.suspect - 1)
+        self.spend()
         if self.surprise > SUSPECT_AT * self.config.surprise_limit:
             self.suspect = self.config.suspect_for
+
+    def spend(self) -> None:
+        """One estimate less to come."""
+        self.suspect = max(0, self.suspect - 1)
 
     @property
     def suspicious(self) -> bool:
@@ -83,7 +87,7 @@ class Watch:
 
     @property
     def calibrated(self) -> bool:
-        """Whether P fits again what came lately."""
+        """Whether P fits again what came lately, but for the slack, which is one standard error."""
         full = len(self.residuals) == self.config.window
         return full and abs(float(np.mean(self.residuals))) < self.config.surprise_slack
 

@@ -42,7 +42,7 @@ class Image(Protocol):
 
     @property
     def state(self) -> np.ndarray:
-        """s = E(x) [inputs]."""
+        """s = E(x) [inputs], or of drift [actions, inputs]."""
 
     def upload(self, action: int | None) -> Upload:
         """Send J(x, c), or the reference where `action` is None."""
@@ -152,7 +152,8 @@ class Controller:
         self.config = agent.config
         self.estimator = Estimator(agent.config)
         self.watch = Watch(agent.config)
-        self.suspected = self.watch.suspicious  # at first for want of knowledge, at p_0
+        # at first for want of knowledge, at p_0
+        self.suspected = agent.config.retrain_rule == "surprise" and self.watch.suspicious
         self.goal: float | None = None  # agreement that alpha is set for, if any
         self.recent: deque[np.ndarray] = deque(maxlen=GOAL_IMAGES)  # measured, for that goal
         self.state: State = "inference" if trained else "retrain"
@@ -202,6 +203,9 @@ class Controller:
                     self.agent.reach(self.goal, np.stack(self.recent), excess)
             self._judge()
         elif state != "retrain":
+            if reference is not None:  # without labels, but paid for
+                self.watch.spend()
+                self._follow_suspicion()
             self._draw()
         mean = self.estimator.mean_accuracy
         return Step(
@@ -234,7 +238,8 @@ class Controller:
             if self.initial and self.agent.steps == self.config.training_steps:
                 self._end_retraining()
             return
-        self.estimator.update_p_est()
+        if not self.suspected:
+            self.estimator.update_p_est()
         if self.config.learn_in_estimates and len(self.agent.replay):
             self.agent.learn()
             self.agent.epsilon = 0.0
@@ -254,7 +259,7 @@ class Controller:
 
     def _follow_suspicion(self) -> None:
         """p_est jumps to p_max on suspicion of a change, and to p_min when it is dismissed."""
-        if self.watch.suspicious != self.suspected:
+        if self.config.retrain_rule == "surprise" and self.watch.suspicious != self.suspected:
             self.suspected = self.watch.suspicious
             self.estimator.p_est = self.config.p_max if self.suspected else self.config.p_min
 

@@ -24,6 +24,8 @@ CENTRE = 0.875  # of the shorter side: what classifiers usually cut out
 STRONGEST = 20  # features
 CONTEXT = 19  # numbers of an image: what `context` returns
 DRIFT = 4  # numbers of a payload: what `drift` returns
+LEAST = 1e-4  # of which a logarithm is taken
+NONE = np.full(DRIFT, np.log(LEAST), np.float32)  # the drift of the reference itself
 
 # Rounded means and spreads over photographs, so that the network's inputs are near 0 and 1.
 _VIEW = ([3.2, 1.1, -1.1, 3.1, -2.5, 2.3, -3.2, 2.0], [0.2, 0.1, 0.5, 0.3, 0.6, 0.4, 0.6, 0.4])
@@ -155,4 +157,4 @@ def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _log(values: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(values, 1e-4))
+    return np.log(np.maximum(values, LEAST))

@@ -63,9 +63,9 @@ class LiveImage:
                 seen[action] = self.photo.pixels if original else images.decode(payload)
         if np.isinf(ratios).all():
             raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
-        context, found = drift.measured(
-            self.extractor, self.photo.pixels, self.reference, list(seen.values())
-        )
+        pixels = self.photo.pixels
+        plain = images.encode(pixels, REFERENCE) if self.exif else self.reference
+        context, found = drift.measured(self.extractor, pixels, plain, list(seen.values()))
         drifts[list(seen)] = found
         return drift.rows(context, drifts, ratios, self.config)
 

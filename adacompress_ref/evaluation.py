@@ -106,7 +106,7 @@ def evaluate(
     fixed level is chosen on the agent's training images, if the table holds any. Raises AgentError
     or TableError where the two do not fit, or where no image is left.
     """
-    config = agent.config if alpha is None else agent.config.replace(alpha=alpha)
+    config = agent.config.replace(alpha=agent.alpha if alpha is None else alpha)
     check_fits(agent, table.source.encodings, preprocessing(table.source.extractor, config))
     measures = Measures.of(table, config)
     trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
@@ -120,8 +120,9 @@ def evaluate(
 
     states = table.states(config)[tested]
     states = states[~np.isnan(measures.agreement[tested, 0])]
-    agent.alpha = config.alpha
+    own, agent.alpha = agent.alpha, config.alpha
     chosen = held_out.policy("agent", agent.q_values(states).argmax(axis=1))
+    agent.alpha = own
     encodings = table.source.encodings
     policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]
     policies += [shown.random(), chosen, shown.oracle()]

@@ -103,7 +103,9 @@ def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Expl
     chosen = equations.best_action(q_values)
     action = chosen if action is None else action
     if not np.isfinite(q_values[action]):
-        raise ValueError(f"{config.encodings[action].name}: looked at for services with WebP alone")
+        raise ValueError(
+            f"{config.encodings[action].name}: cannot be sent here, or is never better than WebP"
+        )
     if config.state == "drift":
         heat = _drift_heat(pilot, photo, state, action)
     else:

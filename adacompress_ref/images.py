@@ -116,16 +116,16 @@ def encode(pixels: np.ndarray, encoding: Encoding, exif: bytes | None = None) ->
         scale = encoding.short_side / min(height, width)
         width, height = round(width * scale), round(height * scale)
         pixels = resized(pixels, (width, height), "bilinear")
-    ladder = encoding.short_side is not None
+    named_size = encoding.short_side is not None
     limit = _LONGEST_SIDE[encoding.format]
     if max(height, width) > limit:
         raise ImageError(
             f"{encoding.name}: {width} x {height} pixels, {limit} is the longest side that fits; "
             "name a smaller size"
         )
-    options: dict[str, Any] = {"method": 6 if ladder else 4}  # 6: slow, -6%
+    options: dict[str, Any] = {"method": 6 if named_size else 4}  # 6: slow, -6%
     if encoding.format == "jpeg":
-        options = {"subsampling": "4:2:0", "optimize": ladder, "progressive": False}
+        options = {"subsampling": "4:2:0", "optimize": named_size, "progressive": False}
         if exif and len(exif) > _JPEG_EXIF_LIMIT:
             raise ImageError(
                 f"{encoding.name}: {len(exif)} bytes of EXIF do not fit a JPEG file; leave them out"

@@ -89,8 +89,10 @@ class Table:
         if config.state == "drift":
             formats = {encoding.format for encoding in self.source.encodings}
             usable = drift.open_actions(config, formats) | every  # [A]
-            ratios = np.where(usable, np.minimum(self.size_ratios()[rows], 1), np.inf)
-            return drift.rows(self.context[rows], self.drift[rows], ratios, config)
+            ratios = self.size_ratios()[rows]  # as in LiveImage.payload: the reference at most
+            own = np.where((ratios >= 1)[..., None], drift.NONE, self.drift[rows])
+            ratios = np.where(usable, np.minimum(ratios, 1), np.inf)
+            return drift.rows(self.context[rows], own, ratios, config)
         return self.features[rows, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
 
     def size_ratios(self) -> np.ndarray:

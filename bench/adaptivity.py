@@ -190,7 +190,7 @@ def ladder(service: str, options: argparse.Namespace) -> list[dict]:
 
 def day_and_night(service: str, options: argparse.Namespace) -> list[dict]:
     dark, light = (tables.table(service, each, options.data) for each in ("night", "imagenet"))
-    stems = [name.rsplit("-", 1)[0] for name in dark.images]  # of the photographs
+    stems = [Path(name).stem for name in dark.images]  # of the photographs
     light = Table.from_rows(
         light.source, [row for row in light.rows() if Path(row.image).stem in stems]
     )

@@ -84,7 +84,8 @@ def folder_of(scenery: str, data: Path, cache: Path = models.CACHE) -> Path:
         chosen = np.random.default_rng(0).permutation(len(names))[:NIGHT_IMAGES]
         jobs = [(names[place], 0) for place in sorted(chosen)]
     for name, visit in jobs:
-        path = made / f"{Path(name).stem}-{visit}.png"
+        copy = f"-{visit}" if scenery == "lowlight" else ""
+        path = made / f"{Path(name).stem}{copy}.png"
         if not path.exists():
             pixels = images.read(source / name, name=name).pixels
             rng = night.generator(visit, scenery, name)

@@ -65,7 +65,7 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
     context, found = drift.measured(extractor, pixels, payloads[-1], own)
     drifts = np.zeros((len(ENCODINGS), drift.DRIFT), np.float32)
     drifts[len(TEN_LEVELS) :] = found
-    drifts[ENCODINGS.index(REFERENCE)] = drift.drift(np.ones((2, 1)), np.ones((2, 1)))  # none
+    drifts[ENCODINGS.index(REFERENCE)] = drift.NONE
     maps = [extractor.maps([pixels], resize) for resize in RESIZES]
     features = np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps])
     sizes = np.array([len(payload) for payload in payloads])

@@ -108,3 +108,16 @@ def test_split_follows_the_generator():
 def test_too_few_images_to_split(count):
     with pytest.raises(ValueError, match="at least two"):
         split(count, 0.2, np.random.default_rng(0))
+
+
+def test_a_photograph_and_its_copy_by_night_are_in_one_part():
+    from types import SimpleNamespace
+
+    from adacompress_ref.commands.train import _split
+
+    names = [f"{n}.jpg" for n in range(20)] + [f"{n}.png" for n in range(0, 20, 2)]
+    arguments = SimpleNamespace(test_images=None, test_share=0.3)
+    trained, tested = _split(arguments, names, np.random.default_rng(0))
+    assert sorted([*trained, *tested]) == list(range(30))
+    parts = [{names[place].split(".")[0] for place in part} for part in (trained, tested)]
+    assert parts[0].isdisjoint(parts[1]) and len(parts[1]) == 6

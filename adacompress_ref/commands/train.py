@@ -144,16 +144,18 @@ def _split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places of images to train on and to test on; tested ones named in a file, or by chance.
 
-    An image that several tables have is in one part.
+    Images whose names differ in nothing but the ending, such as a photograph and its copy by night
+    in several tables, are in one part.
     """
-    distinct = sorted(set(names))
+    distinct = sorted({Path(name).with_suffix("").as_posix() for name in names})
     if arguments.test_images:
         named = set(read_names(arguments.test_images))
-        if unknown := sorted(named - set(distinct)):
+        if unknown := sorted(named - set(names)):
             raise ValueError(f"{arguments.test_images}: there is no image {unknown[0]!r}")
     else:
         _, tested = training.split(len(distinct), arguments.test_share, rng)
-        named = {distinct[place] for place in tested}
+        held_out = {distinct[place] for place in tested}
+        named = {each for each in names if Path(each).with_suffix("").as_posix() in held_out}
     tested = np.array([place for place, name in enumerate(names) if name in named], np.int64)
     trained = np.array([place for place, name in enumerate(names) if name not in named], np.int64)
     if not len(tested) or not len(trained):
