@@ -21,6 +21,7 @@ _HOMES = {
     "Label": "controller",
     "Upload": "controller",
     "DQNAgent": "agent",
+    "SurvivalAgent": "survival",
     "AgentError": "agent",
     "Environment": "environment",
     "Extractor": "extractor",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from .services import ServiceError as ServiceError
     from .services import open_service as open_service
     from .state import StateError as StateError
+    from .survival import SurvivalAgent as SurvivalAgent
     from .table import Table as Table
     from .table import TableError as TableError
     from .training import train as train

@@ -36,6 +36,8 @@ class DQNAgent:
         rng: np.random.Generator,
         stamp: dict[str, Any] | None = None,
     ) -> None:
+        if config.state == "drift" and type(self) is DQNAgent:
+            raise ValueError("config field 'state': drift asks for DQNAgent.create")
         self.config = config
         self.state_size = state_size
         self.rng = rng

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(
         "compress",
-        "choose a level for each image and write the JPEG; no service needed",
+        "choose a level for each image and write the file to upload; no service needed",
         "adacompress compress photos/*.jpg -o smaller",
     )
     one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
@@ -40,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", default="compressed", metavar="DIR", help="default: compressed"
     )
     one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
-    one.add_argument("--webp", action="store_true", help="the service takes WebP too")
+    one.add_argument(
+        "--webp", action="store_true", help="the service takes WebP too (for --preset ladder)"
+    )
     one.add_argument(
         "--overwrite", action="store_true", help="replace files that differ from the new ones"
     )
@@ -118,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     _agent_options(one)
     one.add_argument(
         "--agreement",
-        type=_number(float, 0, 1),
+        type=_number(float, 0.01, 1),
         metavar="P",
         help="instead of --alpha: the share of answers to keep, such as 0.98",
     )
@@ -182,7 +184,7 @@ def _agent_options(one: argparse.ArgumentParser) -> None:
         "--alpha",
         type=_number(float, 0.01, 1000),
         metavar="X",
-        help="what accuracy is worth in bytes, AC-3: 1 is one reference upload; more, safer",
+        help="AC-3: what an answer kept is worth, in uploads of quality 75; for tuned and ladder",
     )
 
 

@@ -21,6 +21,7 @@ from .survival import SurvivalAgent
 
 State = Literal["inference", "estimate", "retrain"]
 GOAL_IMAGES = 60  # the latest measured, on which an agreement is to be reached
+GOAL_LEAST = 10  # measurements before alpha may be below the preset's
 
 
 class Label(NamedTuple):
@@ -201,6 +202,8 @@ class Controller:
                     self.recent.append(observed)
                     excess = float(np.mean(self.watch.residuals))
                     self.agent.reach(self.goal, np.stack(self.recent), excess)
+                    if len(self.watch.residuals) < GOAL_LEAST:
+                        self.agent.alpha = max(self.agent.alpha, self.config.alpha)
             self._judge()
         elif state != "retrain":
             if reference is not None:  # without labels, but paid for

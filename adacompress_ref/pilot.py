@@ -84,7 +84,8 @@ class AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
         Presets `tuned` and `ladder` can be told what accuracy is worth: `alpha` of AC-3, or the
-        `agreement` that `upload` is to reach, for which alpha is set anew at each measurement.
+        `agreement` that `upload` is to reach, for which alpha is set anew at each measurement;
+        until the first one, and for `choose` alone, the preset's alpha holds.
 
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.

@@ -68,13 +68,13 @@ class SurvivalAgent(DQNAgent):
         rows = np.arange(len(states))
         low, high = ALPHAS
         while high / low > 1.01:  # agreement does not fall as alpha grows
-            self.alpha = (low * high) ** 0.5
-            chosen = self.q_values(states).argmax(axis=1)
+            alpha = (low * high) ** 0.5
+            chosen = (alpha * survival - states[..., -1]).argmax(axis=1)
             if survival[rows, chosen].mean() - excess < agreement:
-                low = self.alpha
+                low = alpha
             else:
-                high = self.alpha
-        self.alpha = high
+                high = alpha
+        self.alpha = high  # where it cannot be reached, the highest
 
     # Learning ---------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Choose a level for each image and write the payload."""
     inputs = find_inputs(arguments.images, Path(arguments.output))
     pilot = open_pilot(arguments)
+    if arguments.webp and all(each.format != "webp" for each in pilot.config.encodings):
+        say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     protected = {each.path.resolve() for each in inputs}
     taken: set[Path] = set()
     totals: Counter[str] = Counter()
@@ -36,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
             photo = images.read(path, pixel_limit=arguments.pixel_limit)
             formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
             choice = pilot.choose(photo, keep_exif=arguments.keep_exif, formats=formats)
-            ending = "webp" if choice.encoding.startswith("webp") else "jpg"
+            ending = "webp" if choice.payload[8:12] == b"WEBP" else "jpg"
             output = _output(Path(arguments.output), name, ending, taken)
             if output.resolve() in protected:
                 raise ImageError(f"{output}: would overwrite an input; name another folder with -o")

@@ -82,14 +82,17 @@ def main(arguments: argparse.Namespace) -> int:
         "agent": arguments.output,
         "preset": config.preset,
         "steps": config.training_steps,
-        "trained_on": len(trained),
-        "held_out": len(tested),
+        "trained_on": len({material.names[place] for place in trained}),
+        "held_out": len({material.names[place] for place in tested}),
         "evaluation": [evaluate(each, agent) for each in tables],
     }
     if arguments.json:
         print(json.dumps(report))
     else:
-        print(f"{arguments.output}: trained on {len(trained)} images, {len(tested)} held out")
+        print(
+            f"{arguments.output}: trained on {report['trained_on']} images, "
+            f"{report['held_out']} held out"
+        )
         for evaluation in report["evaluation"]:
             show_policies(evaluation)
     return 1 if failed else 0
