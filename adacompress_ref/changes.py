@@ -1,9 +1,11 @@
 """Noticing that scenery or service has changed, with few reference uploads. NumPy alone.
 
-Two tests follow one another. The first is free: states and scores of all uploads are at hand, and
-where their latest mean has moved, something is different. That alone is no reason to learn again,
-but it is one to measure: `suspicious` asks for references. The second is sequential: how many
-more labels were lost than P(labels survive) allows? Few losses beyond chance end in retraining.
+`Estimator` is the paper's way: windowed means and p_est (AC-7, AC-8). `Watch` is that of presets
+`tuned` and `ladder`, by two tests that follow one another. The first is free: states and scores of
+all uploads are at hand, and where their latest mean has moved, something is different. That alone
+is no reason to learn again, but it is one to measure: `suspicious` asks for references. The second
+is sequential: how many more labels were lost than P(labels survive) allows? A few losses beyond
+chance end in retraining.
 """
 
 from __future__ import annotations
@@ -13,11 +15,81 @@ from typing import Any
 
 import numpy as np
 
+from . import equations
 from .config import Config
 
 RECENT = 60  # images whose mean is compared with that of the images before
 BEFORE = 100  # images, at least, that they are compared with
 SUSPECT_AT = 0.7  # of the surprise that ends in retraining
+
+
+class Estimator:
+    """What estimates say: windowed means (AC-7) and the probability of the next one (AC-8).
+
+    It forgets everything when a retraining ends (`reset`).
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with empty windows and p_0."""
+        self.earliest: list[float] = []  # the first n accuracies
+        self.accuracies: deque[float] = deque(maxlen=self.config.window)  # the latest n
+        self.rewards: deque[float] = deque(maxlen=self.config.window)
+        self.recorded = 0  # windowed means so far
+        self.mean_accuracy = self.previous_mean = self.mean_reward = float("nan")
+        self.p_est = self.config.p_0
+
+    def record(self, accuracy: float, reward: float) -> None:
+        """Add one measurement and record the windowed means, before or after it (AC-7)."""
+        self.previous_mean = self.mean_accuracy
+        if not self.config.window_includes_current:
+            self._take_means()
+        if len(self.earliest) < self.config.window:
+            self.earliest.append(accuracy)
+        self.accuracies.append(accuracy)
+        self.rewards.append(reward)
+        if self.config.window_includes_current:
+            self._take_means()
+        self.recorded += 1
+
+    def _take_means(self) -> None:
+        self.mean_accuracy = equations.windowed_mean(self.accuracies, self.config.window)
+        self.mean_reward = equations.windowed_mean(self.rewards, self.config.window)
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough means are recorded to judge by."""
+        return self.recorded > self.config.window
+
+    def update_p_est(self) -> None:
+        """AC-8; called in the estimate state."""
+        if self.ready:
+            gradient = self.mean_accuracy - self.previous_mean
+            self.p_est = equations.estimation_probability(
+                self.p_est, gradient, self.config.omega, self.config.p_min, self.config.p_max
+            )
+
+    @property
+    def must_retrain(self) -> bool:
+        """Whether accuracy has fallen: below the earliest n (text) or below a threshold (code)."""
+        if not self.ready:
+            return False
+        if self.config.retrain_rule == "threshold":
+            return self.mean_accuracy < self.config.retrain_threshold
+        start = equations.windowed_mean(self.earliest, self.config.window)
+        return start - self.mean_accuracy > self.config.retrain_drop + 1e-9  # beyond rounding
+
+    def may_return(self, epsilon: float) -> bool:
+        """Whether retraining is over."""
+        config = self.config
+        return (
+            self.mean_reward > config.return_reward
+            and (config.return_accuracy is None or self.mean_accuracy > config.return_accuracy)
+            and (config.return_epsilon is None or epsilon < config.return_epsilon)
+        )
 
 
 class Watch:
