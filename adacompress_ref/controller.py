@@ -63,6 +63,7 @@ class Step:
     mean_accuracy: float | None  # AC-7, as last recorded; None while windows are empty
     p_est: float  # AC-8, as in force for the draw that follows
     epsilon: float  # with which this step acted
+    alpha: float  # as well
 
     @property
     def bytes_sent(self) -> int:
@@ -99,6 +100,7 @@ class Controller:
         If an upload raises, nothing has been recorded and the state is as before.
         """
         state, epsilon, observed = self.state, self.agent.epsilon, image.state
+        alpha = self.agent.alpha
         generator = self.agent.rng.bit_generator.state
         try:
             action = self.agent.act(observed)
@@ -121,7 +123,7 @@ class Controller:
                 self.estimator.p_est, self.suspected = self.config.p_max, True
         if reference is not None and accuracy is not None:
             ratio = equations.size_ratio(compressed.size, reference.size)
-            reward = equations.reward(accuracy, ratio, self.agent.alpha, self.config.beta)
+            reward = equations.reward(accuracy, ratio, alpha, self.config.beta)
             self.pending = (observed, action, reward)
             self.estimator.record(accuracy, reward)
             if isinstance(self.agent, SurvivalAgent):
@@ -153,6 +155,7 @@ class Controller:
             mean_accuracy=None if np.isnan(mean) else mean,
             p_est=self.estimator.p_est,
             epsilon=epsilon,
+            alpha=alpha,
         )
 
     def _complete_pending(self, next_state: np.ndarray) -> None:

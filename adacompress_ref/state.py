@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .agent import DQNAgent, load_arrays, save_arrays
+from .agent import DQNAgent
+from .arrays import load_arrays, save_arrays
 from .config import Config
 from .controller import Controller
 from .files import reason

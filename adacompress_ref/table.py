@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import drift
-from .agent import load_arrays, save_arrays
+from .arrays import load_arrays, save_arrays
 from .config import CHANNELS, Config, Encoding, Pooling, Resize
 from .controller import Label
 from .equations import BEST_LABELS

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from adacompress_ref import drift, files, images
-from adacompress_ref.agent import load_arrays, save_arrays
+from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.equations import BEST_LABELS
 from adacompress_ref.extractor import Extractor, pool

@@ -8,7 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from adacompress_ref.agent import AgentError, DQNAgent, load_arrays, save_arrays
+from adacompress_ref.agent import AgentError, DQNAgent
+from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import TEN_LEVELS, Config, preset
 
 

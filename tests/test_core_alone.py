@@ -16,6 +16,7 @@ CORE = (
     "equations",
     "qnetwork",
     "replay",
+    "arrays",
     "agent",
     "survival",
     "changes",
@@ -38,7 +39,7 @@ USE = """
 import importlib
 import numpy as np
 
-config, equations, qnetwork, replay, agent, survival, changes, controller = (
+config, equations, qnetwork, replay, arrays, agent, survival, changes, controller = (
     importlib.import_module(f"{ALLOWED}.{name}") for name in CORE
 )
 for absent in ("PIL", "onnxruntime", "requests"):

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from adacompress_ref.agent import load_arrays
+from adacompress_ref.arrays import load_arrays
 
 
 def command(folder, state, *options):

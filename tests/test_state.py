@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacompress_ref.agent import DQNAgent, load_arrays, save_arrays
+from adacompress_ref.agent import DQNAgent
+from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import PRESETS, TEN_LEVELS
 from adacompress_ref.controller import Controller, Estimator, Label, Upload
 from adacompress_ref.state import StateError, pack, unpack

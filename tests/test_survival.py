@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from adacompress_ref.agent import AgentError, DQNAgent, load_arrays, save_arrays
+from adacompress_ref.agent import AgentError, DQNAgent
+from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import TEN_LEVELS, preset
 from adacompress_ref.survival import ALPHAS, SurvivalAgent
 

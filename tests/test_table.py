@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adacompress_ref import drift
-from adacompress_ref.agent import load_arrays, save_arrays
+from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import Config, preset
 from adacompress_ref.controller import Label
 from adacompress_ref.table import Table, TableError

@@ -23,10 +23,11 @@ from ..pilot import AdaCompress, Result
 from ..progress import Progress
 from ..services import Service, open_service
 from ..state import SAVE_EVERY, StateError, StateFolder
+from ..survival import ALPHAS
 from . import open_pilot, percent, say
 
 _OF_RESULT = ("state", "encoding", "quality", "bytes_sent", "reference_bytes", "original_bytes")
-_OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilon")
+_OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilon", "alpha")
 FIELDS = ("image", "sha256", "error", "bytes", "labels", *_OF_RESULT, *_OF_STEP)  # of a log line
 
 
@@ -45,6 +46,8 @@ def main(arguments: argparse.Namespace) -> int:
     with _stop_signal() as stop:
         stopped = _stream(arguments, pilot, service, left, lines, folder, stop)
     totals = summary(lines)
+    if arguments.agreement and totals["alpha"] == ALPHAS[1]:
+        say(f"adacompress: an agreement of {arguments.agreement:g} is out of reach so far")
     if arguments.json:
         print(json.dumps({"totals": totals}))
     else:
@@ -210,6 +213,7 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
         "bytes_sent": total,
         "reference_bytes": reference,
         "original_bytes": sum(line["original_bytes"] for line in sent),
+        "alpha": sent[-1]["alpha"] if sent else None,
     }
 
 
