@@ -123,7 +123,7 @@ def encode(pixels: np.ndarray, encoding: Encoding, exif: bytes | None = None) ->
             f"{encoding.name}: {width} x {height} pixels, {limit} is the longest side that fits; "
             "name a smaller size"
         )
-    options: dict[str, Any] = {"method": 6 if named_size else 4}  # 6: slow, -6%
+    options: dict[str, Any] = {"method": 4}  # 6: 6% fewer bytes, but 1% to 4% fewer labels kept
     if encoding.format == "jpeg":
         options = {"subsampling": "4:2:0", "optimize": named_size, "progressive": False}
         if exif and len(exif) > _JPEG_EXIF_LIMIT:
