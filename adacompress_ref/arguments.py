@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "adacompress label --images photos --service squeezenet -o photos.npz",
     )
     one.add_argument("--images", required=True, metavar="DIR", help="folder of images")
-    one.add_argument("--service", required=True, metavar="S", help="squeezenet or onnx:FILE")
+    _service_options(one)
     one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
     one.add_argument(
         "--workers",
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         "--table", nargs="+", metavar="TABLE", help="made by label; several services, if there are"
     )
     source.add_argument("--images", metavar="DIR", help="folder of images, uploaded as it learns")
-    one.add_argument("--service", metavar="S", help="with --images: squeezenet or onnx:FILE")
+    _service_options(one, required=False)
     one.add_argument("-o", "--output", required=True, metavar="AGENT", help="the agent, .npz")
     held_out = one.add_mutually_exclusive_group()
     held_out.add_argument(
@@ -114,7 +114,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--images", required=True, metavar="DIR", help="folder of images, in name order"
     )
-    one.add_argument("--service", required=True, metavar="S", help="squeezenet or onnx:FILE")
+    _service_options(one)
+    one.add_argument(
+        "--wait",
+        type=_number(float, 0),
+        default=120,
+        metavar="S",
+        help="seconds for a service that is away, before the rest is left; default: 120",
+    )
     one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
     one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
     _agent_options(one)
@@ -139,6 +146,54 @@ def parser() -> argparse.ArgumentParser:
     )
     _agent_options(one)
     _image_options(one)
+
+    one = command(
+        "serve",
+        "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs",
+        "adacompress serve --latency 0.2 --error-rate 0.05",
+    )
+    one.add_argument(
+        "--service", default="squeezenet", metavar="S", help="squeezenet (default) or onnx:FILE"
+    )
+    one.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="default: this machine alone"
+    )
+    one.add_argument(
+        "--port",
+        type=_number(int, 0, 65535),
+        default=8000,
+        metavar="N",
+        help="default: 8000; 0: any that is free",
+    )
+    one.add_argument(
+        "--latency",
+        type=_number(float, 0, 3600),
+        default=0.0,
+        metavar="SECONDS",
+        help="before each answer; default: 0",
+    )
+    one.add_argument(
+        "--bandwidth",
+        type=_number(float, 1),
+        default=float("inf"),
+        metavar="BITS",
+        help="a second, for uploads; default: no limit",
+    )
+    one.add_argument(
+        "--error-rate",
+        type=_number(float, 0, 1),
+        default=0.0,
+        metavar="P",
+        help="share of requests with a fault: no answer, a damaged one, an error; default: 0",
+    )
+    one.add_argument(
+        "--quota",
+        type=_number(int, 0),
+        default=float("inf"),
+        metavar="N",
+        help="images answered, then quota errors; default: no limit",
+    )
+    _seed_option(one)
 
     one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
@@ -169,6 +224,24 @@ def _preset_option(one: argparse.ArgumentParser) -> None:
         choices=sorted(PRESETS),
         default=DEFAULT_PRESET,
         help=f"default: {DEFAULT_PRESET}",
+    )
+
+
+def _service_options(one: argparse.ArgumentParser, required: bool = True) -> None:
+    one.add_argument(
+        "--service",
+        required=required,
+        metavar="S",
+        help="squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE",
+    )
+    one.add_argument(
+        "--record", metavar="FILE", help="add all answers to FILE, for --service recorded:FILE"
+    )
+    one.add_argument(
+        "--timeout", type=_number(float, 0.1), metavar="S", help="seconds for one try; default: 20"
+    )
+    one.add_argument(
+        "--rate", type=_number(float, 0.001), metavar="N", help="most requests a second"
     )
 
 

@@ -1,7 +1,7 @@
 """The command line: call a command, errors in one line.
 
 Exit status: 0 done, 1 some inputs failed and the others are done, 2 unusable arguments or files,
-130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 `run` stopped by SIGTERM.
+130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 stopped by SIGTERM: `run`, `serve`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import numpy as np
 from . import equations
 from .agent import DQNAgent
 from .changes import Estimator, Watch
+from .config import Config
 from .survival import SurvivalAgent
 
 State = Literal["inference", "estimate", "retrain"]
@@ -31,10 +32,10 @@ class Label(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """What one upload cost and returned: bytes, and labels best first."""
+    """What one upload cost and returned: bytes, and labels best first; None for no answer."""
 
     size: int
-    labels: Sequence[Label]
+    labels: Sequence[Label] | None
 
 
 class Image(Protocol):
@@ -44,8 +45,11 @@ class Image(Protocol):
     def state(self) -> np.ndarray:
         """s = E(x) [inputs], or of drift [actions, inputs]."""
 
-    def upload(self, action: int | None) -> Upload:
-        """Send J(x, c), or the reference where `action` is None."""
+    def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
+        """Send J(x, c), and the reference where asked, or where J(x, c) has no answer.
+
+        At least one of them has labels. Raises where neither has an answer.
+        """
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,8 @@ class Step:
 
     state: State
     action: int
-    labels: Sequence[Label]  # the client's
-    compressed_bytes: int
-    reference_bytes: int | None
+    compressed: Upload
+    reference: Upload | None  # where one was sent
     accuracy: float | None  # AC-1 as the preset has it
     agreement: float | None  # AC-1 with K = 1
     reward: float | None
@@ -66,9 +69,32 @@ class Step:
     alpha: float  # as well
 
     @property
+    def labels(self) -> Sequence[Label]:
+        """The client's: the reference's where it has an answer."""
+        if self.reference is not None and self.reference.labels is not None:
+            return self.reference.labels
+        return self.compressed.labels or ()
+
+    @property
     def bytes_sent(self) -> int:
         """Of both uploads where there were two."""
-        return self.compressed_bytes + (self.reference_bytes or 0)
+        return self.compressed.size + (self.reference.size if self.reference else 0)
+
+
+def measured(
+    compressed: Upload, reference: Upload | None, config: Config
+) -> tuple[float | None, float | None]:
+    """Accuracy as the preset has it, and agreement (AC-1).
+
+    None where the reference has no label, and where either upload has no answer: what could not
+    be compared is no disagreement.
+    """
+    if reference is None or reference.labels is None or compressed.labels is None:
+        return None, None
+    names = [label.name for label in reference.labels]
+    answers = [label.name for label in compressed.labels]
+    accuracy = equations.accuracy(names, answers, config.reference_labels)
+    return accuracy, equations.agreement(names, answers)
 
 
 class Controller:
@@ -104,20 +130,14 @@ class Controller:
         generator = self.agent.rng.bit_generator.state
         try:
             action = self.agent.act(observed)
-            compressed = image.upload(action)
-            reference = None if state == "inference" else image.upload(None)
+            compressed, reference = image.upload(action, state != "inference")
         except BaseException:  # Ctrl-C too
             self.agent.rng.bit_generator.state = generator
             raise
-        labels, accuracy, agreement, reward = compressed.labels, None, None, None
-        if reference is not None:
-            labels = reference.labels
-            names = [label.name for label in reference.labels]
-            answers = [label.name for label in compressed.labels]
-            accuracy = equations.accuracy(names, answers, self.config.reference_labels)
-            agreement = equations.agreement(names, answers)
+        accuracy, agreement = measured(compressed, reference, self.config)
+        reward = None
         self._complete_pending(observed)
-        if state != "retrain":
+        if state != "retrain" and compressed.labels is not None:
             score = compressed.labels[0].score if compressed.labels else 0.0
             if self.watch.see(np.append(observed.reshape(-1, observed.shape[-1])[0], score)):
                 self.estimator.p_est, self.suspected = self.config.p_max, True
@@ -138,7 +158,7 @@ class Controller:
                         self.agent.alpha = max(self.agent.alpha, self.config.alpha)
             self._judge()
         elif state != "retrain":
-            if reference is not None:  # without labels, but paid for
+            if state == "estimate":  # nothing measured, but paid for
                 self.watch.spend()
                 self._follow_suspicion()
             self._draw()
@@ -146,9 +166,8 @@ class Controller:
         return Step(
             state=state,
             action=action,
-            labels=labels,
-            compressed_bytes=compressed.size,
-            reference_bytes=None if reference is None else reference.size,
+            compressed=compressed,
+            reference=reference,
             accuracy=accuracy,
             agreement=agreement,
             reward=reward,

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from . import drift, equations, images
 from .config import REFERENCE, Pooling
-from .environment import LiveImage
 from .extractor import CORNER, pool
 from .images import Photo
+from .live import LiveImage
 from .pilot import AdaCompress
 from .qnetwork import QNetwork
 from .survival import SurvivalAgent

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,15 @@ from . import drift, files, images
 from .config import REFERENCE, Encoding
 from .equations import BEST_LABELS
 from .extractor import Extractor, pool
-from .services import Service, ServiceError, ask, formats, open_service
+from .services import (
+    AuthenticationError,
+    QuotaError,
+    Service,
+    ServiceError,
+    ask,
+    formats,
+    open_service,
+)
 from .table import POOLINGS, RESIZES, Row, Source, Table, TableError
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
@@ -32,17 +41,24 @@ def _extractor() -> Extractor:
 
 
 @cache
-def _service(name: str) -> Service:
-    return open_service(name, threads=1)
+def _service(name: str, options: tuple[tuple[str, Any], ...]) -> Service:
+    return open_service(name, threads=1, **dict(options))
 
 
-def label_image(path: str, name: str, source: Source, pixel_limit: int) -> Row:
+def label_image(
+    path: str,
+    name: str,
+    source: Source,
+    pixel_limit: int,
+    options: tuple[tuple[str, Any], ...] = (),
+) -> Row:
     """One row: every encoding of one image uploaded once, equal payloads only once.
 
     Runs in any process: models are opened there at first use and kept, with one thread each.
+    `options` are those of `open_service`.
     Raises ImageError, ServiceError, or what the service's files deserve.
     """
-    extractor, service = _extractor(), _service(source.service)
+    extractor, service = _extractor(), _service(source.service, options)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
     answers: dict[bytes, tuple[list[str], list[float]]] = {}
     payloads = [images.encode(photo.pixels, each) for each in (*source.encodings, REFERENCE)]
@@ -84,11 +100,13 @@ class Labelling:
         encodings: Sequence[Encoding],
         path: str | os.PathLike[str],
         pixel_limit: int = images.PIXEL_LIMIT,
+        **options: Any,
     ) -> None:
+        self.options = tuple(sorted(options.items()))
         self.folder, self.path, self.pixel_limit = Path(folder), Path(path), pixel_limit
         self.finished = Path(f"{path}.partial")
         self.source = Source(service, tuple(encodings), _extractor().sha256)
-        taken = formats(_service(service))
+        taken = formats(_service(service, self.options))
         for encoding in encodings:
             if encoding.format not in taken:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
@@ -132,8 +150,8 @@ class Labelling:
     def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
 
-        A failed image goes to `failed` and the others are done; a service that cannot be used at
-        all fails for each.
+        A failed image goes to `failed` and the others are done. Raises QuotaError or
+        AuthenticationError, which no other image would change; what is done is kept.
         """
         self.finished.mkdir(parents=True, exist_ok=True)
         if executor is None:
@@ -157,12 +175,14 @@ class Labelling:
             for future in running:
                 future.cancel()
 
-    def _arguments(self, name: str) -> tuple[str, str, Source, int]:
-        return str(self.folder / name), name, self.source, self.pixel_limit
+    def _arguments(self, name: str) -> tuple[Any, ...]:
+        return str(self.folder / name), name, self.source, self.pixel_limit, self.options
 
     def _take(self, name: str, result: Callable[[], Row]) -> None:
         try:
             row = result()
+        except (QuotaError, AuthenticationError):
+            raise
         except (ValueError, ServiceError) as error:
             self.failed[name] = str(error)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -14,12 +14,15 @@ from .agent import DQNAgent
 from .config import CHANNELS, Config, Encoding
 from .controller import Controller, Label, Step
 from .drift import preprocessing, row_length
-from .environment import LiveImage
 from .equations import size_ratio
 from .evaluation import check_fits
 from .extractor import Extractor
+from .files import ImageError
 from .images import Photo
+from .live import LiveImage
 from .services import Service
+from .services.errors import RefusedError, ServiceError
+from .waiting import Queue
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -42,25 +45,31 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What became of one upload. `step` has all that was measured."""
+    """What became of one upload. `step` has all that was measured; None where it is pending."""
 
-    labels: Sequence[Label]  # best first
-    state: str  # inference, estimate or retrain
-    bytes_sent: int  # both uploads where there were two
-    encoding: str
-    quality: int | None
-    reference_bytes: int  # what always sending the reference would have cost
-    original_bytes: int  # the file as it was
-    step: Step
+    labels: Sequence[Label] = ()  # best first
+    state: str | None = None  # inference, estimate or retrain
+    bytes_sent: int = 0  # both uploads where there were two
+    encoding: str | None = None
+    quality: int | None = None
+    reference_bytes: int | None = None  # what always sending the reference would have cost
+    original_bytes: int = 0  # the file as it was
+    step: Step | None = None
+    pending: bool = False  # not answered yet: it waits in the queue, see `send_waiting`
+    fault: str | None = None  # why it waits, or why one of two uploads had no answer
+    seconds: dict[str, float] = field(default_factory=dict)  # of decision, encode, upload
 
 
 class AdaCompress:
     """Chooses an encoding for each image and runs the three states against a service.
 
     One object is one running system: `upload` changes its agent and its windows, so calls must
-    not overlap. `choose` changes nothing and may be called from several threads. Raises AgentError
-    where the agent does not fit the extractor.
+    not overlap. `choose` changes nothing and may be called from several threads. With a `queue`,
+    a folder, an image that the service does not answer waits there. Raises AgentError where the
+    agent does not fit the extractor.
     """
+
+    queue: Queue | None = None
 
     def __init__(self, agent: DQNAgent, extractor: Extractor, *, trained: bool = True) -> None:
         check_fits(agent, agent.config.encodings, preprocessing(extractor.sha256, agent.config))
@@ -80,12 +89,14 @@ class AdaCompress:
         threads: int | None = None,
         alpha: float | None = None,
         agreement: float | None = None,
+        queue: str | os.PathLike[str] | None = None,
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
         Presets `tuned` and `ladder` can be told what accuracy is worth: `alpha` of AC-3, or the
         `agreement` that `upload` is to reach, for which alpha is set anew at each measurement;
-        until the first one, and for `choose` alone, the preset's alpha holds.
+        until the first one, and for `choose` alone, the preset's alpha holds. `queue` is a folder
+        for images that wait.
 
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.
@@ -94,6 +105,7 @@ class AdaCompress:
         loaded = DQNAgent.load(path, np.random.default_rng(seed))
         pilot = cls(loaded, _extractor(extractor, threads))
         pilot.aim(alpha, agreement)
+        pilot.queue = Queue(queue) if queue is not None else None
         return pilot
 
     @classmethod
@@ -152,15 +164,55 @@ class AdaCompress:
         return Choice(name, _quality(name), payload, len(image.reference), q_values)
 
     def upload(
-        self, source: Source | Photo, service: Service, *, pixel_limit: int = images.PIXEL_LIMIT
+        self,
+        source: Source | Photo,
+        service: Service,
+        *,
+        name: str | None = None,
+        pixel_limit: int = images.PIXEL_LIMIT,
     ) -> Result:
         """Send one image through the three states and return the service's labels.
 
-        Raises ImageError or ServiceError; then nothing has been recorded.
+        With a queue, an image that the service does not answer, and each that comes while others
+        wait, is kept there under `name`, and its result is `pending`. Raises ImageError,
+        RefusedError where the service does not take the image, and without a queue any
+        ServiceError; then nothing has been recorded.
         """
         photo = _photo(source, pixel_limit)
+        fault = "others wait before it"
+        if not self.queue:  # none, or empty
+            try:
+                return self._send(photo, service)
+            except ServiceError as error:
+                if self.queue is None or isinstance(error, RefusedError):
+                    raise
+                fault = str(error)
+        self.queue.put(name or photo.name, photo.file)
+        return Result(original_bytes=len(photo.file), pending=True, fault=fault)
+
+    def send_waiting(
+        self, service: Service, *, pixel_limit: int = images.PIXEL_LIMIT
+    ) -> Iterator[tuple[str, Result | ImageError | RefusedError]]:
+        """Send what waits in the queue, in order: each name with its result, or with what ends it.
+
+        An image leaves the queue when the next one is asked for. Raises ServiceError where the
+        service does not answer; the image then waits on.
+        """
+        for waiting in self.queue or ():
+            result: Result | ImageError | RefusedError
+            try:
+                photo = images.read(waiting.file, name=waiting.name, pixel_limit=pixel_limit)
+                result = self._send(photo, service)
+            except (ImageError, RefusedError) as error:
+                result = error
+            yield waiting.name, result
+            assert self.queue is not None
+            self.queue.remove(waiting)
+
+    def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.config, self.extractor, service)
         reference_bytes = len(image.reference)  # first, as it fails where the image is too large
+        image.lap("encode")
         step = self.controller.step(image)
         name, _ = image.payload(step.action)
         return Result(
@@ -172,6 +224,8 @@ class AdaCompress:
             reference_bytes=reference_bytes,
             original_bytes=len(photo.file),
             step=step,
+            fault=image.fault,
+            seconds=image.seconds,
         )
 
 

@@ -1,14 +1,18 @@
 """A running system on disk: the state folder of `adacompress run`.
 
 `state.npz` holds agent, optimiser, D, windows and generator as they were after so many lines of
-`log.jsonl`. On return the log is cut back to those lines and the rest done again, so that an
-interrupted run ends as an uninterrupted one. `times.jsonl` has what differs between runs.
+`log.jsonl`, `state.previous.npz` the same of the time before, in case the newer one is damaged.
+The log only grows: on return, lines that the state does not know of are learned from again (see
+runlog.py), so that an interrupted run ends as an uninterrupted one, and nothing is paid for twice.
+`times.jsonl` has what differs between runs.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from .agent import DQNAgent
-from .arrays import load_arrays, save_arrays
+from .arrays import load_arrays, save_arrays, sync_folder
 from .config import Config
 from .controller import Controller
 from .files import reason
 from .replay import Replay
 
-FILE_FORMAT = 3
+FILE_FORMAT = 4
 SAVE_EVERY = 25  # images
 # What an Estimator remembers.
 _WINDOWS = ("earliest", "accuracies", "rewards")
@@ -98,23 +102,33 @@ def _columns(replay: Replay) -> dict[str, np.ndarray]:
 
 
 class StateFolder:
-    """The folder `path`, made if it is not there. `settings` must be the same at each return.
+    """The folder `path`, made if it is not there, and this process's alone until it ends.
 
-    Each line of the log has `fields`. All methods raise StateError, where the folder holds
-    something else or something damaged, or cannot be written.
+    `settings` must be the same at each return; each line of the log has `fields`. After opening,
+    `controller` is as it was saved, None in a new folder, `lines` is the log, and `known` says how
+    many of its lines the controller has learned from. `notice` says what was mended. All methods
+    raise StateError, where the folder holds something else, belongs to another process or cannot
+    be written, or where neither of its states is whole.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], settings: dict[str, Any], fields: Sequence[str]
     ) -> None:
         self.path, self.settings, self.fields = Path(path), settings, fields
-        self.file = self.path / "state.npz"
+        self.file, self.previous = self.path / "state.npz", self.path / "state.previous.npz"
         self.log_path, self.times_path = self.path / "log.jsonl", self.path / "times.jsonl"
-        self.count = 0  # lines of the log that the state knows of
+        self.known, self.notice = 0, ""
         with self._named():
             self.path.mkdir(parents=True, exist_ok=True)
-            self.controller = self._load()
-            self.lines = self._cut_logs()  # for reading; `append` adds to the file
+            self._lock = self._locked()
+            self.controller = self.load()
+            self.lines = self._read(self.log_path)
+            if len(self.lines) < self.known:
+                raise StateError(f"{self.log_path}: has lost lines that the state knows of")
+            for number, line in enumerate(self.lines, 1):
+                if not line.keys() >= set(self.fields):
+                    raise StateError(f"{self.log_path}: damaged, line {number} is not of a run")
+            self.times = self._read(self.times_path, len(self.lines))
             for left_over in self.path.glob("state.npz.*.partial"):  # of runs that were killed
                 left_over.unlink()
 
@@ -126,70 +140,116 @@ class StateFolder:
         except OSError as error:
             raise StateError(f"{self.path}: {reason(error)}") from error
 
-    def _load(self) -> Controller | None:
-        if not self.file.exists():
-            if self.log_path.exists() and self.log_path.stat().st_size:
-                raise StateError(
-                    f"{self.path}: has a log.jsonl but no state.npz; name another folder"
-                )
-            return None
+    def _locked(self) -> Any:
+        """An open file that no other process may lock; the system frees it when we end."""
+        file = open(self.path / "lock", "a")  # noqa: SIM115
         try:
-            fields, arrays = load_arrays(self.file)
-            if fields["format"] != FILE_FORMAT:
-                raise StateError(f"{self.file}: written by another version; start a new folder")
-            for name, value in self.settings.items():
-                if fields["settings"][name] != value:
-                    raise StateError(
-                        f"{self.path}: its run has {name} {fields['settings'][name]!r}, "
-                        f"now it is {value!r}; name another --state folder"
-                    )
-            self.count = int(fields["lines"])
-            return unpack(fields, arrays)
-        except StateError:
-            raise
-        except Exception as error:  # damaged in any of many ways
-            raise StateError(f"{self.file}: damaged ({error}); name another folder") from error
+            if sys.platform == "win32":
+                import msvcrt
 
-    def _cut_logs(self) -> list[dict[str, Any]]:
-        """Keep the lines that the state knows of, and return those of the log."""
-        if self.count and not self.log_path.exists():
-            raise StateError(f"{self.log_path}: missing; the state knows of {self.count} lines")
-        log, times = (_whole_lines(path, self.count) for path in (self.log_path, self.times_path))
-        if len(log) < self.count:
-            raise StateError(f"{self.log_path}: has lost lines that the state knows of")
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise StateError(
+                f"{self.path}: in use by another run; wait for its end, or name another folder"
+            ) from error
+        return file
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.close()
+
+    def load(self) -> Controller | None:
+        """The controller as last saved, or as saved before that where the file is damaged."""
+        damaged = ""
+        for file in (self.file, self.previous):
+            if not file.exists():
+                continue
+            try:
+                controller = self._load(file)
+            except StateError:
+                raise
+            except Exception as error:  # damaged in any of many ways
+                damaged = damaged or f"{file}: damaged ({reason(error)})"
+                continue
+            if damaged:
+                self.notice = f"{damaged}; went on from {file.name}"
+            return controller
+        if damaged:
+            raise StateError(f"{damaged}, and there is no whole one before it; name another folder")
+        if self.log_path.exists() and self.log_path.stat().st_size:
+            raise StateError(f"{self.path}: has a log.jsonl but no state.npz; name another folder")
+        return None
+
+    def _load(self, file: Path) -> Controller:
+        fields, arrays = load_arrays(file)
+        if fields["format"] != FILE_FORMAT:
+            age = "a newer" if fields["format"] > FILE_FORMAT else "an older"
+            raise StateError(
+                f"{file}: written by {age} version of adacompress_ref (format {fields['format']}, "
+                f"this one has {FILE_FORMAT}); use that version, or name another folder"
+            )
+        for name, value in self.settings.items():
+            if fields["settings"][name] != value:
+                raise StateError(
+                    f"{self.path}: its run has {name} {fields['settings'][name]!r}, "
+                    f"now it is {value!r}; name another --state folder"
+                )
+        controller = unpack(fields, arrays)
+        self.known = int(fields["lines"])
+        return controller
+
+    def _read(self, path: Path, most: int | None = None) -> list[dict[str, Any]]:
+        """The whole lines of a file, the first `most`; what a stop left behind them is cut off."""
+        if not path.exists():
+            return []
+        data = path.read_bytes()
+        lines = data.split(b"\n")[:-1][:most]
+        size = sum(map(len, lines)) + len(lines)
+        if size < len(data):
+            os.truncate(path, size)
         try:
-            lines = [json.loads(line) for line in log]
-        except ValueError as error:
-            raise StateError(f"{self.log_path}: damaged ({reason(error)})") from error
-        for number, line in enumerate(lines, 1):
-            if not isinstance(line, dict) or not line.keys() >= set(self.fields):
-                raise StateError(f"{self.log_path}: damaged, line {number} is not of a run")
-        for path, kept in ((self.log_path, log), (self.times_path, times)):
-            with open(path, "ab") as file:
-                file.truncate(sum(map(len, kept)))
-        return lines
+            entries = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError) as error:
+            raise StateError(f"{path}: damaged ({reason(error)}); name another folder") from error
+        for number, entry in enumerate(entries, 1):
+            if not isinstance(entry, dict):
+                raise StateError(f"{path}: damaged, line {number} is not of a run")
+        return entries
 
     def append(self, line: dict[str, Any], times: dict[str, Any]) -> None:
-        """Add one image to the logs."""
+        """Add one image to the logs; it is on disk when this returns."""
         with self._named():
-            for path, entry in ((self.log_path, line), (self.times_path, times)):
-                with open(path, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(entry) + "\n")
-        self.count += 1
+            _add_line(self.times_path, times)
+            _add_line(self.log_path, line)
+        self.lines.append(line)
+        self.times.append(times)
 
     def save(self, controller: Controller) -> None:
-        """The state after the lines logged so far."""
+        """The state after all lines logged so far; the one before is kept beside it."""
         fields, arrays = pack(controller)
-        fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": self.count}
+        fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": len(self.lines)}
         with self._named():
-            with open(self.log_path, "ab") as file:
-                os.fsync(file.fileno())  # so that the log is never shorter than the state says
+            if not self.notice and self.file.exists():
+                os.replace(self.file, self.previous)
+                sync_folder(str(self.path))
             save_arrays(self.file, fields, arrays)
+        self.notice = ""
 
 
-def _whole_lines(path: Path, most: int) -> list[bytes]:
-    """The first lines of a file, none if there is no file."""
-    if not path.exists():
-        return []
-    with open(path, "rb") as file:
-        return [line for _, line in zip(range(most), file, strict=False) if line.endswith(b"\n")]
+def _add_line(path: Path, entry: dict[str, Any]) -> None:
+    """A whole line, or none, as where the disk is full."""
+    data = json.dumps(entry).encode() + b"\n"
+    with open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise

@@ -57,8 +57,10 @@ class Visit:
     def __init__(self, table: Table, row: int, state: np.ndarray) -> None:
         self.table, self.row, self.state = table, row, state
 
-    def upload(self, action: int | None) -> Upload:
-        column = -1 if action is None else action
+    def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
+        return self._recorded(action), self._recorded(-1) if reference else None
+
+    def _recorded(self, column: int) -> Upload:
         size = int(self.table.bytes[self.row, column])
         return Upload(size, self.table.answers(self.row, column))
 
@@ -186,7 +188,7 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
             visit = pool.visits[row]
             step = controller.step(visit)
             known = pool.kept[row, step.action]
-            delivered = known if step.reference_bytes is None or np.isnan(known) else 1.0
+            delivered = known if step.reference is None or np.isnan(known) else 1.0
             reference = int(visit.table.bytes[row, -1])
             entry = STATES.index(step.state), step.bytes_sent, reference, delivered, step.p_est
             for column, value in zip(columns, entry, strict=True):

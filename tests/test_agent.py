@@ -315,6 +315,7 @@ def rewrite(path, **changes):
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     description = json.loads(str(arrays["description"]))
+    del description["sha256"]
     for name, value in changes.items():
         if name in arrays:
             arrays[name] = value

@@ -76,7 +76,7 @@ def test_images_without_labels_are_left_out(make_table):
     assert problem.rows.tolist() == [0, 2]
     assert problem.both[0].tolist() == [[1, 1], [0, 1]]
     image = problem.environment(np.array([1]), np.random.default_rng(0)).images[0]
-    assert image.upload(0).labels[0].name == "b"
+    assert image.upload(0, False)[0].labels[0].name == "b"
 
 
 def test_no_room_means_no_gap():

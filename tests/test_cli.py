@@ -21,7 +21,7 @@ from adacompress_ref.commands import run as commands_run
 from adacompress_ref.controller import Label
 from adacompress_ref.table import Table
 
-COMMANDS = ("compress", "label", "train", "evaluate", "run", "weights")
+COMMANDS = ("compress", "label", "train", "evaluate", "run", "explain", "serve", "weights")
 RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
 RECORD += ["size_ratio", "error"]
 
@@ -519,7 +519,7 @@ class Interrupting:
 def test_ctrl_c_finishes_the_image_and_a_second_one_does_not(
     adacompress, few, tmp_path, monkeypatch, times, done
 ):
-    monkeypatch.setattr(commands_run, "open_service", lambda name: Interrupting(times))
+    monkeypatch.setattr(commands_run, "open_named_service", lambda arguments: Interrupting(times))
     monkeypatch.setattr(commands_run, "SAVE_EVERY", 1)
     handler = signal.getsignal(signal.SIGINT)
     run = ("run", "--images", few, "--service", "fake", "--state")
@@ -529,7 +529,7 @@ def test_ctrl_c_finishes_the_image_and_a_second_one_does_not(
     log = tmp_path / "parts" / "log.jsonl"
     assert len(log.read_text().splitlines()) == done
 
-    monkeypatch.setattr(commands_run, "open_service", lambda name: Interrupting(0))
+    monkeypatch.setattr(commands_run, "open_named_service", lambda arguments: Interrupting(0))
     assert adacompress(*run, "parts")[0] == 0
     assert adacompress(*run, "whole")[0] == 0
     assert log.read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
@@ -537,7 +537,7 @@ def test_ctrl_c_finishes_the_image_and_a_second_one_does_not(
 
 def test_sigterm_finishes_the_image(adacompress, few, tmp_path, monkeypatch):
     service = Interrupting(1, signal.SIGTERM)
-    monkeypatch.setattr(commands_run, "open_service", lambda name: service)
+    monkeypatch.setattr(commands_run, "open_named_service", lambda arguments: service)
     handler = signal.getsignal(signal.SIGTERM)
     run = ("run", "--images", few, "--service", "fake", "--state", "state")
     status, _, err = adacompress(*run)
@@ -548,7 +548,7 @@ def test_sigterm_finishes_the_image(adacompress, few, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_without_a_state_folder(adacompress, few, monkeypatch):
-    monkeypatch.setattr(commands_run, "open_service", lambda name: Interrupting(1))
+    monkeypatch.setattr(commands_run, "open_named_service", lambda arguments: Interrupting(1))
     status, _, err = adacompress("run", "--images", few, "--service", "fake")
     assert status == 130
     assert "stopped after 2 images; without --state nothing is kept" in err

@@ -25,7 +25,10 @@ class Image:
         self.answer, self.size, self.reference, self.fail = answer, size, reference, fail or {}
         self.sent = []
 
-    def upload(self, action):
+    def upload(self, action, reference):
+        return self.one(action), self.one(None) if reference else None
+
+    def one(self, action):
         which = "reference" if action is None else "compressed"
         if which in self.fail:
             raise self.fail[which]
@@ -66,7 +69,7 @@ def test_inference_uploads_once_and_delivers_the_compressed_labels():
     assert image.sent == ["compressed"]
     assert step.state == "inference"
     assert step.labels == [Label("dog", 0.9)]
-    assert (step.compressed_bytes, step.reference_bytes, step.bytes_sent) == (25, None, 25)
+    assert (step.compressed.size, step.reference, step.bytes_sent) == (25, None, 25)
     assert (step.accuracy, step.agreement, step.reward, step.mean_accuracy) == (None,) * 4
     assert system.pending is None
     assert system.estimator.recorded == 0
@@ -79,7 +82,7 @@ def test_estimate_and_retrain_upload_both_and_deliver_the_references_labels(stat
     assert sorted(image.sent) == ["compressed", "reference"]
     assert step.state == state
     assert step.labels == [Label("cat", 0.9), Label("mat", 0.9)]
-    assert (step.compressed_bytes, step.reference_bytes, step.bytes_sent) == (25, 100, 125)
+    assert (step.compressed.size, step.reference.size, step.bytes_sent) == (25, 100, 125)
     assert (step.accuracy, step.agreement) == (0, 0)
     assert step.reward == -0.25  # 0 - 25 / 100
     assert system.estimator.recorded == 1
@@ -508,8 +511,8 @@ class Sized(Image):
         self.state = np.stack([number, np.ones_like(ratios), np.log(ratios), ratios], axis=1)
         self.score = score
 
-    def upload(self, action):
-        upload = super().upload(action)
+    def one(self, action):
+        upload = super().one(action)
         if action is None:
             return upload
         size = round(100 * self.state[action, -1])

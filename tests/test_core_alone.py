@@ -52,7 +52,10 @@ for absent in ("PIL", "onnxruntime", "requests"):
 class Image:
     def __init__(self, shape):
         self.state = np.ones(shape, np.float32)
-    def upload(self, action):
+    def upload(self, action, reference):
+        return self.one(action), self.one(None) if reference else None
+
+    def one(self, action):
         return controller.Upload(10, [controller.Label("cat", 0.9)])
 
 settings = config.preset("paper").replace(

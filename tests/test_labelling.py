@@ -43,7 +43,7 @@ class FakeService:
 @pytest.fixture
 def fake(monkeypatch):
     service = FakeService()
-    monkeypatch.setattr(labelling, "_service", lambda name: service)
+    monkeypatch.setattr(labelling, "_service", lambda name, options: service)
     return service
 
 

@@ -1,5 +1,6 @@
 """`adacompress run` in a process of its own, interrupted and killed: the log ends the same."""
 
+import fcntl
 import json
 import shutil
 import signal
@@ -149,14 +150,49 @@ def test_other_settings_are_refused(photos, state, options, text):
 def test_damage_is_refused(photos, state):
     whole = (state / "state.npz").read_bytes()
     (state / "state.npz").write_bytes(whole[:-100])
+    before = (state / "state.previous.npz").read_bytes()
+    (state / "state.previous.npz").write_bytes(before[:-100])
     refused(run(photos, state), "state.npz: damaged")
     (state / "state.npz").write_bytes(whole)
     log = (state / "log.jsonl").read_bytes()
     (state / "log.jsonl").unlink()
-    refused(run(photos, state), "log.jsonl: missing")
+    refused(run(photos, state), "log.jsonl: has lost lines")
     (state / "log.jsonl").write_bytes(log)
     (state / "state.npz").unlink()
+    (state / "state.previous.npz").unlink()
     refused(run(photos, state), "has a log.jsonl but no state.npz")
+
+
+def test_the_state_before_is_enough(photos, state):
+    """Images learned since are learned from the log again, and nothing is uploaded."""
+    (fields, arrays), log = load_arrays(state / "state.npz"), (state / "log.jsonl").read_bytes()
+    (state / "state.npz").write_bytes(b"damaged")
+    done = run(photos, state)
+    assert "state.npz: damaged" in done.stderr
+    assert "went on from state.previous.npz" in done.stderr
+    assert "12 images were done before, 0 are left" in done.stderr
+    assert (done.returncode, (state / "log.jsonl").read_bytes()) == (0, log)
+    again, others = load_arrays(state / "state.npz")
+    assert json.dumps(fields) == json.dumps(again)
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(value, others[name], name)
+
+
+def test_images_that_are_gone_are_not_learned_from_again(photos, state, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    (state / "state.npz").unlink()
+    (folder / "brick.jpg").write_bytes((folder / "clock.jpg").read_bytes())
+    log = (state / "log.jsonl").read_bytes()
+    done = run(folder, state)
+    assert "brick.jpg has changed since it was sent" in done.stderr
+    assert "11 images were done before, 1 are left" in done.stderr
+    assert (done.returncode, (state / "log.jsonl").read_bytes().startswith(log)) == (0, True)
+
+
+def test_a_folder_in_use(photos, state):
+    with open(state / "lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused(run(photos, state), "in use by another run")
 
 
 def test_a_new_image_goes_on_the_list(photos, state, tmp_path):

@@ -325,7 +325,7 @@ def test_a_model_that_is_not_there(tmp_path):
         open_service(f"onnx:{tmp_path / 'x.onnx'}")
 
 
-@pytest.mark.parametrize("name", ["", "squeeze", "onnx", "recorded:x"])
+@pytest.mark.parametrize("name", ["", "squeeze", "onnx", "recorded"])
 def test_an_unknown_service(name):
     with pytest.raises(ServiceError, match="there are: squeezenet, onnx:FILE"):
         open_service(name)

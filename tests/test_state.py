@@ -38,7 +38,10 @@ class FakeImage:
         rng = np.random.default_rng(n)
         self.state = rng.random((3, 4) if drift else 4, np.float32) + 10 * (n % 60 >= 40)
 
-    def upload(self, action):
+    def upload(self, action, reference):
+        return self.one(action), self.one(None) if reference else None
+
+    def one(self, action):
         if action is None:
             return Upload(100, [] if self.n % 11 == 5 else [Label("cat", 0.5)])
         fails = 30 <= self.n % 60 < 40 or (self.n + action) % 4 == 0
@@ -122,7 +125,7 @@ def path(tmp_path):
 
 def test_a_new_folder(tmp_path):
     folder = StateFolder(tmp_path / "a" / "b", SETTINGS)
-    assert (folder.controller, folder.lines, folder.count) == (None, [], 0)
+    assert (folder.controller, folder.lines, folder.known) == (None, [], 0)
 
 
 def test_return(path):
@@ -134,13 +137,15 @@ def test_return(path):
     assert (path / "times.jsonl").read_text("utf-8") == '{"seconds": 0.5}\n' * 2
 
 
-@pytest.mark.parametrize("tail", ['{"image": 2}\n', '{"image": 2}\n{"ima', '{"image":', "\n\n"])
-def test_lines_that_the_state_does_not_know_of_are_cut(path, tail):
+@pytest.mark.parametrize("tail", ['{"image": 2}\n', '{"image": 2}\n{"ima', '{"image":', " "])
+def test_a_line_that_was_cut_in_two_is_absent(path, tail):
     before = (path / "log.jsonl").read_bytes()
     with open(path / "log.jsonl", "a", encoding="utf-8") as file:
         file.write(tail)
-    assert len(StateFolder(path, SETTINGS).lines) == 2
-    assert (path / "log.jsonl").read_bytes() == before
+    folder = StateFolder(path, SETTINGS)
+    whole = tail[: tail.rfind("\n") + 1]
+    assert (len(folder.lines), folder.known) == (2 + len(whole.splitlines()), 2)
+    assert (path / "log.jsonl").read_bytes() == before + whole.encode()
 
 
 @pytest.mark.parametrize("tail", ['{"seconds": 0.5}\n', '{"sec'])
@@ -157,7 +162,7 @@ def test_what_killed_runs_left_over_is_removed(path):
     (path / "mine.partial").touch()
     StateFolder(path, SETTINGS)
     assert sorted(file.name for file in path.iterdir()) == [
-        *("log.jsonl", "mine.partial", "state.npz", "times.jsonl")
+        *("lock", "log.jsonl", "mine.partial", "state.npz", "times.jsonl")
     ]
 
 
@@ -175,7 +180,9 @@ def test_a_full_disk_names_the_folder(path, action):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(caught.value).startswith(f"{path}: ")
-    assert StateFolder(path, SETTINGS).count == 2
+    folder.close()
+    folder = StateFolder(path, SETTINGS)
+    assert (folder.known, len(folder.lines)) == (2, 2)
 
 
 def test_a_folder_that_is_gone_is_named(path):
@@ -202,7 +209,43 @@ def test_other_settings_are_refused(path):
 
 def test_a_missing_log_is_refused(path):
     (path / "log.jsonl").unlink()
-    refused(path, r"log\.jsonl: missing")
+    refused(path, r"log\.jsonl: has lost lines")
+
+
+def test_two_processes_in_one_folder_are_kept_apart(path):
+    first = StateFolder(path, SETTINGS)
+    refused(path, "in use by another run")
+    first.close()
+    StateFolder(path, SETTINGS)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "bit"])
+def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
+    folder = StateFolder(path, SETTINGS)
+    running = folder.controller
+    for n in (2, 3):
+        running.step(FakeImage(n))
+        folder.append({"image": n}, {})
+        folder.save(running)
+    folder.close()
+    whole = folder.file.read_bytes()
+    if damage == "cut":
+        folder.file.write_bytes(whole[:-50])
+    elif damage == "bit":
+        place = whole.index(b"adam_mean") + 300
+        folder.file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    else:  # a stop between the two renames
+        folder.file.unlink()
+    back = StateFolder(path, SETTINGS)
+    assert (back.known, len(back.lines)) == (3, 4)
+    assert ("state.npz: damaged" in back.notice) == (damage != "gone")
+    running = controller()
+    steps(running, 0, 3)
+    assert steps(back.controller, 3, 30) == steps(running, 3, 30)
+    back.save(back.controller)  # over the damaged one, not with it in the place of the whole one
+    back.close()
+    assert StateFolder(path, SETTINGS).notice == ""
+    load_arrays(folder.previous)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 13, 20, 25])
@@ -226,6 +269,7 @@ def test_a_log_of_other_things_is_refused(path, line):
 
 def test_a_log_without_a_state_is_refused(path):
     (path / "state.npz").unlink()
+    (path / "state.previous.npz").unlink(missing_ok=True)
     refused(path, "a log.jsonl but no state.npz")
 
 
@@ -233,13 +277,15 @@ def test_a_log_without_a_state_is_refused(path):
 def test_a_truncated_state_is_refused(path, share):
     file = path / "state.npz"
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
-    refused(path, r"state\.npz: damaged")
+    (path / "state.previous.npz").write_bytes(b"")
+    refused(path, r"state\.npz: damaged.*no whole one before it")
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda fields, arrays: fields.update(format=99), "another version"),
+        (lambda fields, arrays: fields.update(format=99), "a newer version"),
+        (lambda fields, arrays: fields.update(format=1), "an older version"),
         (lambda fields, arrays: fields.pop("windows"), "damaged"),
         (lambda fields, arrays: fields["windows"].pop("p_est"), "damaged"),
         (lambda fields, arrays: arrays.pop("adam_mean"), "damaged"),
@@ -249,6 +295,7 @@ def test_a_truncated_state_is_refused(path, share):
 def test_a_changed_state_is_refused(path, change, match):
     fields, arrays = load_arrays(path / "state.npz")
     change(fields, arrays)
+    (path / "state.previous.npz").unlink(missing_ok=True)
     save_arrays(path / "state.npz", fields, arrays)
     refused(path, match)
 

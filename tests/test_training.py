@@ -27,7 +27,10 @@ class FakeImage:
         self.kind = kind
         self.state = np.array([kind == 0, kind == 1, kind is None], np.float32)
 
-    def upload(self, action):
+    def upload(self, action, reference):
+        return self.one(action), self.one(None) if reference else None
+
+    def one(self, action):
         if self.kind is None:
             return Upload(100, [])
         kept = action is None or action >= self.kind

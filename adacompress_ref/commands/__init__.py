@@ -10,13 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import artifacts, files
 from ..config import DEFAULT_PRESET, Config, Encoding, preset
 from ..files import ImageError, printable
 from ..pilot import AdaCompress
-from ..services import ServiceError
+from ..services import Service, ServiceError, open_service
 
 # What a command may raise for unusable input, to be shown in one line.
 EXPECTED = (ValueError, ServiceError, OSError)
@@ -62,6 +62,17 @@ def open_pilot(arguments: argparse.Namespace, seed: int = 0) -> AdaCompress:
     pilot = AdaCompress.load(agent=path, seed=seed, alpha=arguments.alpha, agreement=goal)
     check_preset(arguments, pilot.config)
     return pilot
+
+
+def open_named_service(arguments: argparse.Namespace) -> Service:
+    """The service named, as its options say. Raises what `open_service` does."""
+    return open_service(arguments.service, record=arguments.record, **network(arguments))
+
+
+def network(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options of online services that are given."""
+    given = {"deadline": arguments.timeout, "rate": arguments.rate}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 class Input(NamedTuple):

@@ -13,7 +13,7 @@ from multiprocessing import parent_process
 
 from ..labelling import Labelling
 from ..progress import Progress
-from . import check_output, encodings, say
+from . import check_output, encodings, network, say
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -25,6 +25,8 @@ def main(arguments: argparse.Namespace) -> int:
         encodings(arguments),
         arguments.output,
         arguments.pixel_limit,
+        record=arguments.record,
+        **network(arguments),
     )
     if work.done_before:
         say(f"{work.done_before} images were done before")

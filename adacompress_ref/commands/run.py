@@ -7,54 +7,61 @@ import hashlib
 import json
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .. import artifacts, files, images
+from .. import artifacts, files, images, runlog
 from ..config import DEFAULT_PRESET, preset
 from ..files import ImageError, printable
+from ..images import Photo
 from ..pilot import AdaCompress, Result
 from ..progress import Progress
-from ..services import Service, open_service
+from ..services import RefusedError, Service, ServiceError
 from ..state import SAVE_EVERY, StateError, StateFolder
 from ..survival import ALPHAS
-from . import open_pilot, percent, say
+from . import open_named_service, open_pilot, percent, say
 
-_OF_RESULT = ("state", "encoding", "quality", "bytes_sent", "reference_bytes", "original_bytes")
-_OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilon", "alpha")
-FIELDS = ("image", "sha256", "error", "bytes", "labels", *_OF_RESULT, *_OF_STEP)  # of a log line
+LOOK_EVERY = 0.2  # seconds, for a signal while the service is away
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Send the images of a folder in the order of their names; with a state folder, go on."""
-    service = open_service(arguments.service)
+    service = open_named_service(arguments)
     names = files.find(arguments.images)
     pilot = _open_pilot(arguments)
-    folder = _open_state(arguments, pilot)
-    lines = folder.lines if folder else []
-    left = _left(Path(arguments.images), names, lines)
-    if lines:
+    run = Run(arguments, pilot, service)
+    try:
+        return _report(run, names, arguments)
+    finally:
+        if run.folder:
+            run.folder.close()
+
+
+def _report(run: Run, names: list[str], arguments: argparse.Namespace) -> int:
+    left = _left(Path(arguments.images), names, run.lines)
+    if run.lines:
         say(f"{len(names) - len(left)} images were done before, {len(left)} are left")
     if not arguments.json:
         print(f"{'image':<28} {'state':<9} {'encoding':>9} {'bytes':>8} {'of q75':>7} kept answer")
     with _stop_signal() as stop:
-        stopped = _stream(arguments, pilot, service, left, lines, folder, stop)
-    totals = summary(lines)
+        stopped, gone = run.send(left, stop)
+    totals = runlog.summary(run.lines, run.times)
     if arguments.agreement and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {arguments.agreement:g} is out of reach so far")
     if arguments.json:
         print(json.dumps({"totals": totals}))
     else:
         _show_totals(totals)
+    hint = "run the same command to go on" if run.folder else "without --state nothing is kept"
+    if gone:
+        say(f"adacompress: {gone}")
+        say(f"adacompress: {len(run.lines)} images are done, the others wait; {hint}")
+        return 1
     if stopped:
-        hint = "run the same command to go on" if folder else "without --state nothing is kept"
-        say(f"adacompress: stopped after {len(lines)} images; {hint}")
+        say(f"adacompress: stopped after {len(run.lines)} images; {hint}")
         return 128 + stop.signal
     return 1 if totals["failed"] else 0
 
@@ -81,12 +88,7 @@ def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolde
         "alpha": arguments.alpha,
         "agreement": arguments.agreement,
     }
-    folder = StateFolder(arguments.state, settings, FIELDS)
-    if folder.controller:
-        pilot.resume(folder.controller)
-    else:
-        folder.save(pilot.controller)
-    return folder
+    return StateFolder(arguments.state, settings, runlog.FIELDS)
 
 
 def _left(folder: Path, names: list[str], lines: list[dict[str, Any]]) -> list[str]:
@@ -131,90 +133,120 @@ def _stop_signal() -> Iterator[_Stop]:
             signal.signal(each, handler)
 
 
-def _stream(
-    arguments: argparse.Namespace,
-    pilot: AdaCompress,
-    service: Service,
-    names: list[str],
-    lines: list[dict[str, Any]],
-    folder: StateFolder | None,
-    stop: _Stop,
-) -> bool:
-    """Send images, log and save as it goes. Returns whether it was stopped before the last."""
-    progress = Progress("run", len(names), arguments.quiet or not arguments.json)
-    stopped = False
-    try:
-        for name in names:
-            line, times = _send(pilot, service, arguments, name)
-            lines.append(line)
-            if folder:
-                folder.append(line, times)
-                if len(lines) % SAVE_EVERY == 0:
-                    folder.save(pilot.controller)
-            progress.advance()
-            _show(line, arguments.json)
-            if stop.signal and name != names[-1]:
-                stopped = True
+class Run:
+    """A pilot, a service, and the log of what they did; with a state folder, from where it was."""
+
+    def __init__(self, arguments: argparse.Namespace, pilot: AdaCompress, service: Service) -> None:
+        self.arguments, self.pilot, self.service = arguments, pilot, service
+        self.folder = _open_state(arguments, pilot)
+        self.lines: list[dict[str, Any]] = self.folder.lines if self.folder else []
+        self.times: list[dict[str, Any]] = self.folder.times if self.folder else []
+        if self.folder and self.folder.controller is None:
+            self.folder.save(pilot.controller)
+        elif self.folder:
+            self._resume(self.folder)
+
+    def _resume(self, folder: StateFolder) -> None:
+        """Go on from the state; lines logged after it are learned from again."""
+        if folder.notice:
+            say(f"adacompress: {folder.notice}")
+        if folder.controller:
+            self.pilot.resume(folder.controller)
+        for line in folder.lines[folder.known :]:
+            if line["error"] is None and not self._learn_again(line):
+                controller = folder.load()
+                assert controller is not None
+                self.pilot.resume(controller)
+                missed = len(folder.lines) - folder.known
+                say(
+                    f"adacompress: {printable(line['image'])} has changed since it was sent; "
+                    f"the last {missed} images are kept in the log, but not learned from again"
+                )
                 break
-    except StateError:  # the log lacks this image
-        raise
-    except Exception:  # not KeyboardInterrupt, which may have cut a step in two
-        if folder:
-            folder.save(pilot.controller)
-        raise
-    if folder:
-        folder.save(pilot.controller)
-    return stopped
+        if len(folder.lines) > folder.known:
+            folder.save(self.pilot.controller)
 
+    def _learn_again(self, line: dict[str, Any]) -> bool:
+        try:
+            photo, sha256 = self._read(line["image"])
+            return sha256 == line["sha256"] and runlog.learn_again(
+                self.pilot, line, photo, self.service
+            )
+        except (ImageError, ServiceError, KeyError, TypeError, ValueError):
+            return False
 
-def _send(
-    pilot: AdaCompress, service: Service, arguments: argparse.Namespace, name: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One image: its line in the log and its line of times."""
-    started = time.perf_counter()
-    path = Path(arguments.images, name)
-    line: dict[str, Any] = dict.fromkeys(FIELDS) | {"image": name}
-    try:
-        photo = images.read(path, name=name, pixel_limit=arguments.pixel_limit)
-        line["sha256"] = hashlib.sha256(photo.file).hexdigest()
-        line |= _logged(pilot.upload(photo, service))
-    except ImageError as error:
-        line |= {"sha256": line["sha256"] or _digest(path), "error": str(error)}
-    return line, {"image": name, "seconds": round(time.perf_counter() - started, 6)}
+    def _read(self, name: str) -> tuple[Photo, str]:
+        path = Path(self.arguments.images, name)
+        photo = images.read(path, name=name, pixel_limit=self.arguments.pixel_limit)
+        return photo, hashlib.sha256(photo.file).hexdigest()
 
+    def send(self, names: list[str], stop: _Stop) -> tuple[bool, str]:
+        """Send images, log and save as it goes.
 
-def _logged(result: Result) -> dict[str, Any]:
-    return {
-        "bytes": result.step.compressed_bytes,
-        "labels": [[label.name, round(label.score, 6)] for label in result.labels[:5]],
-        **{name: getattr(result, name) for name in _OF_RESULT},
-        **{name: getattr(result.step, name) for name in _OF_STEP},
-    }
+        Returns whether it was stopped before the last, and why the service was given up, if so.
+        """
+        progress = Progress("run", len(names), self.arguments.quiet or not self.arguments.json)
+        try:
+            for name in names:
+                try:
+                    line, times = self._send(name, stop)
+                except ServiceError as error:
+                    self.save()
+                    return bool(stop.signal), "" if stop.signal else str(error)
+                if self.folder:
+                    self.folder.append(line, times)
+                    if len(self.lines) % SAVE_EVERY == 0:
+                        self.save()
+                else:
+                    self.lines.append(line)
+                    self.times.append(times)
+                progress.advance()
+                _show(line, self.arguments.json)
+                if stop.signal and name != names[-1]:
+                    self.save()
+                    return True, ""
+        except StateError:  # the log lacks this image
+            raise
+        except Exception:  # not KeyboardInterrupt, which may have cut a step in two
+            self.save()
+            raise
+        self.save()
+        return False, ""
 
+    def save(self) -> None:
+        """The state, if it is kept."""
+        if self.folder:
+            self.folder.save(self.pilot.controller)
 
-def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """The totals of a log. A failed image that was sent later, its file mended, counts once."""
-    sent = [line for line in lines if line["error"] is None]
-    latest = {line["image"]: line for line in lines}.values()
-    failed = sum(line["error"] is not None for line in latest)
-    measured = [line["agreement"] for line in sent if line["agreement"] is not None]
-    reference = sum(line["reference_bytes"] for line in sent)
-    total = sum(line["bytes_sent"] for line in sent)
-    ratios = [line["bytes"] / line["reference_bytes"] for line in sent]
-    return {
-        "images": len(sent) + failed,
-        "failed": failed,
-        "states": dict(Counter(line["state"] for line in sent)),
-        "unlabelled": sum(not line["labels"] for line in sent),
-        "agreement": float(np.mean(measured)) if measured else None,
-        "measured": len(measured),
-        "size_ratio": float(np.mean(ratios)) if ratios else None,
-        "net_size_ratio": total / reference if reference else None,
-        "bytes_sent": total,
-        "reference_bytes": reference,
-        "original_bytes": sum(line["original_bytes"] for line in sent),
-        "alpha": sent[-1]["alpha"] if sent else None,
-    }
+    def _send(self, name: str, stop: _Stop) -> tuple[dict[str, Any], dict[str, Any]]:
+        """One image: its line in the log and its line of times. Raises ServiceError."""
+        started = time.perf_counter()
+        sha256, seconds = None, {}
+        try:
+            photo, sha256 = self._read(name)
+            result = self._upload(photo, stop)
+            line, seconds = runlog.answer(name, sha256, result), result.seconds
+        except (ImageError, RefusedError) as error:
+            digest = sha256 or _digest(Path(self.arguments.images, name))
+            line = runlog.failure(name, digest, error)
+        seconds = seconds | {"total": time.perf_counter() - started}
+        return line, {"image": name} | {what: round(seconds[what], 6) for what in seconds}
+
+    def _upload(self, photo: Photo, stop: _Stop) -> Result:
+        """Upload, and wait for a service that is away, as long as --wait says."""
+        given_up = None
+        while True:
+            try:
+                return self.pilot.upload(photo, self.service)
+            except ServiceError as error:
+                now = time.monotonic()
+                given_up = given_up or now + self.arguments.wait
+                pause = max(1.0, getattr(error, "retry_after", None) or 5.0)
+                if not error.retryable or now + pause > given_up or stop.signal:
+                    raise
+                say(f"adacompress: {photo.name} waits {pause:.0f} s: {error}")
+                while time.monotonic() < now + pause and not stop.signal:
+                    time.sleep(LOOK_EVERY)
 
 
 def _show(line: dict[str, Any], as_json: bool) -> None:
@@ -229,11 +261,14 @@ def _show(line: dict[str, Any], as_json: bool) -> None:
             f"{kept:<4} {printable(name)} {score:.2f}",
             flush=True,
         )
-    if line["error"] is not None:
-        say(f"adacompress: {line['error']}")
+    if line["error"] or line["fault"]:
+        say(f"adacompress: {line['error'] or line['fault']}")
 
 
 def _show_totals(totals: dict[str, Any]) -> None:
+    for what, found in totals["seconds"].items():
+        shown = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in found.items())
+        say(f"{what}: {shown}")
     states = ", ".join(f"{count} {state}" for state, count in sorted(totals["states"].items()))
     print(f"{totals['images']} images, {totals['failed']} failed; {states or 'none sent'}")
     if not totals["reference_bytes"]:

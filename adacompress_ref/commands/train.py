@@ -17,14 +17,14 @@ from .. import files, images, training
 from ..agent import AgentError, DQNAgent
 from ..config import Config, preset
 from ..drift import preprocessing
-from ..environment import Environment, LiveImage, RecordedImage
+from ..environment import Environment, RecordedImage
 from ..evaluation import evaluate
 from ..extractor import Extractor
 from ..files import ImageError
+from ..live import LiveImage
 from ..progress import Progress
-from ..services import open_service
 from ..table import Table, TableError
-from . import check_output, encodings, read_names, say
+from . import check_output, encodings, open_named_service, read_names, say
 from .evaluate import show_policies
 
 
@@ -117,7 +117,7 @@ def _recorded(tables: list[Table], paths: list[str]) -> _Material:
 
 def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
     """The readable images of a folder, and how many are not; each is opened anew when drawn."""
-    folder, service = Path(arguments.images), open_service(arguments.service)
+    folder, service = Path(arguments.images), open_named_service(arguments)
     extractor = Extractor()
     names, digests, failed = [], [], 0
     for name in files.find(folder):

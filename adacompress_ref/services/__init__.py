@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
+import threading
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Protocol
 
+from PIL import Image
+
 from ..controller import Label
+from .errors import (
+    AuthenticationError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    ServiceError,
+    UnavailableError,
+)
 
-__all__ = ["Label", "Service", "ServiceError", "open_service"]
+__all__ = [
+    "AuthenticationError",
+    "Label",
+    "ProtocolError",
+    "QuotaError",
+    "RefusedError",
+    "Service",
+    "ServiceError",
+    "UnavailableError",
+    "open_service",
+]
 
-
-class ServiceError(Exception):
-    """A service gave no answer, or not labels; the message says what to do."""
+NAMES = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, recorded:FILE"
+_KNOWN_FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "png": "png"}
 
 
 class Service(Protocol):
     """What every service offers.
 
-    It may also say `name`, for messages, and `formats`, a tuple such as ("jpeg", "webp"); JPEG
-    alone if it does not.
+    It may also say `name`, for messages; `formats`, a tuple such as ("jpeg", "webp"), JPEG alone
+    if it does not; the limits `max_bytes`, `max_pixels` (width times height), `min_side` and
+    `max_side` (pixels), which are checked before anything is sent; and `side_by_side` = True if
+    `label` may be called from two threads at once.
     """
 
     def label(self, payload: bytes) -> Sequence[Label]:
@@ -27,21 +52,81 @@ class Service(Protocol):
 
 
 def ask(service: Service, payload: bytes) -> list[Label]:
-    """The labels of an encoded image. Raises ServiceError where the service returns other things.
+    """The labels of an encoded image; scores with six decimals, as they are logged.
 
-    Anything with a `name` and a `score` will do.
+    Anything with a `name` and a `score` will do. Raises RefusedError where the payload is beyond
+    the service's limits, ServiceError where the service returns other things.
     """
+    check_limits(service, payload)
     answer: Any = service.label(payload)
     wrong = [answer]
     if isinstance(answer, Sequence) and not isinstance(answer, (str, bytes)):
         wrong = [label for label in answer if not _is_label(label)]
     if wrong:
-        called = getattr(service, "name", type(service).__name__)
         raise ServiceError(
-            f"service {called}: label() returned {wrong[0]!r:.60}; it should return "
+            f"service {called(service)}: label() returned {wrong[0]!r:.60}; it should return "
             "a list of Label(name, score), scores from 0 to 1, best first"
         )
-    return [Label(label.name, min(float(label.score), 1.0)) for label in answer]
+    return [Label(label.name, round(min(float(label.score), 1.0), 6)) for label in answer]
+
+
+def ask_all(service: Service, payloads: Sequence[bytes]) -> list[list[Label] | ServiceError]:
+    """The answer to each of one or two payloads, or why there is none; side by side if it can."""
+
+    def answer(payload: bytes) -> Any:
+        try:
+            return ask(service, payload)
+        except Exception as error:
+            return error
+
+    second: list[Any] = []
+    if len(payloads) == 2 and getattr(service, "side_by_side", False):
+        thread = threading.Thread(target=lambda: second.append(answer(payloads[1])), daemon=True)
+        thread.start()
+        answers = [answer(payloads[0])]
+        thread.join()
+        answers += second
+    else:
+        answers = [answer(payload) for payload in payloads]
+    for each in answers:
+        if isinstance(each, Exception) and not isinstance(each, ServiceError):
+            raise each
+    return answers
+
+
+def check_limits(service: object, payload: bytes) -> None:
+    """Raises RefusedError where a payload is beyond what the service says that it takes."""
+    most = getattr(service, "max_bytes", None)
+    if most is not None and len(payload) > most:
+        raise RefusedError(
+            f"{called(service)} takes {most:,} bytes, this image has {len(payload):,}", sent=False
+        )
+    pixels, longest, shortest = (
+        getattr(service, name, None) for name in ("max_pixels", "max_side", "min_side")
+    )
+    if pixels is longest is shortest is None:
+        return
+    try:
+        width, height = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP", "PNG")).size
+    except Exception as error:
+        raise RefusedError(f"{called(service)}: the payload is no image", sent=False) from error
+    if (
+        width * height > (pixels or math.inf)
+        or max(width, height) > (longest or math.inf)
+        or min(width, height) < (shortest or 0)
+    ):
+        limits = [f"sides from {shortest or 1}"] if shortest else []
+        limits += [f"sides up to {longest}"] if longest else []
+        limits += [f"{pixels:,} pixels in all"] if pixels else []
+        raise RefusedError(
+            f"{called(service)} takes {', '.join(limits)}, this image has {width} x {height}",
+            sent=False,
+        )
+
+
+def called(service: object) -> str:
+    """The name of a service in messages."""
+    return str(getattr(service, "name", type(service).__name__))
 
 
 def _is_label(label: object) -> bool:
@@ -51,20 +136,68 @@ def _is_label(label: object) -> bool:
 
 
 def formats(service: object) -> tuple[str, ...]:
-    """The file formats that a service takes."""
-    return tuple(getattr(service, "formats", ("jpeg",)))
+    """The file formats that a service takes. Raises ServiceError where JPEG is not among them."""
+    said: Any = getattr(service, "formats", ("jpeg",))
+    listed = said if isinstance(said, (list, tuple, set, frozenset)) else [said]
+    taken = tuple(_KNOWN_FORMATS.get(str(each).lower(), str(each).lower()) for each in listed)
+    if "jpeg" not in taken:
+        raise ServiceError(
+            f"service {called(service)}: formats is {said!r:.60}; the reference is JPEG, so "
+            "a service has to take 'jpeg'"
+        )
+    return taken
 
 
-def open_service(name: str, threads: int | None = None) -> Service:
-    """The service called `name`: `squeezenet` (bundled) or `onnx:FILE`.
+def open_service(
+    name: str,
+    threads: int | None = None,
+    *,
+    record: str | os.PathLike[str] | None = None,
+    **network: Any,
+) -> Service:
+    """The service called `name`: one of squeezenet (bundled), onnx:FILE (any classifier),
+    rekognition, baidu, facepp, google and recorded:FILE.
 
-    `threads` are for services that run on this machine. Raises ServiceError for an unknown name,
-    ArtifactError or ModelError for a file that cannot be used.
+    `threads` are for services that run on this machine; `network` for the others: `deadline` in
+    seconds for one try, `tries`, `rate` in requests a second. Their credentials come from the
+    environment. With `record`, all answers are added to that file, which `recorded:FILE` reads.
+    Raises ServiceError for an unknown name or missing credentials, ArtifactError or ModelError for
+    a file that cannot be used.
     """
-    from .onnx import OnnxClassifier  # here, so that other services need no ONNX Runtime
+    service = _open(name, threads, network)
+    if record is None:
+        return service
+    from .recorded import Recorder
 
-    if name == "squeezenet":
-        return OnnxClassifier.bundled(threads)
-    if name.startswith("onnx:"):
+    return Recorder(service, record)
+
+
+def _open(name: str, threads: int | None, network: dict[str, Any]) -> Service:
+    # imported here, so that each service needs what it uses alone
+    if name == "squeezenet" or name.startswith("onnx:"):
+        from .onnx import OnnxClassifier
+
+        if name == "squeezenet":
+            return OnnxClassifier.bundled(threads)
         return OnnxClassifier(name.removeprefix("onnx:"), name=name, threads=threads)
-    raise ServiceError(f"service {name!r} is not known; there are: squeezenet, onnx:FILE")
+    if name == "rekognition":
+        from .rekognition import Rekognition
+
+        return Rekognition(**network)
+    if name == "baidu":
+        from .baidu import Baidu
+
+        return Baidu(**network)
+    if name == "facepp":
+        from .facepp import FacePP
+
+        return FacePP(**network)
+    if name == "google":
+        from .google import GoogleVision
+
+        return GoogleVision(**network)
+    if name.startswith("recorded:"):
+        from .recorded import Recorded
+
+        return Recorded(name.removeprefix("recorded:"))
+    raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")

@@ -1,0 +1,49 @@
+"""What may go wrong with a service: one class for each thing that a caller can do about it."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """A service gave no answer, or not labels; the message says what to do."""
+
+    retryable = False  # whether the same request may succeed a little later
+
+
+class UnavailableError(ServiceError):
+    """No answer just now: timeouts, lost connections, too many requests, faults of the server.
+
+    `retry_after` is in seconds, where the server said so.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProtocolError(ServiceError):
+    """An answer that is none: damaged, cut off, or of another shape than published."""
+
+    def __init__(self, message: str, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class QuotaError(ServiceError):
+    """All that was paid for is used up: waiting for seconds does not help."""
+
+
+class AuthenticationError(ServiceError):
+    """Credentials are missing, wrong or expired, or the server cannot prove who it is."""
+
+
+class RefusedError(ServiceError):
+    """The service does not take this image; others it may.
+
+    `sent` is False where that was known before, so that no bytes were spent.
+    """
+
+    def __init__(self, message: str, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent

@@ -1,0 +1,192 @@
+"""Amazon Rekognition, DetectLabels: credentials as other programs of AWS find them."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ..controller import Label
+from .errors import AuthenticationError, RefusedError, UnavailableError
+from .http import (
+    Request,
+    Transport,
+    check_endpoint,
+    check_status,
+    read_answer,
+    read_labels,
+    retry_after,
+    shown,
+)
+from .signature import Credentials, sign
+
+NAME = "rekognition"
+ANSWERS = 10  # twice as many as the agreement looks at
+VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+BUSY = {
+    "InternalFailure",
+    "InternalServerError",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+DENIED = {
+    "AccessDenied": "allow it rekognition:DetectLabels",
+    "AccessDeniedException": "allow it rekognition:DetectLabels",
+    "ExpiredToken": "renew the session token",
+    "ExpiredTokenException": "renew the session token",
+    "IncompleteSignature": "check the credentials",
+    "IncompleteSignatureException": "check the credentials",
+    "InvalidClientTokenId": "check the access key",
+    "InvalidSignatureException": "check the secret access key and this machine's clock",
+    "MissingAuthenticationToken": "check the credentials",
+    "MissingAuthenticationTokenException": "check the credentials",
+    "RequestExpired": "check this machine's clock",
+    "SignatureDoesNotMatch": "check the secret access key and this machine's clock",
+    "UnrecognizedClientException": "check the access key and the session token",
+}
+# the last two are about the image too: nothing else differs between requests
+REFUSED = {
+    "ImageTooLargeException",
+    "InvalidImageFormatException",
+    "InvalidParameterException",
+    "ValidationException",
+}
+
+
+class Rekognition:
+    """The service behind AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL or else its region's.
+
+    `network` goes to Transport. Raises AuthenticationError where credentials or the region are
+    missing.
+    """
+
+    name = NAME
+    formats = ("jpeg", "png")
+    max_bytes = 5_242_880
+    min_side, max_side = 80, 10_000
+    side_by_side = True
+
+    def __init__(self, **network: Any) -> None:
+        self.region = find_region()
+        self.endpoint = check_endpoint(
+            os.environ.get("AWS_ENDPOINT_URL_REKOGNITION")
+            or os.environ.get("AWS_ENDPOINT_URL")
+            or f"https://rekognition.{self.region}.amazonaws.com"
+        )
+        self.transport = Transport(NAME, **network)
+        self._use(find_credentials())
+
+    def _use(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        # a set of its own, as another thread may be going through the old one
+        self.transport.secrets = self.transport.secrets | set(vars(credentials).values()) - {""}
+
+    def label(self, payload: bytes) -> list[Label]:
+        """The ten best labels of an encoded image. Raises ServiceError."""
+        credentials = self._credentials
+        try:
+            return self._ask(credentials, payload)
+        except AuthenticationError:
+            renewed = find_credentials()  # other programs renew them in their file
+            if renewed == credentials:
+                raise
+        self._use(renewed)
+        return self._ask(renewed, payload)
+
+    def _ask(self, credentials: Credentials, payload: bytes) -> list[Label]:
+        return self.transport.call(
+            lambda: build_request(
+                self.endpoint, self.region, credentials, payload, datetime.now(timezone.utc)
+            ),
+            parse_response,
+        )
+
+
+def build_request(
+    endpoint: str, region: str, credentials: Credentials, payload: bytes, when: datetime
+) -> Request:
+    """A signed request for the labels of an encoded image."""
+    image = {"Bytes": base64.b64encode(payload).decode()}
+    # by default, it leaves out all scores below 55
+    fields = {"Image": image, "MaxLabels": ANSWERS, "MinConfidence": 0}
+    body = json.dumps(fields).encode()
+    url = endpoint.rstrip("/") + "/"
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "RekognitionService.DetectLabels",
+    }
+    signed = sign("POST", url, headers, body, credentials, region, NAME, when)
+    return Request("POST", url, signed, body)
+
+
+def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:
+    """The labels in an answer. Raises ServiceError."""
+    fields = read_answer(NAME, status, headers, body)
+    if not 200 <= status < 300:
+        # "namespace#Name" in the body, "Name:address" in the header
+        kind = str(headers.get("x-amzn-errortype") or fields.get("__type", ""))
+        kind = kind.partition(":")[0].rpartition("#")[2]
+        said = f"{kind}: {fields.get('message') or fields.get('Message')}"
+        text = f"{NAME}: {shown(said)}"
+        if kind in BUSY:
+            raise UnavailableError(f"{text}; try again later", retry_after(headers))
+        if kind in DENIED:
+            raise AuthenticationError(f"{text}; {DENIED[kind]}")
+        if kind in REFUSED:
+            raise RefusedError(f"{text}; send another image")
+        check_status(NAME, status, headers, said)
+    return read_labels(NAME, fields.get("Labels"), "Name", "Confidence", 100)
+
+
+def find_credentials() -> Credentials:
+    """From the environment, else from the profile in the files. Raises AuthenticationError."""
+    environment = {name.lower(): os.environ.get(name, "") for name in VARIABLES}
+    for source in itertools.chain([environment], _sections()):
+        key, secret, token = (source.get(name.lower(), "").strip() for name in VARIABLES)
+        if key and secret:
+            return Credentials(key, secret, token)
+        if key:
+            break
+    raise AuthenticationError(
+        f"{NAME}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "
+        "to a profile in ~/.aws/credentials that has both"
+    )
+
+
+def find_region() -> str:
+    """From the environment, else from the profile in the files. Raises AuthenticationError."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = region or next((each["region"] for each in _sections() if each.get("region")), "")
+    if not region:
+        raise AuthenticationError(f"{NAME}: no region; set AWS_REGION, such as us-east-1")
+    return region
+
+
+def _sections() -> Iterator[Mapping[str, str]]:
+    """What the two files say about the profile, the file of credentials first."""
+    profile = os.environ.get("AWS_PROFILE") or "default"
+    configured = profile if profile == "default" else f"profile {profile}"
+    for variable, usual, section in (
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", profile),
+        ("AWS_CONFIG_FILE", "~/.aws/config", configured),
+    ):
+        path = os.path.expanduser(os.environ.get(variable) or usual)
+        parser = configparser.RawConfigParser()  # a secret may have a % in it
+        try:
+            parser.read(path, "utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            # not their text, which holds the line
+            raise AuthenticationError(f"{NAME}: {shown(path)} is damaged; correct it") from None
+        if section in parser:
+            yield parser[section]
