@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
         self.connections: set[socket.socket] = set()
         self._ended = threading.Event()
         self.sleep: Callable[[float], object] = self._ended.wait  # so that none outlives us
-        self._error_rate, self._kinds, self._random = error_rate, faults, random.Random(seed)
+        self.error_rate, self._kinds, self._random = error_rate, faults, random.Random(seed)
         self.counting, self._classifying = threading.Lock(), threading.Lock()
 
     def server_bind(self) -> None:
@@ -100,7 +100,7 @@ class Server(ThreadingHTTPServer):
         """The fault that a request gets, if any."""
         with self.counting:
             kinds = [kind for kind in self._kinds if kind != "expired" or kind in wire.errors]
-            if not kinds or self._random.random() >= self._error_rate:
+            if not kinds or self._random.random() >= self.error_rate:
                 return None
             kind = self._random.choice(kinds)
             self.faults[kind] += 1

@@ -15,10 +15,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import artifacts, cli, images
+from adacompress_ref import artifacts, cli, commands, images, labelling
 from adacompress_ref.agent import DQNAgent
 from adacompress_ref.commands import run as commands_run
 from adacompress_ref.controller import Label
+from adacompress_ref.services import (
+    AuthenticationError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    UnavailableError,
+)
 from adacompress_ref.table import Table
 
 COMMANDS = ("compress", "label", "train", "evaluate", "run", "explain", "serve", "weights")
@@ -552,6 +559,112 @@ def test_ctrl_c_without_a_state_folder(adacompress, few, monkeypatch):
     status, _, err = adacompress("run", "--images", few, "--service", "fake")
     assert status == 130
     assert "stopped after 2 images; without --state nothing is kept" in err
+
+
+class Away:
+    """A service that raises these errors one after the other, and then answers."""
+
+    name = "away"
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+
+    def label(self, payload):
+        if self.errors:
+            raise self.errors.pop(0)
+        return [Label("cat", 0.5)]
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """A function that makes `run` use such a service, with a clock that only sleeping moves."""
+    slept = []
+    monkeypatch.setattr(commands_run.time, "monotonic", lambda: sum(slept))
+    monkeypatch.setattr(commands_run.time, "sleep", slept.append)
+
+    def use(*errors):
+        service = Away(*errors)
+        monkeypatch.setattr(commands_run, "open_named_service", lambda arguments: service)
+        return slept
+
+    return use
+
+
+def gone(seconds=None):
+    """As an upload and its fallback see it."""
+    return [UnavailableError("away: no answer", seconds)] * 2
+
+
+def test_run_waits_for_a_service_that_is_away(adacompress, few, tmp_path, away):
+    slept = away(*gone(), *gone(30.0), ProtocolError("away: odd"), ProtocolError("away: odd"))
+    status, out, err = adacompress("run", "--images", few, "--service", "x", "--state", "state")
+    assert (status, sum(slept)) == (0, pytest.approx(40, abs=1))
+    assert "3 images, 0 failed" in out
+    assert "chelsea.jpg waits 5 s: away: no answer" in err
+    assert "chelsea.jpg waits 30 s" in err
+    assert len((tmp_path / "state" / "log.jsonl").read_text().splitlines()) == 3
+
+
+def test_run_gives_up_and_goes_on_another_time(adacompress, few, tmp_path, away):
+    slept = away(*gone() * 99)
+    run = ("run", "--images", few, "--service", "x", "--state", "state", "--wait", "20")
+    status, _, err = adacompress(*run)
+    assert (status, 10 < sum(slept) <= 20) == (1, True)
+    assert "away: no answer\n" in err
+    assert "0 images are done, the others wait; run the same command to go on" in err
+    away()
+    assert adacompress(*run)[0] == 0
+    assert len((tmp_path / "state" / "log.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("away: who"),
+        QuotaError("away: paid up"),
+        ProtocolError("away: no", False),
+    ],
+    ids=repr,
+)
+def test_run_does_not_wait_for_what_will_not_change(adacompress, few, away, error):
+    slept = away(error, error)
+    status, _, err = adacompress("run", "--images", few, "--service", "x")
+    assert (status, slept) == (1, [])
+    assert str(error) in err
+    assert "0 images are done, the others wait; without --state nothing is kept" in err
+
+
+def test_run_says_what_fell_back_and_what_was_refused(adacompress, few, away):
+    no = RefusedError("away: too dark")
+    away(no, no, no)
+    status, out, err = adacompress("run", "--images", few, "--service", "x", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert status == 1
+    assert [line["error"] for line in lines[:3]] == ["away: too dark", None, None]
+    assert [line["fault"] for line in lines[:3]] == [None, "away: too dark", None]
+    assert lines[1]["answered_by"] == "reference"
+    assert lines[3]["totals"]["faults"] == lines[3]["totals"]["failed"] == 1
+    assert err.count("away: too dark") == 2
+
+
+def test_label_ends_where_no_other_image_would_do_better(adacompress, few, tmp_path, monkeypatch):
+    service = Away(AuthenticationError("away: who"))
+    monkeypatch.setattr(labelling, "_service", lambda name, options: service)
+    label = ("label", "--images", few, "--service", "x", "-o", "t.npz", "--workers", "1")
+    status, _, err = adacompress(*label)
+    assert (status, err.splitlines()[-1]) == (2, "adacompress: away: who")
+    assert adacompress(*label)[0] == 0
+
+
+def test_options_of_online_services(adacompress, few, monkeypatch):
+    monkeypatch.setenv("FACEPP_API_KEY", "key")
+    status, _, err = adacompress("run", "--images", few, "--service", "facepp")
+    assert (status, "set FACEPP_API_KEY and FACEPP_API_SECRET" in err) == (2, True)
+    opened = []
+    monkeypatch.setattr(commands, "open_service", lambda *a, **k: opened.append((a, k)) or Away())
+    options = ("--record", "r", "--timeout", "3", "--rate", "0.5")
+    assert adacompress("run", "--images", few, "--service", "x", *options)[0] == 0
+    assert opened == [(("x",), {"record": "r", "deadline": 3.0, "rate": 0.5})]
 
 
 # weights, and how a command ends ---------------------------------------------------------------
