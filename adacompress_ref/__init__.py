@@ -31,6 +31,11 @@ _HOMES = {
     "evaluate": "evaluation",
     "Service": "services",
     "ServiceError": "services",
+    "UnavailableError": "services",
+    "RefusedError": "services",
+    "ProtocolError": "services",
+    "QuotaError": "services",
+    "AuthenticationError": "services",
     "open_service": "services",
     "ArtifactError": "artifacts",
     "ImageError": "files",
@@ -57,8 +62,13 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from .pilot import AdaCompress as AdaCompress
     from .pilot import Choice as Choice
     from .pilot import Result as Result
+    from .services import AuthenticationError as AuthenticationError
+    from .services import ProtocolError as ProtocolError
+    from .services import QuotaError as QuotaError
+    from .services import RefusedError as RefusedError
     from .services import Service as Service
     from .services import ServiceError as ServiceError
+    from .services import UnavailableError as UnavailableError
     from .services import open_service as open_service
     from .state import StateError as StateError
     from .survival import SurvivalAgent as SurvivalAgent

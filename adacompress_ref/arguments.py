@@ -118,9 +118,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--wait",
         type=_number(float, 0),
-        default=120,
+        default=60,
         metavar="S",
-        help="seconds for a service that is away, before the rest is left; default: 120",
+        help="seconds for an image without an answer; after three, the rest is left; default: 60",
     )
     one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
     one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import uuid
 import zipfile
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 import numpy as np
+
+PARTIAL = ".partial"  # how a file ends that a stop has left behind
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A new file at `path`, there when the block ends, whole and on disk, or not at all.
+
+    Raises OSError naming `path`.
+    """
+    # hidden, so that it is passed by; `open`, not `tempfile`, so that the umask counts
+    folder = os.path.dirname(os.path.abspath(path))
+    partial = os.path.join(folder, f".{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        sync_folder(folder)
+    except BaseException as error:  # KeyboardInterrupt too
+        with contextlib.suppress(OSError):
+            os.remove(partial)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+        raise
 
 
 def save_arrays(
@@ -20,18 +50,9 @@ def save_arrays(
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     description = description | {"sha256": _checksum(description, arrays)}
-    partial = f"{os.fspath(path)}.{os.getpid()}.partial"
-    try:
-        with open(partial, "wb") as file:
-            text = json.dumps(description, sort_keys=True)
-            np.savez(file, description=np.array(text), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_folder(os.path.dirname(os.path.abspath(path)))
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    text = json.dumps(description, sort_keys=True)
+    with whole_file(path) as file:
+        np.savez(file, description=np.array(text), **arrays)  # type: ignore[arg-type]
 
 
 def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,7 +1,8 @@
 """The command line: call a command, errors in one line.
 
-Exit status: 0 done, 1 some inputs failed and the others are done, 2 unusable arguments or files,
-130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 stopped by SIGTERM: `run`, `serve`.
+Exit status: 0 done, 1 some inputs failed or wait, the others are done, 2 unusable arguments or
+files, 130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 `run` or `serve` stopped by
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print("adacompress: a worker process died; run again to go on", file=sys.stderr)
         return 1
     except commands.EXPECTED as error:
-        print(f"adacompress: {error}", file=sys.stderr)
+        print(f"adacompress: {commands.printable(str(error))}", file=sys.stderr)
         return 2
 
 

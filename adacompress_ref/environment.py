@@ -80,10 +80,11 @@ class Environment:
         """
         compressed, reference = self.image.upload(int(action), True)
         accuracy, agreement = measured(compressed, reference, self.config)
-        ratio = equations.size_ratio(compressed.size, reference.size) if reference else 1.0
-        info = {"accuracy": accuracy, "agreement": agreement, "size_ratio": ratio}
-        reward = 0.0
-        if accuracy is not None:
+        ratio, reward = None, 0.0
+        if reference is not None and reference.size:
+            ratio = equations.size_ratio(compressed.size, reference.size)
+        if ratio is not None and accuracy is not None:
             reward = equations.reward(accuracy, ratio, self.config.alpha, self.config.beta)
+        info = {"accuracy": accuracy, "agreement": agreement, "size_ratio": ratio}
         self._next()
         return self.image.state, reward, False, False, info

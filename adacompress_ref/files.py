@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
 from pathlib import Path
+
+from .arrays import whole_file
 
 _ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 
@@ -53,17 +53,5 @@ def find(folder: str | os.PathLike[str]) -> list[str]:
 
 def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all. Raises OSError naming `path`."""
-    # Hidden, so that `find` passes it by; `open`, not `tempfile`, so that the umask counts.
-    temporary = Path(path).parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:  # KeyboardInterrupt too
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, reason(error), os.fspath(path)) from error
-        raise
+    with whole_file(path) as stream:
+        stream.write(data)

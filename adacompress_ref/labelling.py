@@ -161,19 +161,26 @@ class Labelling:
             return
         left = iter(self.left)
         running: dict[Future[Row], str] = {}
+        ended: ServiceError | None = None
         try:
             while True:
-                for name in islice(left, AHEAD - len(running)):
+                room = 0 if ended else AHEAD - len(running)
+                for name in islice(left, room):
                     running[executor.submit(label_image, *self._arguments(name))] = name
                 if not running:
-                    return
+                    break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     name = running.pop(future)
-                    self._take(name, future.result)
+                    try:
+                        self._take(name, future.result)
+                    except (QuotaError, AuthenticationError) as error:
+                        ended = error  # after the others at work, whose answers are paid for
                     on_image(name)
         finally:
             for future in running:
                 future.cancel()
+        if ended:
+            raise ended
 
     def _arguments(self, name: str) -> tuple[Any, ...]:
         return str(self.folder / name), name, self.source, self.pixel_limit, self.options

@@ -14,8 +14,16 @@ from .controller import Label, Upload
 from .extractor import Extractor
 from .files import ImageError
 from .images import Photo
-from .services import Service, ask_all, check_limits, formats
-from .services.errors import ProtocolError, RefusedError, ServiceError, UnavailableError
+from .services import (
+    ProtocolError,
+    RefusedError,
+    Service,
+    ServiceError,
+    UnavailableError,
+    ask_all,
+    check_limits,
+    formats,
+)
 
 
 class LiveImage:
@@ -123,5 +131,5 @@ class LiveImage:
 
 def _upload(payload: bytes, answer: list[Label] | ServiceError) -> Upload:
     if isinstance(answer, ServiceError):
-        return Upload(len(payload) if getattr(answer, "sent", True) else 0, None)
+        return Upload(len(payload) if answer.sent else 0, None)
     return Upload(len(payload), answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -20,8 +21,7 @@ from .extractor import Extractor
 from .files import ImageError
 from .images import Photo
 from .live import LiveImage
-from .services import Service
-from .services.errors import RefusedError, ServiceError
+from .services import ProtocolError, RefusedError, Service, ServiceError, UnavailableError
 from .waiting import Queue
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
@@ -69,14 +69,20 @@ class AdaCompress:
     agent does not fit the extractor.
     """
 
-    queue: Queue | None = None
-
-    def __init__(self, agent: DQNAgent, extractor: Extractor, *, trained: bool = True) -> None:
+    def __init__(
+        self,
+        agent: DQNAgent,
+        extractor: Extractor,
+        *,
+        trained: bool = True,
+        queue: str | os.PathLike[str] | None = None,
+    ) -> None:
         check_fits(agent, agent.config.encodings, preprocessing(extractor.sha256, agent.config))
         self.agent = agent
         self.config = agent.config
         self.extractor = extractor
         self.controller = Controller(agent, trained)
+        self.queue = Queue(queue) if queue is not None else None
 
     @classmethod
     def load(
@@ -103,21 +109,25 @@ class AdaCompress:
         """
         path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
         loaded = DQNAgent.load(path, np.random.default_rng(seed))
-        pilot = cls(loaded, _extractor(extractor, threads))
+        pilot = cls(loaded, _extractor(extractor, threads), queue=queue)
         pilot.aim(alpha, agreement)
-        pilot.queue = Queue(queue) if queue is not None else None
         return pilot
 
     @classmethod
     def untrained(
-        cls, settings: Config, *, seed: int = 0, threads: int | None = None
+        cls,
+        settings: Config,
+        *,
+        seed: int = 0,
+        threads: int | None = None,
+        queue: str | os.PathLike[str] | None = None,
     ) -> AdaCompress:
         """A new agent that begins in the state retrain."""
         extractor = _extractor(None, threads)
         stamp: dict[str, Any] = {"extractor": preprocessing(extractor.sha256, settings)}
         inputs = CHANNELS if settings.state == "features" else row_length(settings)
         agent = DQNAgent.create(settings, inputs, np.random.default_rng(seed), stamp)
-        return cls(agent, extractor, trained=False)
+        return cls(agent, extractor, trained=False, queue=queue)
 
     def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
         """What accuracy is worth, or what is to be reached; see `load`. Raises ValueError."""
@@ -176,38 +186,48 @@ class AdaCompress:
         With a queue, an image that the service does not answer, and each that comes while others
         wait, is kept there under `name`, and its result is `pending`. Raises ImageError,
         RefusedError where the service does not take the image, and without a queue any
-        ServiceError; then nothing has been recorded.
+        ServiceError; then nothing has been recorded. Raises OSError where the queue is full.
         """
-        photo = _photo(source, pixel_limit)
+        photo = _photo(source, pixel_limit, name)
         fault = "others wait before it"
         if not self.queue:  # none, or empty
             try:
                 return self._send(photo, service)
             except ServiceError as error:
-                if self.queue is None or isinstance(error, RefusedError):
+                if self.queue is None or type(error) in (ServiceError, RefusedError):
                     raise
                 fault = str(error)
         self.queue.put(name or photo.name, photo.file)
         return Result(original_bytes=len(photo.file), pending=True, fault=fault)
 
     def send_waiting(
-        self, service: Service, *, pixel_limit: int = images.PIXEL_LIMIT
+        self, service: Service
     ) -> Iterator[tuple[str, Result | ImageError | RefusedError]]:
         """Send what waits in the queue, in order: each name with its result, or with what ends it.
 
-        An image leaves the queue when the next one is asked for. Raises ServiceError where the
-        service does not answer; the image then waits on.
+        An image leaves the queue when the next one is asked for, so one of which the end was not
+        seen is sent again. One that the service does not answer stays; where the next one has no
+        answer either, or there is none, the ServiceError is raised. Raises OSError for the folder.
         """
+        failed: ServiceError | None = None
         for waiting in self.queue or ():
             result: Result | ImageError | RefusedError
-            try:
-                photo = images.read(waiting.file, name=waiting.name, pixel_limit=pixel_limit)
+            try:  # its size was accepted when it came
+                photo = images.read(waiting.file, name=waiting.name, pixel_limit=sys.maxsize)
                 result = self._send(photo, service)
             except (ImageError, RefusedError) as error:
                 result = error
+            except (UnavailableError, ProtocolError) as error:
+                if failed:
+                    raise
+                failed = error
+                continue
+            failed = None
             yield waiting.name, result
-            assert self.queue is not None
-            self.queue.remove(waiting)
+            if self.queue is not None:
+                self.queue.remove(waiting)
+        if failed:
+            raise failed
 
     def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.config, self.extractor, service)
@@ -239,5 +259,7 @@ def _extractor(path: str | os.PathLike[str] | None, threads: int | None) -> Extr
     return Extractor(path, threads)
 
 
-def _photo(source: Source | Photo, pixel_limit: int) -> Photo:
-    return source if isinstance(source, Photo) else images.read(source, pixel_limit=pixel_limit)
+def _photo(source: Source | Photo, pixel_limit: int, name: str | None = None) -> Photo:
+    if isinstance(source, Photo):
+        return source
+    return images.read(source, name=name, pixel_limit=pixel_limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ import numpy as np
 from .controller import Label
 from .images import Photo
 from .pilot import AdaCompress, Result
-from .services import Service
-from .services.errors import RefusedError
+from .services import RefusedError, Service, called
 
 _OF_RESULT = (
     *("state", "encoding", "quality", "bytes_sent", "reference_bytes", "original_bytes", "fault"),
@@ -54,29 +53,56 @@ def _written(labels: Iterable[Label] | None) -> list[list[Any]] | None:
     return None if labels is None else [list(label) for label in labels][:BEST_LABELS]
 
 
+def check(line: dict[str, Any]) -> None:
+    """Raises ValueError naming the field where this is no line that `answer` or `failure` made."""
+    missing = set(FIELDS) - line.keys()
+    if missing:
+        raise ValueError(f"has no {min(missing)}")
+    if line["error"] is not None:
+        return
+    for name in ("bytes", "bytes_sent", "reference_bytes", "original_bytes"):
+        if not isinstance(line[name], int) or line[name] < (name == "reference_bytes"):
+            raise ValueError(f"{name} is {line[name]!r:.40}")
+    for name in ("labels", "compressed_labels"):
+        pairs = line[name] if line[name] is not None or name == "labels" else []
+        if not isinstance(pairs, list) or any(
+            not isinstance(pair, list) or [type(each) for each in pair] not in ([str, float],)
+            for pair in pairs
+        ):
+            raise ValueError(f"{name} is {line[name]!r:.40}")
+    if line["agreement"] not in (None, 0, 1):
+        raise ValueError(f"agreement is {line['agreement']!r:.40}")
+    for name in ("image", "state", "encoding", "answered_by"):
+        if not isinstance(line[name], str):
+            raise ValueError(f"{name} is {line[name]!r:.40}")
+
+
 class _Answered:
     """A service that repeats the answers of one line, and refuses where there was none."""
 
     side_by_side = False
 
     def __init__(self, line: dict[str, Any], service: Service) -> None:
-        self.line, self.service = line, service
-        self.answers = self._answers()
+        self.line, self.service, self.name = line, service, called(service)
+        self.asked = False
 
     def __getattr__(self, name: str) -> Any:  # formats and limits
         return getattr(self.service, name)
 
-    def _answers(self) -> Iterator[list[list[Any]] | None]:
-        line, by_reference = self.line, self.line["answered_by"] == "reference"
-        if line["bytes"]:
-            yield line["compressed_labels"] if by_reference else line["labels"]
-        if line["bytes_sent"] > line["bytes"]:
-            yield line["labels"] if by_reference else None
-
     def label(self, payload: bytes) -> list[Label]:
-        logged = next(self.answers, None)
+        line, by_reference = self.line, self.line["answered_by"] == "reference"
+        is_reference = len(payload) == line["reference_bytes"]
+        if is_reference and line["bytes"] == line["reference_bytes"]:
+            is_reference = self.asked  # both are the same, the chosen one goes first
+        self.asked = True
+        if is_reference:
+            logged = line["labels"] if by_reference else None
+            sent = line["bytes_sent"] > line["bytes"]
+        else:
+            logged = line["compressed_labels"] if by_reference else line["labels"]
+            sent = line["bytes"] > 0
         if logged is None:
-            raise RefusedError(self.line["fault"] or "not in the log")
+            raise RefusedError(line["fault"] or "not in the log", sent)
         return [Label(*label) for label in logged]
 
 
@@ -127,7 +153,7 @@ def _delivered(line: dict[str, Any]) -> int:
 def _percentiles(times: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     found = {}
     for what in TIMES:
-        seconds = [line[what] for line in times if line.get(what) is not None]
+        seconds = [line[what] for line in times if isinstance(line.get(what), (int, float))]
         if seconds:
             values = np.percentile(seconds, (50, 90, 99))
             found[what] = {f"p{n}": float(v) for n, v in zip((50, 90, 99), values, strict=True)}

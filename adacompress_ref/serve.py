@@ -90,6 +90,7 @@ class Server(ThreadingHTTPServer):
         for connection in list(self.connections):  # that clients keep open
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        self._classifying.acquire(timeout=10)  # for good: no thread may be in there at exit
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone away is no error of ours."""

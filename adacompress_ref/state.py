@@ -3,17 +3,15 @@
 `state.npz` holds agent, optimiser, D, windows and generator as they were after so many lines of
 `log.jsonl`, `state.previous.npz` the same of the time before, in case the newer one is damaged.
 The log only grows: on return, lines that the state does not know of are learned from again (see
-runlog.py), so that an interrupted run ends as an uninterrupted one, and nothing is paid for twice.
-`times.jsonl` has what differs between runs.
+runlog.py), so that an interrupted run ends as an uninterrupted one, and what is logged is not paid
+for twice. `times.jsonl` has what differs between runs.
 """
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from .agent import DQNAgent
-from .arrays import load_arrays, save_arrays, sync_folder
+from .arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from .config import Config
 from .controller import Controller
-from .files import reason
+from .files import printable, reason
+from .jsonlines import append_line, mend, read_lines
 from .replay import Replay
 
 FILE_FORMAT = 4
@@ -104,64 +103,75 @@ def _columns(replay: Replay) -> dict[str, np.ndarray]:
 class StateFolder:
     """The folder `path`, made if it is not there, and this process's alone until it ends.
 
-    `settings` must be the same at each return; each line of the log has `fields`. After opening,
-    `controller` is as it was saved, None in a new folder, `lines` is the log, and `known` says how
-    many of its lines the controller has learned from. `notice` says what was mended. All methods
-    raise StateError, where the folder holds something else, belongs to another process or cannot
-    be written, or where neither of its states is whole.
+    `settings` must be the same at each return; `check` raises ValueError for what is no line of
+    the log. After opening, `controller` is as it was saved, None in a new folder, `lines` is the
+    log, and `known` says how many of them the controller has learned from. `notice` says what was
+    mended. All methods raise StateError: where the folder holds something else, belongs to another
+    process or cannot be written, or where neither of its states is whole.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], settings: dict[str, Any], fields: Sequence[str]
+        self,
+        path: str | os.PathLike[str],
+        settings: dict[str, Any],
+        check: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.path, self.settings, self.fields = Path(path), settings, fields
+        self.path, self.settings = Path(path), settings
         self.file, self.previous = self.path / "state.npz", self.path / "state.previous.npz"
         self.log_path, self.times_path = self.path / "log.jsonl", self.path / "times.jsonl"
         self.known, self.notice = 0, ""
+        self._lock: int | None = None
         with self._named():
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
-            self.controller = self.load()
-            self.lines = self._read(self.log_path)
-            if len(self.lines) < self.known:
-                raise StateError(f"{self.log_path}: has lost lines that the state knows of")
-            for number, line in enumerate(self.lines, 1):
-                if not line.keys() >= set(self.fields):
-                    raise StateError(f"{self.log_path}: damaged, line {number} is not of a run")
-            self.times = self._read(self.times_path, len(self.lines))
-            for left_over in self.path.glob("state.npz.*.partial"):  # of runs that were killed
-                left_over.unlink()
+            try:
+                self.lines = self._read_log(check)
+                self.controller = self.load()
+                mend(self.log_path)
+                self.times = self._read_times()
+                for left_over in self.path.glob(f".*{PARTIAL}"):  # of runs that were killed
+                    left_over.unlink()
+            except BaseException:
+                self.close()
+                raise
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """What the system says, as a StateError that names the folder."""
+        """What the system says, as a StateError that names the file, or else the folder."""
         try:
             yield
         except OSError as error:
-            raise StateError(f"{self.path}: {reason(error)}") from error
+            place = printable(str(error.filename or self.path))
+            raise StateError(
+                f"{place}: {reason(error)}; mend that, or name another --state folder"
+            ) from error
 
-    def _locked(self) -> Any:
-        """An open file that no other process may lock; the system frees it when we end."""
-        file = open(self.path / "lock", "a")  # noqa: SIM115
+    def _locked(self) -> int:
+        """A descriptor that no other process can lock; the system frees it when we end."""
         try:
             if sys.platform == "win32":
                 import msvcrt
 
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT)
+                msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
             else:
                 import fcntl
 
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
+                lock = os.open(self.path, os.O_RDONLY)  # the folder itself cannot be deleted
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
             raise StateError(
                 f"{self.path}: in use by another run; wait for its end, or name another folder"
             ) from error
-        return file
+        return lock
 
     def close(self) -> None:
         """Let other processes have the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    __del__ = close
 
     def load(self) -> Controller | None:
         """The controller as last saved, or as saved before that where the file is damaged."""
@@ -199,33 +209,39 @@ class StateFolder:
                     f"{self.path}: its run has {name} {fields['settings'][name]!r}, "
                     f"now it is {value!r}; name another --state folder"
                 )
+        if int(fields["lines"]) > len(self.lines):
+            raise ValueError("log.jsonl has lost lines that it knows of")
         controller = unpack(fields, arrays)
         self.known = int(fields["lines"])
         return controller
 
-    def _read(self, path: Path, most: int | None = None) -> list[dict[str, Any]]:
-        """The whole lines of a file, the first `most`; what a stop left behind them is cut off."""
-        if not path.exists():
-            return []
-        data = path.read_bytes()
-        lines = data.split(b"\n")[:-1][:most]
-        size = sum(map(len, lines)) + len(lines)
-        if size < len(data):
-            os.truncate(path, size)
+    def _read_log(self, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         try:
-            entries = [json.loads(line) for line in lines]
-        except (ValueError, RecursionError) as error:
-            raise StateError(f"{path}: damaged ({reason(error)}); name another folder") from error
-        for number, entry in enumerate(entries, 1):
-            if not isinstance(entry, dict):
-                raise StateError(f"{path}: damaged, line {number} is not of a run")
-        return entries
+            lines = read_lines(self.log_path)
+            for number, line in enumerate(lines, 1):
+                try:
+                    check(line)
+                except ValueError as error:
+                    raise ValueError(f"line {number}: {error}") from error
+        except ValueError as error:
+            raise StateError(
+                f"{self.log_path}: damaged, {error}; name another --state folder"
+            ) from error
+        return lines
+
+    def _read_times(self) -> list[dict[str, Any]]:
+        """They are for information: what is damaged is passed over."""
+        try:
+            mend(self.times_path, len(self.lines))
+            return read_lines(self.times_path)
+        except (ValueError, OSError):
+            return []
 
     def append(self, line: dict[str, Any], times: dict[str, Any]) -> None:
         """Add one image to the logs; it is on disk when this returns."""
         with self._named():
-            _add_line(self.times_path, times)
-            _add_line(self.log_path, line)
+            append_line(self.times_path, times)
+            append_line(self.log_path, line)
         self.lines.append(line)
         self.times.append(times)
 
@@ -239,17 +255,3 @@ class StateFolder:
                 sync_folder(str(self.path))
             save_arrays(self.file, fields, arrays)
         self.notice = ""
-
-
-def _add_line(path: Path, entry: dict[str, Any]) -> None:
-    """A whole line, or none, as where the disk is full."""
-    data = json.dumps(entry).encode() + b"\n"
-    with open(path, "ab", buffering=0) as file:
-        size = file.tell()
-        try:
-            if file.write(data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(size)
-            raise

@@ -545,7 +545,8 @@ def test_a_client_gets_what_the_service_says(name, monkeypatch, photos):
 def test_a_client_gets_through_faults(name, monkeypatch):
     with Server(Fake(), error_rate=0.3, hold=1.5, seed=2) as server:
         point_at(server, monkeypatch)
-        client = open_service(name, deadline=0.5, tries=8, sleep=lambda seconds: None)
+        client = open_service(name, deadline=0.5, tries=8)
+        client.transport._sleep = lambda seconds: None
         for _ in range(30):
             assert ask(client, PAYLOAD) == LABELS
     assert server.answered >= 30

@@ -6,11 +6,15 @@ Data go to standard output, all else to standard error.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import artifacts, files
 from ..config import DEFAULT_PRESET, Config, Encoding, preset
@@ -25,6 +29,12 @@ EXPECTED = (ValueError, ServiceError, OSError)
 def say(text: str) -> None:
     """A message for people."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_of(image: str, trouble: object) -> None:
+    """A message about an image, which names it."""
+    name, text = printable(image), str(trouble)
+    say(f"adacompress: {text if text.startswith(name) else f'{name}: {text}'}")
 
 
 def percent(part: float, whole: float) -> str:
@@ -66,13 +76,12 @@ def open_pilot(arguments: argparse.Namespace, seed: int = 0) -> AdaCompress:
 
 def open_named_service(arguments: argparse.Namespace) -> Service:
     """The service named, as its options say. Raises what `open_service` does."""
-    return open_service(arguments.service, record=arguments.record, **network(arguments))
-
-
-def network(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Options of online services that are given."""
-    given = {"deadline": arguments.timeout, "rate": arguments.rate}
-    return {name: value for name, value in given.items() if value is not None}
+    return open_service(
+        arguments.service,
+        deadline=arguments.timeout,
+        rate=arguments.rate,
+        record=arguments.record,
+    )
 
 
 class Input(NamedTuple):
@@ -129,3 +138,29 @@ def read_names(path: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as a list of image names ({error})") from error
     return [line.strip() for line in lines if line.strip()]
+
+
+@dataclass
+class Stop:
+    """Whether a signal has asked to stop, and which."""
+
+    signal: int = 0  # that asked to stop
+
+
+@contextmanager
+def stop_signal() -> Iterator[Stop]:
+    """Within, Ctrl-C or SIGTERM asks to stop after the work at hand; another stops at once."""
+    stop = Stop()
+
+    def note(number: int, _: object) -> None:
+        stop.signal = number
+        os.write(2, b"stopping after the work at hand; once more to stop at once\n")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

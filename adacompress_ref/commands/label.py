@@ -13,7 +13,8 @@ from multiprocessing import parent_process
 
 from ..labelling import Labelling
 from ..progress import Progress
-from . import check_output, encodings, network, say
+from ..services import ServiceError
+from . import check_output, encodings, say
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -26,7 +27,8 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.output,
         arguments.pixel_limit,
         record=arguments.record,
-        **network(arguments),
+        deadline=arguments.timeout,
+        rate=arguments.rate and arguments.rate / arguments.workers,  # each has a pace of its own
     )
     if work.done_before:
         say(f"{work.done_before} images were done before")
@@ -37,7 +39,11 @@ def main(arguments: argparse.Namespace) -> int:
             executor = stack.enter_context(
                 ProcessPoolExecutor(arguments.workers, initializer=_start_worker)
             )
-        work.run(executor, progress.advance)
+        try:
+            work.run(executor, progress.advance)
+        except ServiceError:
+            say(f"adacompress: {len(work.rows)} images are kept; run the same command to go on")
+            raise
     for reason in work.failed.values():
         say(f"adacompress: {reason}")
     table = work.finish()

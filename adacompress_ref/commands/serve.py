@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
-import signal
-import threading
+import time
 
 from ..files import reason
 from ..serve import Server
 from ..services import ServiceError, open_service
-from . import say
+from . import say, stop_signal
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -19,20 +18,12 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.service != "squeezenet" and not arguments.service.startswith("onnx:"):
         raise ServiceError("--service: squeezenet or onnx:FILE, which run on this machine")
     server = _bound(arguments)
-    before = {each: signal.signal(each, _end) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with server:
-            _announce(arguments, server)
-            threading.Event().wait()
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        say(f"{server.requests} requests, {server.answered} answered")
-    return 0
-
-
-def _end(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+    with stop_signal() as stop, server:
+        _announce(arguments, server)
+        while not stop.signal:
+            time.sleep(0.1)
+    say(f"{server.requests} requests, {server.answered} answered")
+    return 128 + stop.signal
 
 
 def _bound(arguments: argparse.Namespace) -> Server:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import files, images, training
 from ..agent import AgentError, DQNAgent
-from ..config import Config, preset
+from ..config import REFERENCE, Config, preset
 from ..drift import preprocessing
 from ..environment import Environment, RecordedImage
 from ..evaluation import evaluate
@@ -23,8 +23,9 @@ from ..extractor import Extractor
 from ..files import ImageError
 from ..live import LiveImage
 from ..progress import Progress
+from ..services import RefusedError, check_limits
 from ..table import Table, TableError
-from . import check_output, encodings, open_named_service, read_names, say
+from . import check_output, encodings, open_named_service, read_names, say_of
 from .evaluate import show_policies
 
 
@@ -123,8 +124,9 @@ def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
     for name in files.find(folder):
         try:
             photo = images.read(folder / name, name=name, pixel_limit=arguments.pixel_limit)
-        except ImageError as error:
-            say(f"adacompress: {error}")
+            check_limits(service, images.encode(photo.pixels, REFERENCE))
+        except (ImageError, RefusedError) as error:
+            say_of(name, error)
             failed += 1
             continue
         names.append(name)

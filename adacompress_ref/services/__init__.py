@@ -7,6 +7,8 @@ import math
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
+from importlib import import_module
 from numbers import Real
 from typing import Any, Protocol
 
@@ -35,11 +37,17 @@ __all__ = [
 ]
 
 NAMES = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, recorded:FILE"
+_ONLINE = {
+    "rekognition": "Rekognition",
+    "baidu": "Baidu",
+    "facepp": "FacePP",
+    "google": "GoogleVision",
+}
 _KNOWN_FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "png": "png"}
 
 
 class Service(Protocol):
-    """What every service offers.
+    """What every service offers. Its errors say what is to be done: see errors.py.
 
     It may also say `name`, for messages; `formats`, a tuple such as ("jpeg", "webp"), JPEG alone
     if it does not; the limits `max_bytes`, `max_pixels` (width times height), `min_side` and
@@ -71,27 +79,31 @@ def ask(service: Service, payload: bytes) -> list[Label]:
 
 
 def ask_all(service: Service, payloads: Sequence[bytes]) -> list[list[Label] | ServiceError]:
-    """The answer to each of one or two payloads, or why there is none; side by side if it can."""
+    """The answer to each of one or two payloads, or why there is none; side by side if it can.
 
-    def answer(payload: bytes) -> Any:
+    What is no fault of one upload, as a service that returns other things, is raised.
+    """
+
+    def answer(payload: bytes) -> list[Label] | ServiceError:
         try:
             return ask(service, payload)
-        except Exception as error:
+        except ServiceError as error:
+            if type(error) is ServiceError:
+                raise
             return error
 
-    second: list[Any] = []
-    if len(payloads) == 2 and getattr(service, "side_by_side", False):
-        thread = threading.Thread(target=lambda: second.append(answer(payloads[1])), daemon=True)
-        thread.start()
-        answers = [answer(payloads[0])]
-        thread.join()
-        answers += second
-    else:
-        answers = [answer(payload) for payload in payloads]
-    for each in answers:
-        if isinstance(each, Exception) and not isinstance(each, ServiceError):
-            raise each
-    return answers
+    if len(payloads) < 2 or not getattr(service, "side_by_side", False):
+        return [answer(payload) for payload in payloads]
+    second: Future[list[Label] | ServiceError] = Future()
+
+    def fill() -> None:
+        try:
+            second.set_result(answer(payloads[1]))
+        except Exception as error:
+            second.set_exception(error)
+
+    threading.Thread(target=fill, daemon=True).start()
+    return [answer(payloads[0]), second.result()]
 
 
 def check_limits(service: object, payload: bytes) -> None:
@@ -152,18 +164,22 @@ def open_service(
     name: str,
     threads: int | None = None,
     *,
+    deadline: float | None = None,
+    tries: int | None = None,
+    rate: float | None = None,
     record: str | os.PathLike[str] | None = None,
-    **network: Any,
 ) -> Service:
     """The service called `name`: one of squeezenet (bundled), onnx:FILE (any classifier),
     rekognition, baidu, facepp, google and recorded:FILE.
 
-    `threads` are for services that run on this machine; `network` for the others: `deadline` in
-    seconds for one try, `tries`, `rate` in requests a second. Their credentials come from the
-    environment. With `record`, all answers are added to that file, which `recorded:FILE` reads.
-    Raises ServiceError for an unknown name or missing credentials, ArtifactError or ModelError for
-    a file that cannot be used.
+    `threads` are for services that run on this machine. For the others, whose credentials come
+    from the environment, `deadline` is in seconds for one of at most so many `tries`, `rate` in
+    requests a second. With `record`, all answers are added to that file, which `recorded:FILE`
+    reads. Raises ServiceError for an unknown name or missing credentials, ArtifactError or
+    ModelError for a file that cannot be used.
     """
+    given = {"deadline": deadline, "tries": tries, "rate": rate}
+    network = {option: value for option, value in given.items() if value is not None}
     service = _open(name, threads, network)
     if record is None:
         return service
@@ -172,32 +188,21 @@ def open_service(
     return Recorder(service, record)
 
 
-def _open(name: str, threads: int | None, network: dict[str, Any]) -> Service:
+def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
     # imported here, so that each service needs what it uses alone
-    if name == "squeezenet" or name.startswith("onnx:"):
+    kind, _, file = name.partition(":")
+    if name == "squeezenet" or (kind == "onnx" and file):
         from .onnx import OnnxClassifier
 
-        if name == "squeezenet":
+        if not file:
             return OnnxClassifier.bundled(threads)
-        return OnnxClassifier(name.removeprefix("onnx:"), name=name, threads=threads)
-    if name == "rekognition":
-        from .rekognition import Rekognition
-
-        return Rekognition(**network)
-    if name == "baidu":
-        from .baidu import Baidu
-
-        return Baidu(**network)
-    if name == "facepp":
-        from .facepp import FacePP
-
-        return FacePP(**network)
-    if name == "google":
-        from .google import GoogleVision
-
-        return GoogleVision(**network)
-    if name.startswith("recorded:"):
+        return OnnxClassifier(file, name=name, threads=threads)
+    if kind == "recorded" and file:
         from .recorded import Recorded
 
-        return Recorded(name.removeprefix("recorded:"))
+        return Recorded(file)
+    if name in _ONLINE:
+        client = getattr(import_module(f".{name}", __package__), _ONLINE[name])
+        online: Service = client(**network)
+        return online
     raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")

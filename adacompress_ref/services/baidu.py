@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from ..controller import Label
+from .answers import check_status, read_answer, read_labels, shown
 from .errors import (
     AuthenticationError,
     ProtocolError,
@@ -19,15 +20,7 @@ from .errors import (
     ServiceError,
     UnavailableError,
 )
-from .http import (
-    Request,
-    Transport,
-    check_endpoint,
-    check_status,
-    read_answer,
-    read_labels,
-    shown,
-)
+from .http import Request, Transport, check_endpoint, find_credentials
 
 NAME = "baidu"
 ENDPOINT = "https://aip.baidubce.com"
@@ -65,19 +58,13 @@ class Baidu:
     """
 
     name = NAME
-    formats = ("jpeg", "png", "bmp")
+    formats = ("jpeg", "png")
     max_bytes = 6 * 2**20  # 8 MB in base64
     min_side, max_side = 15, 8192
     side_by_side = True
 
     def __init__(self, **network: Any) -> None:
-        self._key, self._secret = (
-            os.environ.get(name, "").strip() for name in ("BAIDU_API_KEY", "BAIDU_SECRET_KEY")
-        )
-        if not (self._key and self._secret):
-            raise AuthenticationError(
-                f"{NAME}: no credentials; set BAIDU_API_KEY and BAIDU_SECRET_KEY"
-            )
+        self._key, self._secret = find_credentials(NAME, "BAIDU_API_KEY", "BAIDU_SECRET_KEY")
         self.endpoint = check_endpoint(os.environ.get("BAIDU_ENDPOINT") or ENDPOINT)
         self.transport = Transport(NAME, secrets=(self._key, self._secret), **network)
         self._token, self._renew_at = "", 0.0
@@ -159,6 +146,8 @@ def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list
         for codes, kind, advice in MEANINGS:
             if code in codes:
                 raise kind(f"{text}; {advice}")
+        if len(code) == 6:  # shorter ones are of the platform, these of this request
+            raise RefusedError(f"{text}; look it up in the service's manual")
         raise ProtocolError(f"{text}; look it up in the service's manual", retryable=False)
     check_status(NAME, status, headers)
     return read_labels(NAME, fields.get("result"), "keyword", "score")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """A service gave no answer, or not labels; the message says what to do."""
+    """A service gave no answer, or not labels; the message says what to do.
+
+    One of no class below is a mistake in how a service is used or written, and ends a run.
+    """
 
     retryable = False  # whether the same request may succeed a little later
+    retry_after: float | None = None  # seconds, where the server said so
+    sent = True  # whether bytes were spent on it
 
 
 class UnavailableError(ServiceError):
-    """No answer just now: timeouts, lost connections, too many requests, faults of the server.
-
-    `retry_after` is in seconds, where the server said so.
-    """
+    """No answer just now: timeouts, lost connections, too many requests, faults of the server."""
 
     retryable = True
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, sent: bool = True) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.sent = retry_after, sent
 
 
 class ProtocolError(ServiceError):
@@ -39,10 +41,7 @@ class AuthenticationError(ServiceError):
 
 
 class RefusedError(ServiceError):
-    """The service does not take this image; others it may.
-
-    `sent` is False where that was known before, so that no bytes were spent.
-    """
+    """The service does not take this image; others it may."""
 
     def __init__(self, message: str, sent: bool = True) -> None:
         super().__init__(message)

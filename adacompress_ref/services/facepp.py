@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..controller import Label
+from .answers import check_status, read_answer, read_labels, retry_after, shown
 from .errors import (
     AuthenticationError,
     ProtocolError,
@@ -15,27 +16,12 @@ from .errors import (
     RefusedError,
     UnavailableError,
 )
-from .http import (
-    Request,
-    Transport,
-    check_endpoint,
-    check_status,
-    read_answer,
-    read_labels,
-    retry_after,
-    shown,
-)
+from .http import Request, Transport, check_endpoint, find_credentials
 
 NAME = "facepp"
 ENDPOINT = "https://api-cn.faceplusplus.com"
 BUSY = {"CONCURRENCY_LIMIT_EXCEEDED", "INTERNAL_ERROR"}
 DENIED = {"AUTHENTICATION_ERROR", "AUTHORIZATION_ERROR", "INSUFFICIENT_PERMISSION"}
-REFUSED = {
-    "IMAGE_DOWNLOAD_TIMEOUT",
-    "IMAGE_ERROR_UNSUPPORTED_FORMAT",
-    "IMAGE_FILE_TOO_LARGE",
-    "INVALID_IMAGE_SIZE",
-}
 
 
 class FacePP:
@@ -51,13 +37,7 @@ class FacePP:
     side_by_side = True
 
     def __init__(self, **network: Any) -> None:
-        self._key, self._secret = (
-            os.environ.get(name, "").strip() for name in ("FACEPP_API_KEY", "FACEPP_API_SECRET")
-        )
-        if not (self._key and self._secret):
-            raise AuthenticationError(
-                f"{NAME}: no credentials; set FACEPP_API_KEY and FACEPP_API_SECRET"
-            )
+        self._key, self._secret = find_credentials(NAME, "FACEPP_API_KEY", "FACEPP_API_SECRET")
         self.endpoint = check_endpoint(os.environ.get("FACEPP_ENDPOINT") or ENDPOINT)
         self.transport = Transport(NAME, secrets=(self._key, self._secret), **network)
 
@@ -98,7 +78,7 @@ def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list
             raise UnavailableError(f"{text}; try again later", retry_after(headers))
         if code in DENIED:
             raise AuthenticationError(f"{text}; check FACEPP_API_KEY and FACEPP_API_SECRET")
-        if code in REFUSED:
+        if code.startswith(("IMAGE_", "INVALID_IMAGE")):  # its size, format, download
             raise RefusedError(f"{text}; send another image")
         check_status(NAME, status, headers, said)
         raise ProtocolError(f"{text}; check FACEPP_ENDPOINT", retryable=False)

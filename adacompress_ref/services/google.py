@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ..controller import Label
+from .answers import check_status, read_answer, read_labels, retry_after, shown
 from .errors import (
     AuthenticationError,
     ProtocolError,
@@ -16,16 +17,7 @@ from .errors import (
     RefusedError,
     UnavailableError,
 )
-from .http import (
-    Request,
-    Transport,
-    check_endpoint,
-    check_status,
-    read_answer,
-    read_labels,
-    retry_after,
-    shown,
-)
+from .http import Request, Transport, check_endpoint, find_credentials
 
 NAME = "google"
 ENDPOINT = "https://vision.googleapis.com"
@@ -48,15 +40,13 @@ class GoogleVision:
     """
 
     name = NAME
-    formats = ("jpeg", "webp", "png", "bmp", "gif")
+    formats = ("jpeg", "webp", "png")
     max_bytes = 7_499_000  # 10 MB as JSON
     max_pixels = 75_000_000
     side_by_side = True
 
     def __init__(self, **network: Any) -> None:
-        self._key = os.environ.get("GOOGLE_API_KEY", "").strip()
-        if not self._key:
-            raise AuthenticationError(f"{NAME}: no credentials; set GOOGLE_API_KEY")
+        (self._key,) = find_credentials(NAME, "GOOGLE_API_KEY")
         self.endpoint = check_endpoint(os.environ.get("GOOGLE_VISION_ENDPOINT") or ENDPOINT)
         self.transport = Transport(NAME, secrets=(self._key,), **network)
 

@@ -7,7 +7,8 @@ A client is two pure functions, `build_request(...) -> Request` and
 from __future__ import annotations
 
 import ipaddress
-import json
+import logging
+import os
 import random
 import re
 import threading
@@ -16,22 +17,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
-from ..controller import Label
-from ..files import printable, reason
-from .errors import (
-    AuthenticationError,
-    ProtocolError,
-    QuotaError,
-    RefusedError,
-    ServiceError,
-    UnavailableError,
-)
+from ..files import printable
+from .answers import shown
+from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
 
 DEADLINE = 20.0  # seconds for one try, from the name lookup to the last byte of the answer
 TRIES = 5
@@ -41,6 +34,19 @@ FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds for which an open circuit lets n
 ANSWER_LIMIT = 4 * 2**20  # bytes
 
 T = TypeVar("T")
+
+
+class _WithoutTokens(logging.Filter):
+    """What urllib3 logs holds URLs, and they hold Baidu's tokens."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = re.sub(r"(access_token=)[^&\s)\"]+", r"\1***", record.getMessage())
+        record.args, record.exc_info = (), None
+        return True
+
+
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).addFilter(_WithoutTokens())
 
 
 class Request(NamedTuple):
@@ -114,6 +120,7 @@ class Transport:
         self._sleep = sleep
         self._idle: deque[requests.Session] = deque()
         self._next = 0.0  # when the next request may go
+        self._fault = ""  # the latest, for when nothing is tried
         self._lock = threading.Lock()
 
     def call(self, build: Callable[[], Request], parse: Callable[[int, Mapping, bytes], T]) -> T:
@@ -126,16 +133,16 @@ class Transport:
             if last:
                 self._sleep(_pause(number, last))
             if wait := self.breaker.wait():
-                raise UnavailableError(
-                    f"{self.name}: does not answer; next try in {wait:.0f} s", wait
-                ) from last
+                text = f"{self._fault or f'{self.name}: does not answer'}; next try in {wait:.0f} s"
+                raise UnavailableError(text, wait, sent=last is not None) from last
             self._keep_pace()
             try:
                 answer = parse(*self.exchange(self._built(build)))
             except ServiceError as error:
                 error.args = (self.without_secrets(str(error)),)
-                self.breaker.note(not error.retryable, _must_wait(error))
-                if not error.retryable or _must_wait(error) > LONGEST_PAUSE:
+                self.breaker.note(not error.retryable, error.retry_after or 0.0)
+                self._fault = str(error)
+                if not error.retryable or (error.retry_after or 0.0) > LONGEST_PAUSE:
                     raise
                 last = error
             else:
@@ -166,6 +173,7 @@ class Transport:
             ) from None
 
     def _exchange(self, request: Request, done: Future[Response]) -> None:
+        late = time.monotonic() + self.deadline
         try:
             session = self._idle.pop()
         except IndexError:
@@ -188,14 +196,17 @@ class Transport:
                 stream=True,
             ) as response:
                 body = b""
-                for part in response.iter_content(2**16):
+                for part in response.iter_content(256):
                     body += part
+                    if time.monotonic() > late:
+                        return  # nobody waits any more
                     if len(body) > ANSWER_LIMIT:
                         raise ProtocolError(
                             f"{self.name}: an answer without end; check the endpoint"
                         )
                 declared = response.headers.get("Content-Length", "")
-                if declared.isdigit() and len(body) < int(declared):
+                packed = "Content-Encoding" in response.headers
+                if declared.isdigit() and len(body) < int(declared) and not packed:
                     raise ProtocolError(f"{self.name}: the answer was cut off")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 answer = Response(response.status_code, headers, body)
@@ -217,30 +228,33 @@ class Transport:
     def without_secrets(self, text: str) -> str:
         """`text` with each secret replaced by stars, also one whose end was cut off."""
         for secret in sorted(self.secrets, key=len, reverse=True):
-            text = re.sub(re.escape(secret[:8]) + r"\S*", "***", text)
+            cut = re.escape(secret[:8]) + r"\S*" if len(secret) > 8 else re.escape(secret)
+            text = re.sub(cut, "***", text, flags=re.IGNORECASE)
         return text
-
-
-def _must_wait(error: ServiceError) -> float:
-    return getattr(error, "retry_after", None) or 0.0
 
 
 def _pause(number: int, error: ServiceError) -> float:
     """Exponential back-off with full jitter, or longer where the server asks for it."""
     most = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
-    return max(random.uniform(0, most), _must_wait(error))
+    return max(random.uniform(0, most), (error.retry_after or 0.0))
 
 
 def _explained(name: str, url: str, error: Exception) -> ServiceError:
     host = printable(urlsplit(url).netloc.rpartition("@")[2])
+    if isinstance(error, (requests.exceptions.InvalidHeader, UnicodeError)):
+        return AuthenticationError(
+            f"{name}: the credentials have letters that cannot be sent; check them"
+        )
     if isinstance(error, requests.exceptions.SSLError):
         return AuthenticationError(
             f"{name}: {host} cannot prove who it is (TLS); check the clock and the CA certificates"
         )
     if isinstance(error, requests.Timeout):
-        return UnavailableError(f"{name}: {host} does not answer in time")
+        return UnavailableError(f"{name}: {host} does not answer in time; check the network")
     if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-        return UnavailableError(f"{name}: the connection to {host} failed or was lost")
+        return UnavailableError(
+            f"{name}: the connection to {host} failed or was lost; check network and endpoint"
+        )
     return ProtocolError(f"{name}: {host} cannot be spoken to ({type(error).__name__})")
 
 
@@ -252,97 +266,29 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+def find_credentials(name: str, *variables: str) -> list[str]:
+    """From the environment, without the line ends of mounted files.
+
+    Raises AuthenticationError naming what is missing.
+    """
+    found = [os.environ.get(variable, "").strip() for variable in variables]
+    if not all(found):
+        raise AuthenticationError(f"{name}: no credentials; set {' and '.join(variables)}")
+    return found
+
+
 def check_endpoint(url: str) -> str:
     """`url` itself. Raises AuthenticationError where credentials would travel unencrypted."""
     try:
         parts = urlsplit(url)
-        safe = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+        safe = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s|@", url)
         safe = safe and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(url)))
     except ValueError:  # a URL that is none
         safe = False
     if not safe:
+        place = url.rpartition("@")[2].partition("?")[0]  # no credentials
         raise AuthenticationError(
-            f"{shown(url.partition('?')[0])}: no https URL; credentials go over TLS, "
-            "or to this machine itself"
+            f"{shown(place)}: no endpoint; it takes an https URL without credentials in it, or "
+            "http to this machine itself"
         )
     return url
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait, given as a number or as a date."""
-    said = headers.get("retry-after", "").strip()
-    if said.isdigit() and said.isascii():
-        return float(said[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def read_json(name: str, body: bytes) -> dict[str, Any]:
-    """The JSON object in an answer. Raises ProtocolError."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{name}: the answer is not JSON ({reason(error)})") from error
-    if not isinstance(value, dict):
-        raise ProtocolError(f"{name}: the answer is no JSON object: {shown(value)}")
-    return value
-
-
-def read_answer(name: str, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The JSON object in an answer. Raises what its status means where it holds none."""
-    try:
-        return read_json(name, body)
-    except ProtocolError:
-        check_status(name, status, headers)
-        raise
-
-
-def shown(value: object) -> str:
-    """What a server said, short and safe to show."""
-    return printable(f"{value!s:.200}")
-
-
-def check_status(name: str, status: int, headers: Mapping[str, str], said: object = "") -> None:
-    """Raises what a status other than 2xx means for any service; `said` is the server's reason."""
-    if 200 <= status < 300:
-        return
-    text = f"{name}: HTTP status {status}" + (f" ({shown(said)})" if said else "")
-    if status == 429 or status >= 500:
-        raise UnavailableError(text, retry_after(headers))
-    if status in (401, 403):
-        raise AuthenticationError(f"{text}; check the credentials")
-    if status == 402:
-        raise QuotaError(f"{text}; check the account")
-    if status in (408, 425):
-        raise UnavailableError(text)
-    if status in (413, 415):
-        raise RefusedError(f"{text}: it does not take this image")
-    if 300 <= status < 400:
-        raise AuthenticationError(f"{text}: redirected, which is not followed; check the endpoint")
-    raise ProtocolError(text, retryable=False)
-
-
-def read_labels(
-    name: str, items: object, label: str, score: str, scale: float = 1.0
-) -> list[Label]:
-    """Labels from a list of objects with these two fields, best first; scores over `scale`.
-
-    Raises ProtocolError where the list is of another shape.
-    """
-    if not isinstance(items, list):
-        raise ProtocolError(f"{name}: the answer has no list of labels: {shown(items)}")
-    labels = []
-    for item in items:
-        found: dict[str, Any] = item if isinstance(item, dict) else {}
-        text, number = found.get(label), found.get(score, "")
-        try:
-            value = float(str(number)) / scale  # Baidu gives numbers or text
-        except ValueError:
-            value = float("nan")
-        if not isinstance(text, str) or not 0 <= value <= 1 + 1e-6:
-            raise ProtocolError(f"{name}: no label with a score: {shown(item)}")
-        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no letter
-        labels.append(Label(text, min(value, 1.0)))
-    return sorted(labels, key=lambda each: -each.score)

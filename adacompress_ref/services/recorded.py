@@ -7,7 +7,6 @@ its SHA-256, and its labels or why it was refused.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from ..controller import Label
 from ..files import printable, reason
+from ..jsonlines import append_line, mend, read_lines
 from . import formats
 from .errors import RefusedError, ServiceError
 
@@ -22,13 +22,10 @@ _TAKES = ("formats", "max_bytes", "max_pixels", "min_side", "max_side")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """What the service takes, and all entries by payload.
-
-    A last line that a stop has cut in two is left out. Raises ServiceError.
-    """
+    """What the service takes, and all entries by payload. Raises ServiceError."""
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-        takes, *entries = [json.loads(line) for line in lines] or [{}]
+        takes, *lines = read_lines(path) or [{}]
+        entries = [entry for entry in lines if entry != takes]  # two may have begun the file
         if any(not isinstance(value, int) for name, value in takes.items() if name != _TAKES[0]):
             raise ValueError("the first line has other things than limits")
         if not all(isinstance(each, str) for each in takes.get(_TAKES[0], [])):
@@ -41,11 +38,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
                 raise ValueError("a line has labels that are none")
         return takes, {entry["sha256"]: entry for entry in entries}
     except OSError as error:
-        raise ServiceError(f"{printable(str(path))}: {reason(error)}; name a recording") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ServiceError(f"{printable(str(path))}: {reason(error)}") from error
+    except (ValueError, TypeError, KeyError) as error:
         raise ServiceError(
             f"{printable(str(path))}: not a recording of answers ({reason(error)})"
         ) from error
+
+
+def _answer(entry: dict[str, Any]) -> list[Label]:
+    if "refused" in entry:
+        raise RefusedError(str(entry["refused"]))
+    return [Label(*label) for label in entry["labels"]]
 
 
 class Recorded:
@@ -53,6 +56,8 @@ class Recorded:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = f"recorded:{path}"
+        if not Path(path).exists():
+            raise ServiceError(f"{printable(str(path))}: there is no such recording")
         takes, self.entries = _read(Path(path))
         vars(self).update((name, takes[name]) for name in _TAKES if name in takes)
 
@@ -62,29 +67,28 @@ class Recorded:
         if entry is None:
             raise RefusedError(
                 f"{printable(self.name)}: has no answer for this payload of {len(payload)} bytes; "
-                "record it with --record"
+                "record it with --record",
+                sent=False,
             )
-        if "refused" in entry:
-            raise RefusedError(str(entry["refused"]))
-        return [Label(*label) for label in entry["labels"]]
+        return _answer(entry)
 
 
 class Recorder:
     """`service`, all of whose answers are added to the file `path`.
 
-    Raises ServiceError where that is something else or cannot be written.
+    What is there already is not asked again. Raises ServiceError where that is something else or
+    cannot be written.
     """
 
     def __init__(self, service: Any, path: str | os.PathLike[str]) -> None:
         self.service, self.path = service, Path(path)
+        self.entries = _read(self.path)[1]
         try:
-            self.path.touch()
-            self.known = set(_read(self.path)[1])
-            with open(self.path, "rb+") as file:
-                file.truncate(file.read().rfind(b"\n") + 1)  # the start of a line cut in two
+            mend(self.path)
+            new = not self.path.exists() or not self.path.stat().st_size
         except OSError as error:
             raise ServiceError(f"{printable(str(path))}: {reason(error)}") from error
-        if not self.path.stat().st_size:
+        if new:
             takes = {name: getattr(service, name, None) for name in _TAKES}
             takes["formats"] = list(formats(service))
             self._write({name: value for name, value in takes.items() if value is not None})
@@ -94,24 +98,25 @@ class Recorder:
 
     def label(self, payload: bytes) -> Sequence[Label]:
         """The service's answer. Raises what it does; ServiceError where it cannot be recorded."""
+        key = hashlib.sha256(payload).hexdigest()
+        if key in self.entries:
+            return _answer(self.entries[key])
         try:
             labels = self.service.label(payload)
         except RefusedError as error:
-            self._add(payload, {"refused": str(error)})
+            self._add(key, {"refused": str(error)})
             raise
-        self._add(payload, {"labels": [[label.name, float(label.score)] for label in labels]})
+        # a little above 1 is rounding
+        found = [[label.name, min(float(label.score), 1.0)] for label in labels]
+        self._add(key, {"labels": found})
         return labels
 
-    def _add(self, payload: bytes, answer: dict[str, Any]) -> None:
-        key = hashlib.sha256(payload).hexdigest()
-        if key in self.known:
-            return
-        self._write({"sha256": key} | answer)
-        self.known.add(key)
+    def _add(self, key: str, answer: dict[str, Any]) -> None:
+        self.entries[key] = {"sha256": key} | answer
+        self._write(self.entries[key])
 
     def _write(self, entry: dict[str, Any]) -> None:
         try:
-            with open(self.path, "ab", buffering=0) as file:  # one write: others may add as well
-                file.write(json.dumps(entry).encode() + b"\n")
+            append_line(self.path, entry)
         except OSError as error:
             raise ServiceError(f"{printable(str(self.path))}: {reason(error)}") from error

@@ -12,17 +12,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..controller import Label
+from .answers import check_status, read_answer, read_labels, retry_after, shown
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import (
-    Request,
-    Transport,
-    check_endpoint,
-    check_status,
-    read_answer,
-    read_labels,
-    retry_after,
-    shown,
-)
+from .http import Request, Transport, check_endpoint
 from .signature import Credentials, sign
 
 NAME = "rekognition"
