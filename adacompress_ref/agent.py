@@ -232,7 +232,8 @@ class DQNAgent:
         except FileNotFoundError as error:
             raise AgentError(f"{path}: there is no such file") from error
         except Exception as error:  # damaged in any of many ways
-            raise AgentError(f"{path}: not an agent that can be used ({error})") from error
+            text = f"{error!s:.300}".partition("\n")[0]
+            raise AgentError(f"{path}: not an agent that can be used ({text})") from error
         return agent
 
     @classmethod

@@ -273,9 +273,9 @@ def _image_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--pixel-limit",
         type=_number(int, 1),
-        default=100_000_000,
+        default=64_000_000,
         metavar="N",
-        help="largest image, in pixels; default: 100000000",
+        help="largest image, in pixels; default: 64000000",
     )
     one.add_argument("--quiet", action="store_true", help="no progress")
 

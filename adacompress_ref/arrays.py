@@ -56,19 +56,26 @@ def save_arrays(
 
 
 def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The inverse of `save_arrays`; raises whatever numpy and json do for a damaged file.
+    """The inverse of `save_arrays`. Raises OSError, or ValueError for a damaged file.
 
     The checksum is checked where there is one: earlier versions wrote none.
     """
-    if os.path.exists(path) and not zipfile.is_zipfile(path):
-        raise ValueError("it is no .npz archive")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    description = json.loads(str(arrays.pop("description")))
-    checksum = description.pop("sha256", None)
-    if checksum not in (None, _checksum(description, arrays)):
-        raise ValueError("its checksum does not fit")
-    return description, arrays
+    try:
+        with zipfile.ZipFile(path) as archive:  # what is not packed is not larger than the file
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("its arrays are compressed, as we write none")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        description = json.loads(str(arrays.pop("description")))
+        checksum = description.pop("sha256", None)
+        if checksum not in (None, _checksum(description, arrays)):
+            raise ValueError("its checksum does not fit")
+        return description, arrays
+    except OSError:
+        raise
+    except Exception as error:  # numpy, zipfile and json raise nearly every kind
+        text = ascii(str(error) or type(error).__name__)[1:-1]
+        raise ValueError(f"{text:.200}") from error
 
 
 def _checksum(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:

@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 def reason(error: BaseException) -> str:
     """What an exception says, in one line; its class where it says nothing, as MemoryError."""
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    return printable(f"{lines[0]:.300}") if lines else type(error).__name__
+    return f"{printable(f'{lines[0]:.300}'):.300}" if lines else type(error).__name__
 
 
 def find(folder: str | os.PathLike[str]) -> list[str]:

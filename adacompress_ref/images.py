@@ -23,7 +23,7 @@ from .colours import is_srgb, to_srgb
 from .config import Encoding
 from .files import ImageError, printable, reason
 
-PIXEL_LIMIT = 100_000_000  # declared width times height; Pillow's own limit holds as well
+PIXEL_LIMIT = 64_000_000  # declared width times height: less than 1 GB while it is read
 FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

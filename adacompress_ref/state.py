@@ -75,23 +75,36 @@ def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
     inputs = arrays["replay_states"].shape[1]
     controller = Controller(DQNAgent.create(config, inputs, rng, fields["stamp"]))
     agent = controller.agent
+    seen = (len(config.encodings), inputs) if config.state == "drift" else (inputs,)
     agent.from_arrays(arrays)
     rng.bit_generator.state = fields["generator"]
     agent.replay.count = fields["remembered"]
     for name, column in _columns(agent.replay).items():
+        _check(f"replay_{name}", arrays[f"replay_{name}"], column[: len(agent.replay)].shape)
         column[: len(agent.replay)] = arrays[f"replay_{name}"]
     controller.state, controller.initial = fields["state"], fields["initial"]
+    if controller.state not in ("inference", "estimate", "retrain"):
+        raise ValueError(f"state is {controller.state!r:.40}")
     for name in _WINDOWS:  # empty as yet
-        getattr(controller.estimator, name).extend(fields["windows"][name])
+        getattr(controller.estimator, name).extend(map(float, fields["windows"][name]))
     for name in _NUMBERS:
-        setattr(controller.estimator, name, fields["windows"][name])
+        kind = int if name == "recorded" else float
+        setattr(controller.estimator, name, kind(fields["windows"][name]))
     controller.watch.from_json(fields["watch"])
     controller.suspected, controller.goal = fields["suspected"], fields["goal"]
     controller.recent.extend(arrays.get("recent", ()))
+    for state in controller.recent:
+        _check("recent", state, seen)
     if "pending_state" in arrays:
         action, reward = int(arrays["pending_action"]), float(arrays["pending_reward"])
+        _check("pending_state", arrays["pending_state"], seen)
         controller.pending = (arrays["pending_state"], action, reward)
     return controller
+
+
+def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not {shape}")
 
 
 def _columns(replay: Replay) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from .arrays import load_arrays, save_arrays
 from .config import CHANNELS, Config, Encoding, Pooling, Resize
 from .controller import Label
 from .equations import BEST_LABELS
+from .files import reason
 
 FILE_FORMAT = 2
 RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
@@ -143,23 +144,31 @@ class Table:
             digests = [str(digest) for digest in arrays.pop("digests")]
             table = cls(source, images, digests, **arrays)
             rows, columns = len(images), len(source.encodings) + 1
-            shapes = {
-                "original_bytes": (rows,),
-                "bytes": (rows, columns),
-                "labels": (rows, columns, BEST_LABELS),
-                "scores": (rows, columns, BEST_LABELS),
-                "features": (rows, len(RESIZES), len(POOLINGS), CHANNELS),
-                "context": (rows, drift.CONTEXT),
-                "drift": (rows, columns - 1, drift.DRIFT),
+            shapes = {  # and kinds
+                "original_bytes": ((rows,), "iu"),
+                "bytes": ((rows, columns), "iu"),
+                "labels": ((rows, columns, BEST_LABELS), "U"),
+                "scores": ((rows, columns, BEST_LABELS), "f"),
+                "features": ((rows, len(RESIZES), len(POOLINGS), CHANNELS), "f"),
+                "context": ((rows, drift.CONTEXT), "f"),
+                "drift": ((rows, columns - 1, drift.DRIFT), "f"),
             }
             if len(digests) != rows or any(
-                getattr(table, name).shape != shape for name, shape in shapes.items()
+                getattr(table, name).shape != shape or getattr(table, name).dtype.kind not in kinds
+                for name, (shape, kinds) in shapes.items()
             ):
                 raise TableError(f"{path}: damaged, its arrays do not fit together")
+            numbers = (table.features, table.context, table.drift)
+            if (
+                not all(np.isfinite(each).all() for each in numbers)
+                or not ((table.scores >= 0) & (table.scores <= 1 + 1e-6)).all()
+                or not (table.bytes > 0).all()
+            ):
+                raise TableError(f"{path}: damaged, it has numbers that are none of a table")
             return table
         except TableError:
             raise
         except FileNotFoundError as error:
             raise TableError(f"{path}: there is no such table; `label` makes one") from error
         except Exception as error:  # damaged in any of many ways
-            raise TableError(f"{path}: not a table, or damaged ({error})") from error
+            raise TableError(f"{path}: not a table, or damaged ({reason(error)})") from error

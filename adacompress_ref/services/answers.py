@@ -48,7 +48,7 @@ def read_answer(name: str, status: int, headers: Mapping[str, str], body: bytes)
 
 def shown(value: object) -> str:
     """What a server said, short and safe to show."""
-    return printable(f"{value!s:.200}")
+    return f"{printable(f'{value!s:.200}'):.200}"
 
 
 def check_status(name: str, status: int, headers: Mapping[str, str], said: object = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ class Sidecar:
             fields = json.loads(path.read_text("utf-8"))
         except FileNotFoundError as error:
             raise ModelError(f"{path}: missing; it says how the model wants its input") from error
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path}: not readable JSON ({error})") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelError(f"{path}: not readable JSON ({reason(error)})") from error
         if not isinstance(fields, dict):
             raise ModelError(f"{path}: expected a JSON object")
 
@@ -59,8 +60,10 @@ class Sidecar:
             value = fields.get(name, default)
             try:
                 return convert(value)
-            except (TypeError, ValueError, OSError) as error:
-                raise ModelError(f"{path}: field {name!r} is {value!r:.60}: {error}") from error
+            except (TypeError, ValueError, OverflowError, OSError) as error:
+                raise ModelError(
+                    f"{path}: field {name!r} is {value!r:.60}: {reason(error)}"
+                ) from error
 
         mean, std = field("mean", _three, 0), field("std", _three, 1)
         unit_range = max(mean) <= 1 and max(std) < 1
@@ -72,7 +75,7 @@ class Sidecar:
             else field("crop", lambda value: _within(float(value), 0.1, 1)),
             mean=mean,
             std=std,
-            scale=field("scale", float, 1 / 255 if unit_range else 1),
+            scale=field("scale", _finite, 1 / 255 if unit_range else 1),
             channels=field("channels", lambda value: _one_of(value, "RGB", "BGR"), "RGB"),
             layout=field("layout", lambda value: _one_of(value, "NCHW", "NHWC"), "NCHW"),
             output=field(
@@ -109,7 +112,14 @@ def _three(value: Any) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value] * 3
     if len(values) != 3:
         raise ValueError("must be one number or three")
-    return tuple(float(each) for each in values)
+    return tuple(_finite(each) for each in values)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
 
 
 class OnnxClassifier:
