@@ -273,9 +273,9 @@ def _image_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--pixel-limit",
         type=_number(int, 1),
-        default=64_000_000,
+        default=8192 * 6144,
         metavar="N",
-        help="largest image, in pixels; default: 64000000",
+        help="largest image, in pixels; default: 50331648",
     )
     one.add_argument("--quiet", action="store_true", help="no progress")
 

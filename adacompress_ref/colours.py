@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -18,15 +18,14 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
     alpha = None
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         alpha = image.getchannel("A")
     colours = _through_profile(image.convert(mode), icc) if icc else None
-    colours = colours or image.convert("RGB")  # a broken profile counts as none
-    if alpha is None:
-        return colours
-    white = Image.new("RGB", image.size, "white")
-    white.paste(colours, mask=alpha)
-    return white
+    if colours is None:  # a broken profile counts as none
+        colours = image if image.mode == "RGB" else image.convert("RGB")
+    if alpha is not None:
+        colours.paste("white", mask=ImageChops.invert(alpha))
+    return colours
 
 
 def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:

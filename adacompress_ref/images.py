@@ -23,13 +23,14 @@ from .colours import is_srgb, to_srgb
 from .config import Encoding
 from .files import ImageError, printable, reason
 
-PIXEL_LIMIT = 64_000_000  # declared width times height: less than 1 GB while it is read
+PIXEL_LIMIT = 8192 * 6144  # declared width times height: below 1 GB while it is read
 FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}  # pixels; the encoders' own limits
 _JPEG_EXIF_LIMIT = 65_533  # bytes in one JPEG segment
 _ORIENTATION = 0x0112
+_STRIP = 512  # rows
 # What a file may hold beside pixels and still be plain: JPEG segments, entries of Pillow's `info`.
 _PLAIN_SEGMENT = re.compile(rb"JFIF\0.{9}|ICC_PROFILE\0.*|Adobe.{7}", re.DOTALL)
 _PLAIN_INFO = re.compile(
@@ -84,8 +85,10 @@ def read(
         icc = image.info.get("icc_profile")
         if icc and is_srgb(icc):
             icc = None
-        pixels = _upright(np.array(to_srgb(image, icc)), orientation)
         plain_format = str(image.format).lower() if not icc and _is_plain(image, data) else None
+        converted = to_srgb(image, icc)
+        del image  # before there is a third copy
+        pixels = _upright(_array(converted), orientation)
         return Photo(name, pixels, data, plain_format, exif)
     except Image.DecompressionBombError as error:
         raise ImageError(
@@ -147,7 +150,7 @@ def decode(payload: bytes) -> np.ndarray:
     try:
         with _quiet():
             image = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP"))
-        return np.array(image.convert("RGB"))
+        return _array(image if image.mode == "RGB" else image.convert("RGB"))
     except MemoryError as error:
         raise ImageError(
             f"payload of {len(payload)} bytes: MemoryError; make it smaller"
@@ -233,6 +236,16 @@ def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
         if exif and image.format != "TIFF":
             return orientation, exif.tobytes()
     return orientation, None
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    """[height, width, 3] uint8 of an image in mode RGB; by strips, as Pillow copies twice."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _STRIP):
+        strip = image.crop((0, top, width, min(top + _STRIP, height)))
+        pixels[top : top + _STRIP] = np.asarray(strip)
+    return pixels
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from ..controller import Label
 from ..files import printable, reason
 from ..jsonlines import append_line, mend, read_lines
 from . import formats
+from .answers import shown
 from .errors import RefusedError, ServiceError
 
 _TAKES = ("formats", "max_bytes", "max_pixels", "min_side", "max_side")
@@ -32,7 +33,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
             raise ValueError("formats are no list of names")
         for entry in entries:
             labels = [Label(*label) for label in entry.get("labels", [])]
-            if "refused" not in entry and "labels" not in entry:
+            if "labels" not in entry and not isinstance(entry.get("refused"), str):
                 raise ValueError("a line has neither labels nor refused")
             if any(not isinstance(name, str) or not 0 <= score <= 1 for name, score in labels):
                 raise ValueError("a line has labels that are none")
@@ -47,7 +48,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 
 def _answer(entry: dict[str, Any]) -> list[Label]:
     if "refused" in entry:
-        raise RefusedError(str(entry["refused"]))
+        raise RefusedError(shown(entry["refused"]))
     return [Label(*label) for label in entry["labels"]]
 
 
