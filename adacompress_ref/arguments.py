@@ -275,7 +275,7 @@ def _image_options(one: argparse.ArgumentParser) -> None:
         type=_number(int, 1),
         default=8192 * 6144,
         metavar="N",
-        help="largest image, in pixels; default: 50331648",
+        help="largest image, in pixels, WebP and TIFF half; default: 50331648",
     )
     one.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -178,7 +178,9 @@ class Watch:
     def from_json(self, fields: dict[str, Any]) -> None:
         """Go on from what `to_json` gave."""
         self.reset(int(fields["suspect"]))
-        self.recent.extend(np.array(numbers) for numbers in fields["recent"])
+        self.recent.extend(np.array(numbers, np.float64) for numbers in fields["recent"])
         self.count, self.surprise = int(fields["count"]), float(fields["surprise"])
-        self.total, self.squares = np.array(fields["total"]), np.array(fields["squares"])
-        self.residuals.extend(fields["residuals"])
+        self.total, self.squares = (
+            np.array(fields[name], np.float64) for name in ("total", "squares")
+        )
+        self.residuals.extend(map(float, fields["residuals"]))

@@ -64,17 +64,19 @@ def read(
     """The image in a file, in bytes or in a binary stream; of several frames, the first.
 
     EXIF orientation is applied, colours are converted to sRGB, transparency lies on white.
-    `name` is how messages call it. Raises ImageError, and nothing else, for an unusable image;
-    TypeError for what is none of these.
+    `name` is how messages call it; WebP and TIFF may have half of `pixel_limit`. Raises
+    ImageError, and nothing else, for an unusable image; TypeError for what is none of these.
     """
     name, data = _load(source, name)
     try:
         with _quiet():
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
         width, height = image.size
-        if width * height > pixel_limit:
+        # decoders of these two hold up to six copies
+        most = pixel_limit // 2 if image.format in ("WEBP", "TIFF") else pixel_limit
+        if width * height > most:
             raise ImageError(
-                f"{name}: too many pixels ({width} x {height}, the limit is {pixel_limit:,}); "
+                f"{name}: too many pixels ({width} x {height}, the limit is {most:,}); "
                 "make it smaller first"
             )
         if image.format != "TIFF":

@@ -24,6 +24,7 @@ FIELDS = (
     *_OF_STEP,
 )
 TIMES = ("decision", "encode", "upload", "total")  # seconds
+_MOST = 1e12  # bytes or seconds of one image
 BEST_LABELS = 5  # that are logged: all that AC-1 looks at
 
 
@@ -61,7 +62,8 @@ def check(line: dict[str, Any]) -> None:
     if line["error"] is not None:
         return
     for name in ("bytes", "bytes_sent", "reference_bytes", "original_bytes"):
-        if not isinstance(line[name], int) or line[name] < (name == "reference_bytes"):
+        least = 1 if name == "reference_bytes" else 0
+        if not isinstance(line[name], int) or not least <= line[name] < _MOST:
             raise ValueError(f"{name} is {line[name]!r:.40}")
     for name in ("labels", "compressed_labels"):
         pairs = line[name] if line[name] is not None or name == "labels" else []
@@ -153,7 +155,8 @@ def _delivered(line: dict[str, Any]) -> int:
 def _percentiles(times: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     found = {}
     for what in TIMES:
-        seconds = [line[what] for line in times if isinstance(line.get(what), (int, float))]
+        said = [line.get(what) for line in times]
+        seconds = [s for s in said if isinstance(s, (int, float)) and 0 <= s < _MOST]
         if seconds:
             values = np.percentile(seconds, (50, 90, 99))
             found[what] = {f"p{n}": float(v) for n, v in zip((50, 90, 99), values, strict=True)}

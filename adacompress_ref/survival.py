@@ -127,8 +127,12 @@ class SurvivalAgent(DQNAgent):
         """Take the place of what `to_arrays` gave. Raises AgentError if the sizes differ."""
         super().from_arrays(arrays)
         anchor, alpha = arrays["anchor"], float(arrays["alpha"])
-        if anchor.shape != self.anchor.shape or not np.isfinite([*anchor, alpha]).all():
-            raise AgentError("its anchor and alpha are not finite numbers that fit its parameters")
+        if (
+            anchor.shape != self.anchor.shape
+            or not (np.abs(anchor) < 1e8).all()
+            or not 0 < alpha < 1e6
+        ):
+            raise AgentError("its anchor and alpha are not numbers that fit its parameters")
         self.anchor, self.alpha = anchor.copy(), alpha
         self.trained = bool(arrays["trained"])
 
