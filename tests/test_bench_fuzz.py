@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import time
 from functools import partial
@@ -13,6 +14,7 @@ from PIL import Image
 
 from adacompress_ref import images
 from bench import fuzz
+from bench.damage import general, kept, pictures
 
 
 def photo(seed=0):
@@ -31,54 +33,54 @@ def test_cases_of_each_kind(kind, monkeypatch):
     assert len({result.damage for result in results}) > 10
 
 
-@pytest.mark.parametrize("kind", fuzz.MODES)
+@pytest.mark.parametrize("kind", pictures.MODES)
 def test_images_are_right_before_they_are_damaged(kind):
     rng = np.random.default_rng(0)
     for seed in range(40):
-        variant, data = fuzz.encoded(rng, kind, photo(seed))
+        variant, data = pictures.encoded(rng, kind, photo(seed))
         assert images.read(data).pixels.shape[2] == 3, variant
-        assert b"".join(fuzz.re.split(fuzz.PARTS[kind], data)) == data
-        assert images.read(fuzz.mended(kind, data)).pixels.shape[2] == 3, variant
+        assert b"".join(re.split(pictures.PARTS[kind], data)) == data
+        assert images.read(pictures.mended(kind, data)).pixels.shape[2] == 3, variant
 
 
 def test_an_interlaced_image():
     image = photo()
-    read = Image.open(io.BytesIO(fuzz.interlaced(image)))
+    read = Image.open(io.BytesIO(pictures.interlaced(image)))
     assert read.info["interlace"] == 1
     np.testing.assert_array_equal(np.asarray(read), np.asarray(image))
 
 
-@pytest.mark.parametrize("kind", fuzz.MODES)
+@pytest.mark.parametrize("kind", pictures.MODES)
 def test_declared_sizes_are_below_and_above_the_limit(kind, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # Pillow's own limit
     rng, found = np.random.default_rng(0), []
     for _ in range(60):
-        data = fuzz.resized(rng, kind, fuzz.encoded(rng, kind, photo())[1], 10**6)
+        data = pictures.resized(rng, kind, pictures.encoded(rng, kind, photo())[1], 10**6)
         try:
-            found.append(np.prod(Image.open(io.BytesIO(fuzz.mended(kind, data))).size))
+            found.append(np.prod(Image.open(io.BytesIO(pictures.mended(kind, data))).size))
         except (OSError, ValueError):  # a side of 0
             continue
     assert min(found) < 10**6 < max(found) and len(set(found)) > 10
 
 
-@pytest.mark.parametrize("kind", fuzz.FILES)
+@pytest.mark.parametrize("kind", kept.FILES)
 @pytest.mark.parametrize("preset", ["tuned", "paper"])
 def test_files_are_right_before_they_are_damaged(kind, preset, tmp_path):
-    for name, data in fuzz.written(kind, preset).items():
+    for name, data in kept.written(kind, preset).items():
         (tmp_path / name).write_bytes(data)
     if (kind, preset) == ("recording", "paper"):
         with pytest.raises(fuzz.ServiceError, match="too small"):
-            fuzz.read_recording(tmp_path)
+            kept.read_recording(tmp_path)
     else:
-        fuzz.FILES[kind][1](tmp_path)
+        kept.FILES[kind][1](tmp_path)
 
 
 def test_archives_get_past_the_checksum():
     rng = np.random.default_rng(0)
-    data = fuzz.written("agent", "tuned")["agent.npz"]
+    data = kept.written("agent", "tuned")["agent.npz"]
     hows, checksums = [], []
     for _ in range(60):
-        how, changed = fuzz.rearranged(rng, data)
+        how, changed = general.rearranged(rng, data)
         hows.append(how.split()[0])
         with np.load(io.BytesIO(changed)) as archive:
             checksums.append("sha256" in str(archive["description"]))
@@ -123,7 +125,7 @@ def wrong_class():
 
 
 def wrong_result():
-    fuzz.expect(False, "no label")
+    general.expect(False, "no label")
 
 
 def two_lines():
@@ -152,7 +154,7 @@ def memory():
 
 FAILURES = {
     "wrong_class": "KeyError at test_bench_fuzz.py:",
-    "wrong_result": "Wrong at fuzz.py:",
+    "wrong_result": "Wrong at general.py:",
     "two_lines": "a message of 7 characters",
     "long_message": "a message of 1001 characters",
     "no_message": "a message of 0 characters",

@@ -1,0 +1,1 @@
+"""Inputs for bench.fuzz, and what damages them."""
