@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 
 from . import __version__
-from .config import DEFAULT_PRESET, PRESETS
+from .options import (
+    agent_options,
+    encoding_option,
+    image_options,
+    number,
+    preset_option,
+    seed_option,
+    service_options,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--overwrite", action="store_true", help="replace files that differ from the new ones"
     )
-    _agent_options(one)
-    _image_options(one)
+    agent_options(one)
+    image_options(one)
 
     one = command(
         "label",
@@ -55,18 +62,18 @@ def parser() -> argparse.ArgumentParser:
         "adacompress label --images photos --service squeezenet -o photos.npz",
     )
     one.add_argument("--images", required=True, metavar="DIR", help="folder of images")
-    _service_options(one)
+    service_options(one)
     one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
     one.add_argument(
         "--workers",
-        type=_number(int, 1),
+        type=number(int, 1),
         default=os.cpu_count() or 1,
         metavar="N",
         help="processes, one thread each; default: one a core",
     )
-    _preset_option(one)
-    _encoding_option(one)
-    _image_options(one)
+    preset_option(one)
+    encoding_option(one)
+    image_options(one)
 
     one = command(
         "train",
@@ -78,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         "--table", nargs="+", metavar="TABLE", help="made by label; several services, if there are"
     )
     source.add_argument("--images", metavar="DIR", help="folder of images, uploaded as it learns")
-    _service_options(one, required=False)
+    service_options(one, required=False)
     one.add_argument("-o", "--output", required=True, metavar="AGENT", help="the agent, .npz")
     held_out = one.add_mutually_exclusive_group()
     held_out.add_argument(
@@ -86,16 +93,16 @@ def parser() -> argparse.ArgumentParser:
     )
     held_out.add_argument(
         "--test-share",
-        type=_number(float, 0, 1),
+        type=number(float, 0, 1),
         default=0.2,
         metavar="P",
         help="share of images never to train on; default: 0.2",
     )
-    one.add_argument("--steps", type=_number(int, 1), metavar="N", help="default: the preset's")
-    _preset_option(one)
-    _seed_option(one)
-    _encoding_option(one)
-    _image_options(one)
+    one.add_argument("--steps", type=number(int, 1), metavar="N", help="default: the preset's")
+    preset_option(one)
+    seed_option(one)
+    encoding_option(one)
+    image_options(one)
 
     one = command(
         "evaluate",
@@ -104,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--table", required=True, metavar="TABLE", help="made by label")
     one.add_argument("--test-images", metavar="FILE", help="names of images to test on, one a line")
-    _agent_options(one)
+    agent_options(one)
 
     one = command(
         "run",
@@ -114,25 +121,25 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--images", required=True, metavar="DIR", help="folder of images, in name order"
     )
-    _service_options(one)
+    service_options(one)
     one.add_argument(
         "--wait",
-        type=_number(float, 0),
+        type=number(float, 0),
         default=60,
         metavar="S",
         help="seconds for an image without an answer; after three, the rest is left; default: 60",
     )
     one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
     one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
-    _agent_options(one)
+    agent_options(one)
     one.add_argument(
         "--agreement",
-        type=_number(float, 0.01, 1),
+        type=number(float, 0.01, 1),
         metavar="P",
         help="instead of --alpha: the share of answers to keep, such as 0.98",
     )
-    _seed_option(one)
-    _image_options(one)
+    seed_option(one)
+    image_options(one)
 
     one = command(
         "explain",
@@ -144,8 +151,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--level", metavar="C", help="jpeg-q15, or 15, instead of each image's chosen level"
     )
-    _agent_options(one)
-    _image_options(one)
+    agent_options(one)
+    image_options(one)
 
     one = command(
         "serve",
@@ -160,124 +167,45 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument(
         "--port",
-        type=_number(int, 0, 65535),
+        type=number(int, 0, 65535),
         default=8000,
         metavar="N",
         help="default: 8000; 0: any that is free",
     )
     one.add_argument(
         "--latency",
-        type=_number(float, 0, 3600),
+        type=number(float, 0, 3600),
         default=0.0,
         metavar="SECONDS",
         help="before each answer; default: 0",
     )
     one.add_argument(
         "--bandwidth",
-        type=_number(float, 1),
+        type=number(float, 1),
         default=float("inf"),
         metavar="BITS",
         help="a second, for uploads; default: no limit",
     )
     one.add_argument(
         "--error-rate",
-        type=_number(float, 0, 1),
+        type=number(float, 0, 1),
         default=0.0,
         metavar="P",
         help="share of requests with a fault: no answer, a damaged one, an error; default: 0",
     )
     one.add_argument(
         "--quota",
-        type=_number(int, 0),
+        type=number(int, 0),
         default=float("inf"),
         metavar="N",
         help="images answered, then quota errors; default: no limit",
     )
-    _seed_option(one)
+    seed_option(one)
 
     one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
     one.add_argument("name", nargs="?", help="with fetch: which")
     return top
-
-
-def _number(kind: Callable, least: float, most: float | None = None) -> Callable[[str], float]:
-    """An argparse type: a number from `least` to `most`."""
-
-    def convert(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= (float("inf") if most is None else most):
-            limits = f"at least {least}" if most is None else f"from {least} to {most}"
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} must be {what}, {limits}")
-        return value
-
-    return convert
-
-
-def _preset_option(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--preset",
-        choices=sorted(PRESETS),
-        default=DEFAULT_PRESET,
-        help=f"default: {DEFAULT_PRESET}",
-    )
-
-
-def _service_options(one: argparse.ArgumentParser, required: bool = True) -> None:
-    one.add_argument(
-        "--service",
-        required=required,
-        metavar="S",
-        help="squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE",
-    )
-    one.add_argument(
-        "--record", metavar="FILE", help="add all answers to FILE, for --service recorded:FILE"
-    )
-    one.add_argument(
-        "--timeout", type=_number(float, 0.1), metavar="S", help="seconds for one try; default: 20"
-    )
-    one.add_argument(
-        "--rate", type=_number(float, 0.001), metavar="N", help="most requests a second"
-    )
-
-
-def _seed_option(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--seed", type=_number(int, 0), default=0, metavar="N", help="default: 0")
-
-
-def _agent_options(one: argparse.ArgumentParser) -> None:
-    _preset_option(one)
-    one.set_defaults(preset=None)  # an agent named has its own
-    one.add_argument("--agent", metavar="FILE", help="default: the shipped agent of the preset")
-    one.add_argument(
-        "--alpha",
-        type=_number(float, 0.01, 1000),
-        metavar="X",
-        help="AC-3: what an answer kept is worth, in uploads of quality 75; for tuned and ladder",
-    )
-
-
-def _encoding_option(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--encodings",
-        metavar="LIST",
-        help="names like jpeg-q15,webp-224-q55; default: the preset's",
-    )
-
-
-def _image_options(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--pixel-limit",
-        type=_number(int, 1),
-        default=8192 * 6144,
-        metavar="N",
-        help="largest image, in pixels, WebP and TIFF half; default: 50331648",
-    )
-    one.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def contradiction(options: argparse.Namespace) -> str | None:

@@ -7,7 +7,7 @@ from adacompress_ref.agent import DQNAgent
 from adacompress_ref.config import PRESETS
 from adacompress_ref.controller import Controller, Label, Upload
 from adacompress_ref.environment import Environment
-from adacompress_ref.state import pack
+from adacompress_ref.snapshot import pack
 
 CAT = [Label("cat", 0.9)]
 ANSWERED = {"compressed": Upload(30, CAT), "reference": Upload(100, CAT)}

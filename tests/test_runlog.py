@@ -9,7 +9,7 @@ import pytest
 import adacompress_ref as ac
 from adacompress_ref import images, runlog
 from adacompress_ref.services import ProtocolError, RefusedError, UnavailableError
-from adacompress_ref.state import pack
+from adacompress_ref.snapshot import pack
 
 
 class Flaky:

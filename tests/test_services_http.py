@@ -14,6 +14,7 @@ import pytest
 
 from adacompress_ref.services import http as transport_module
 from adacompress_ref.services.answers import check_status
+from adacompress_ref.services.breaker import Breaker
 from adacompress_ref.services.errors import (
     AuthenticationError,
     ProtocolError,
@@ -22,13 +23,8 @@ from adacompress_ref.services.errors import (
     ServiceError,
     UnavailableError,
 )
-from adacompress_ref.services.http import (
-    Breaker,
-    Request,
-    Response,
-    Transport,
-    check_endpoint,
-)
+from adacompress_ref.services.http import Request, Response, Transport
+from adacompress_ref.services.settings import check_endpoint
 
 ANYWHERE = Request("POST", "https://service.example/v1?token=quiet", {}, b"payload")
 

@@ -14,7 +14,8 @@ from adacompress_ref.agent import DQNAgent
 from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import PRESETS, TEN_LEVELS
 from adacompress_ref.controller import Controller, Estimator, Label, Upload
-from adacompress_ref.state import StateError, pack, unpack
+from adacompress_ref.snapshot import pack, unpack
+from adacompress_ref.state import StateError
 from adacompress_ref.state import StateFolder as AnyStateFolder
 
 SMALL = {

@@ -20,7 +20,8 @@ from .errors import (
     ServiceError,
     UnavailableError,
 )
-from .http import Request, Transport, check_endpoint, find_credentials
+from .http import Request, Transport
+from .settings import check_endpoint, find_credentials
 
 NAME = "baidu"
 ENDPOINT = "https://aip.baidubce.com"

@@ -17,7 +17,8 @@ from .errors import (
     RefusedError,
     UnavailableError,
 )
-from .http import Request, Transport, check_endpoint, find_credentials
+from .http import Request, Transport
+from .settings import check_endpoint, find_credentials
 
 NAME = "google"
 ENDPOINT = "https://vision.googleapis.com"

@@ -6,9 +6,7 @@ A client is two pure functions, `build_request(...) -> Request` and
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import os
 import random
 import re
 import threading
@@ -23,14 +21,13 @@ from urllib.parse import urlsplit
 import requests
 
 from ..files import printable
-from .answers import shown
+from .breaker import Breaker
 from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
+from .settings import check_endpoint, is_loopback
 
 DEADLINE = 20.0  # seconds for one try, from the name lookup to the last byte of the answer
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0  # seconds between tries; half of it in the mean
-OPENS_AFTER = 8  # failures in a row
-FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds for which an open circuit lets nothing through
 ANSWER_LIMIT = 4 * 2**20  # bytes
 
 T = TypeVar("T")
@@ -64,36 +61,6 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class Breaker:
-    """Lets nothing through for a while after so many failures in a row, then one try at a time."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
-        self.failures, self.rest, self.closed_until = 0, FIRST_REST, 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> float:
-        """Seconds until a request may be tried; where it is 0, the caller has that try."""
-        with self._lock:
-            if self.failures < OPENS_AFTER:
-                return 0.0
-            left = self.closed_until - self.clock()
-            if left <= 0:
-                self.closed_until = self.clock() + self.rest  # others wait for this one
-            return max(0.0, left)
-
-    def note(self, answered: bool, retry_after: float = 0.0) -> None:
-        """What became of a try; a refusal is an answer too."""
-        with self._lock:
-            if answered:
-                self.failures, self.rest = 0, FIRST_REST
-                return
-            self.failures += 1
-            if self.failures >= OPENS_AFTER:
-                self.closed_until = self.clock() + max(self.rest, retry_after)
-                self.rest = min(2 * self.rest, LONGEST_REST)
 
 
 class Transport:
@@ -180,7 +147,7 @@ class Transport:
             session = requests.Session()
         try:
             check_endpoint(request.url)
-            session.trust_env = not _is_loopback(request.url)  # no proxy to this machine itself
+            session.trust_env = not is_loopback(request.url)  # no proxy to this machine itself
             with session.request(
                 request.method,
                 request.url,
@@ -256,39 +223,3 @@ def _explained(name: str, url: str, error: Exception) -> ServiceError:
             f"{name}: the connection to {host} failed or was lost; check network and endpoint"
         )
     return ProtocolError(f"{name}: {host} cannot be spoken to ({type(error).__name__})")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def find_credentials(name: str, *variables: str) -> list[str]:
-    """From the environment, without the line ends of mounted files.
-
-    Raises AuthenticationError naming what is missing.
-    """
-    found = [os.environ.get(variable, "").strip() for variable in variables]
-    if not all(found):
-        raise AuthenticationError(f"{name}: no credentials; set {' and '.join(variables)}")
-    return found
-
-
-def check_endpoint(url: str) -> str:
-    """`url` itself. Raises AuthenticationError where credentials would travel unencrypted."""
-    try:
-        parts = urlsplit(url)
-        safe = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s|@", url)
-        safe = safe and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(url)))
-    except ValueError:  # a URL that is none
-        safe = False
-    if not safe:
-        place = url.rpartition("@")[2].partition("?")[0]  # no credentials
-        raise AuthenticationError(
-            f"{shown(place)}: no endpoint; it takes an https URL without credentials in it, or "
-            "http to this machine itself"
-        )
-    return url

@@ -14,7 +14,8 @@ from typing import Any
 from ..controller import Label
 from .answers import check_status, read_answer, read_labels, retry_after, shown
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import Request, Transport, check_endpoint
+from .http import Request, Transport
+from .settings import check_endpoint
 from .signature import Credentials, sign
 
 NAME = "rekognition"

@@ -1,0 +1,93 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from .config import DEFAULT_PRESET, PRESETS
+
+
+def number(kind: Callable, least: float, most: float | None = None) -> Callable[[str], float]:
+    """An argparse type: a number from `least` to `most`."""
+
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= (float("inf") if most is None else most):
+            limits = f"at least {least}" if most is None else f"from {least} to {most}"
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} must be {what}, {limits}")
+        return value
+
+    return convert
+
+
+def preset_option(one: argparse.ArgumentParser) -> None:
+    """--preset."""
+    one.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        default=DEFAULT_PRESET,
+        help=f"default: {DEFAULT_PRESET}",
+    )
+
+
+def service_options(one: argparse.ArgumentParser, required: bool = True) -> None:
+    """--service, and how an online one is spoken to."""
+    one.add_argument(
+        "--service",
+        required=required,
+        metavar="S",
+        help="squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE",
+    )
+    one.add_argument(
+        "--record", metavar="FILE", help="add all answers to FILE, for --service recorded:FILE"
+    )
+    one.add_argument(
+        "--timeout", type=number(float, 0.1), metavar="S", help="seconds for one try; default: 20"
+    )
+    one.add_argument(
+        "--rate", type=number(float, 0.001), metavar="N", help="most requests a second"
+    )
+
+
+def seed_option(one: argparse.ArgumentParser) -> None:
+    """--seed."""
+    one.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="default: 0")
+
+
+def agent_options(one: argparse.ArgumentParser) -> None:
+    """--agent, --preset and --alpha."""
+    preset_option(one)
+    one.set_defaults(preset=None)  # an agent named has its own
+    one.add_argument("--agent", metavar="FILE", help="default: the shipped agent of the preset")
+    one.add_argument(
+        "--alpha",
+        type=number(float, 0.01, 1000),
+        metavar="X",
+        help="AC-3: what an answer kept is worth, in uploads of quality 75; for tuned and ladder",
+    )
+
+
+def encoding_option(one: argparse.ArgumentParser) -> None:
+    """--encodings."""
+    one.add_argument(
+        "--encodings",
+        metavar="LIST",
+        help="names like jpeg-q15,webp-224-q55; default: the preset's",
+    )
+
+
+def image_options(one: argparse.ArgumentParser) -> None:
+    """--pixel-limit and --quiet."""
+    one.add_argument(
+        "--pixel-limit",
+        type=number(int, 1),
+        default=8192 * 6144,
+        metavar="N",
+        help="largest image, in pixels, WebP and TIFF half; default: 50331648",
+    )
+    one.add_argument("--quiet", action="store_true", help="no progress")
