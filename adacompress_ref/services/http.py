@@ -162,7 +162,7 @@ class Transport:
                 allow_redirects=False,  # credentials go to the host that was named, or nowhere
                 stream=True,
             ) as response:
-                body = b""
+                body = bytearray()
                 for part in response.iter_content(256):
                     body += part
                     if time.monotonic() > late:
@@ -176,7 +176,7 @@ class Transport:
                 if declared.isdigit() and len(body) < int(declared) and not packed:
                     raise ProtocolError(f"{self.name}: the answer was cut off")
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                answer = Response(response.status_code, headers, body)
+                answer = Response(response.status_code, headers, bytes(body))
             self._idle.append(session)
             done.set_result(answer)
         except ServiceError as error:
