@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -83,6 +84,7 @@ class AdaCompress:
         self.extractor = extractor
         self.controller = Controller(agent, trained)
         self.queue = Queue(queue) if queue is not None else None
+        self._unanswered: Path | None = None  # the latest in the queue that had no answer
 
     @classmethod
     def load(
@@ -206,10 +208,11 @@ class AdaCompress:
         """Send what waits in the queue, in order: each name with its result, or with what ends it.
 
         An image leaves the queue when the next one is asked for, so one of which the end was not
-        seen is sent again. One that the service does not answer stays; where the next one has no
-        answer either, or there is none, the ServiceError is raised. Raises OSError for the folder.
+        seen is sent again. Where the service does not answer, its ServiceError is raised and all
+        wait on; an image that had no answer the last time either holds up no others, and its
+        error is raised in the end. Raises OSError for the folder.
         """
-        failed: ServiceError | None = None
+        stuck: ServiceError | None = None
         for waiting in self.queue or ():
             result: Result | ImageError | RefusedError
             try:  # its size was accepted when it came
@@ -218,16 +221,16 @@ class AdaCompress:
             except (ImageError, RefusedError) as error:
                 result = error
             except (UnavailableError, ProtocolError) as error:
-                if failed:
+                if waiting.path != self._unanswered:
+                    self._unanswered = waiting.path
                     raise
-                failed = error
+                stuck = error
                 continue
-            failed = None
             yield waiting.name, result
             if self.queue is not None:
                 self.queue.remove(waiting)
-        if failed:
-            raise failed
+        if stuck:
+            raise stuck
 
     def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.config, self.extractor, service)

@@ -102,6 +102,44 @@ def test_what_was_not_taken_is_sent_again(pilot, photos):
     assert [name for name, _ in pilot.send_waiting(service)] == ["clock.jpg", "brick.jpg"]
 
 
+def test_a_fault_in_between_changes_no_order(pilot, photos):
+    service, names = Moody(), ["clock.jpg", "brick.jpg", "grass.jpg"]
+    for name in names:
+        pilot.queue.put(name, (photos / name).read_bytes())
+    service.error = UnavailableError("moody: away")
+    sending = pilot.send_waiting(service)
+    with pytest.raises(UnavailableError):
+        next(sending)
+    service.error = None
+    assert [name for name, _ in pilot.send_waiting(service)] == names
+
+
+def test_one_that_never_has_an_answer_holds_up_no_others(pilot, photos):
+    poison = (photos / "brick.jpg").read_bytes()
+    size = len(pilot.choose(poison).payload)
+
+    class Poisoned(Moody):
+        def label(self, payload):
+            if len(payload) in (size, reference):
+                raise UnavailableError("moody: HTTP status 500")
+            return super().label(payload)
+
+    reference = pilot.choose(poison).reference_bytes
+    service, names = Poisoned(), ["brick.jpg", "clock.jpg", "grass.jpg"]
+    for name in names:
+        pilot.queue.put(name, (photos / name).read_bytes())
+    with pytest.raises(UnavailableError):
+        next(pilot.send_waiting(service))
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="500"):
+            list(pilot.send_waiting(service))
+        assert (len(pilot.queue), service.answered) == (1, 2)  # the poison is not lost
+    assert pilot.upload(photos / "gravel.jpg", service).pending
+    with pytest.raises(UnavailableError):
+        list(pilot.send_waiting(service))
+    assert (len(pilot.queue), service.answered) == (1, 3)
+
+
 def test_what_can_never_be_sent_leaves_the_queue_with_its_reason(pilot, photos):
     service = Moody()
     pilot.queue.put("damaged.jpg", b"no image")
