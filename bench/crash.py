@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import adacompress_ref as ac
 from adacompress_ref.arrays import load_arrays
 from adacompress_ref.serve import Server
 
-from .faults import PHOTOGRAPHS, crops
+from .faults import PHOTOGRAPHS, crops, use
 
 CLIENT = "baidu"
 
@@ -74,9 +73,8 @@ def same(one: Path, other: Path) -> bool:
 def measure(count: int, kills: int, seed: int) -> dict[str, Any]:
     """Both runs."""
     rng = np.random.default_rng(seed)
-    with tempfile.TemporaryDirectory() as made, Server(ac.open_service("squeezenet")) as server:
-        for wire in server.formats:
-            os.environ.update(wire.environment(server.url))
+    service = ac.open_service("squeezenet")
+    with tempfile.TemporaryDirectory() as made, Server(service) as server, use(server):
         folder, whole, parts = (Path(made, name) for name in ("photos", "whole", "parts"))
         folder.mkdir()
         for number, photo in enumerate(crops(PHOTOGRAPHS, count, rng)):

@@ -15,8 +15,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,19 @@ def _same(labels: Sequence[ac.Label], right: Sequence[ac.Label]) -> bool:
     )
 
 
+@contextmanager
+def use(server: Server) -> Iterator[None]:
+    """Within, the environment points all clients at a server."""
+    before = dict(os.environ)
+    for wire in server.formats:
+        os.environ.update(wire.environment(server.url))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _go_away(server: Server, ended: threading.Event, gaps: float) -> None:
     """Three times, for a while, every request fails."""
     usual = server.error_rate
@@ -168,9 +182,7 @@ def measure(uploads: int, error_rate: float, seed: int) -> dict[str, Any]:
     truth = Truth(ac.open_service("squeezenet", 1))
     counts = [uploads // len(CLIENTS) + (n < uploads % len(CLIENTS)) for n in range(len(CLIENTS))]
     service = ac.open_service("squeezenet", 1)
-    with Server(service, error_rate=error_rate, hold=HOLD, seed=seed) as server:
-        for wire in server.formats:
-            os.environ.update(wire.environment(server.url))
+    with Server(service, error_rate=error_rate, hold=HOLD, seed=seed) as server, use(server):
         streams = [
             Stream(client, count, photos, truth, seed + n)
             for n, (client, count) in enumerate(zip(CLIENTS, counts, strict=True))
