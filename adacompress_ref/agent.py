@@ -222,7 +222,9 @@ class DQNAgent:
         try:
             description, arrays = load_arrays(path)
             if description["format"] != FILE_FORMAT:
-                raise AgentError(f"another version wrote it, in format {description['format']}")
+                raise AgentError(
+                    f"another version wrote it, in format {description['format']!r:.40}"
+                )
             config, stamp = Config.from_json(description["config"]), description["stamp"]
             agent = DQNAgent.create(
                 config, int(description["state_size"]), rng or np.random.default_rng(), stamp
@@ -232,7 +234,7 @@ class DQNAgent:
         except FileNotFoundError as error:
             raise AgentError(f"{path}: there is no such file") from error
         except Exception as error:  # damaged in any of many ways
-            text = f"{error!s:.300}".partition("\n")[0]
+            text = f"{(str(error).splitlines() or [type(error).__name__])[0]:.300}"
             raise AgentError(f"{path}: not an agent that can be used ({text})") from error
         return agent
 

@@ -133,7 +133,9 @@ class Table:
         try:
             description, arrays = load_arrays(path)
             if description["format"] != FILE_FORMAT:
-                raise TableError(f"{path}: a table of format {description['format']} is not known")
+                raise TableError(
+                    f"{path}: a table of format {description['format']!r:.40} is not known"
+                )
             source = Source(
                 description["service"],
                 tuple(Encoding.parse(name) for name in description["encodings"]),
