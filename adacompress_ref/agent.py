@@ -198,13 +198,16 @@ class DQNAgent:
                 raise AgentError(
                     f"the agent has {arrays[name].size} {name}, but this configuration {own.size}"
                 )
-            if not (np.abs(arrays[name]) < 1e8).all():  # NaN is not either
+            # NaN is not below it either
+            if arrays[name].dtype.kind != "f" or not (np.abs(arrays[name]) < 1e8).all():
                 raise AgentError(f"its {name} are not all numbers that learning leads to")
         for name, own in columns.items():
             own[:] = arrays[name]
         self.optimiser.steps = int(arrays["adam_steps"])
         self.epsilon = float(arrays["epsilon"])
         self.steps = int(arrays["steps"])
+        if not (0 <= self.optimiser.steps < 2**53 and 0 <= self.steps < 2**53):
+            raise AgentError("its steps are no numbers of steps")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write config, stamp, parameters and optimiser to one .npz, whole or not at all."""

@@ -158,6 +158,8 @@ class Config:
                 raise ValueError(f"config field {name!r}: {value!r} does not fit {kind}")
         if not self.encodings or len(set(self.encodings)) != len(self.encodings):
             raise ValueError("config field 'encodings': at least one, and each once")
+        if not (0 <= self.beta_1 < 1 and 0 <= self.beta_2 < 1):
+            raise ValueError("config fields 'beta_1' and 'beta_2': from 0 to below 1")
         if self.state == "drift" and (self.gamma or self.alpha <= 0):
             raise ValueError("config field 'state': drift needs gamma 0 and alpha above 0")
 

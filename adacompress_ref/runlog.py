@@ -59,6 +59,8 @@ def check(line: dict[str, Any]) -> None:
     missing = set(FIELDS) - line.keys()
     if missing:
         raise ValueError(f"has no {min(missing)}")
+    if not isinstance(line["image"], str):
+        raise ValueError(f"image is {line['image']!r:.40}")
     if line["error"] is not None:
         return
     for name in ("bytes", "bytes_sent", "reference_bytes", "original_bytes"):

@@ -70,13 +70,16 @@ def unpack(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
         kind = int if name == "recorded" else float
         setattr(controller.estimator, name, kind(fields["windows"][name]))
     controller.watch.from_json(fields["watch"])
-    controller.suspected, controller.goal = fields["suspected"], fields["goal"]
+    controller.suspected = fields["suspected"]
+    controller.goal = None if fields["goal"] is None else float(fields["goal"])
     controller.recent.extend(arrays.get("recent", ()))
     for state in controller.recent:
         _check("recent", state, seen)
     if "pending_state" in arrays:
         action, reward = int(arrays["pending_action"]), float(arrays["pending_reward"])
         _check("pending_state", arrays["pending_state"], seen)
+        if not 0 <= action < len(config.encodings):
+            raise ValueError(f"pending_action is {action}")
         controller.pending = (arrays["pending_state"], action, reward)
     return controller
 

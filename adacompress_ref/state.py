@@ -130,13 +130,14 @@ class StateFolder:
         if fields["format"] != FILE_FORMAT:
             age = "a newer" if fields["format"] > FILE_FORMAT else "an older"
             raise StateError(
-                f"{file}: written by {age} version of adacompress_ref (format {fields['format']}, "
+                f"{file}: written by {age} version of adacompress_ref (format "
+                f"{fields['format']!r:.20}, "
                 f"this one has {FILE_FORMAT}); use that version, or name another folder"
             )
         for name, value in self.settings.items():
             if fields["settings"][name] != value:
                 raise StateError(
-                    f"{self.path}: its run has {name} {fields['settings'][name]!r}, "
+                    f"{self.path}: its run has {name} {fields['settings'][name]!r:.100}, "
                     f"now it is {value!r}; name another --state folder"
                 )
         if int(fields["lines"]) > len(self.lines):

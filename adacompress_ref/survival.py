@@ -129,6 +129,7 @@ class SurvivalAgent(DQNAgent):
         anchor, alpha = arrays["anchor"], float(arrays["alpha"])
         if (
             anchor.shape != self.anchor.shape
+            or anchor.dtype.kind != "f"
             or not (np.abs(anchor) < 1e8).all()
             or not 0 < alpha < 1e6
         ):

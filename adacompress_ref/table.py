@@ -145,7 +145,7 @@ class Table:
             images = [str(name) for name in arrays.pop("images")]
             digests = [str(digest) for digest in arrays.pop("digests")]
             table = cls(source, images, digests, **arrays)
-            rows, columns = len(images), len(source.encodings) + 1
+            rows, columns = len(images), len(set(source.encodings)) + 1
             shapes = {  # and kinds
                 "original_bytes": ((rows,), "iu"),
                 "bytes": ((rows, columns), "iu"),

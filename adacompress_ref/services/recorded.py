@@ -48,7 +48,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 
 def _answer(entry: dict[str, Any]) -> list[Label]:
     if "refused" in entry:
-        raise RefusedError(shown(entry["refused"]))
+        raise RefusedError(shown(entry["refused"]).strip() or "refused, as recorded")
     return [Label(*label) for label in entry["labels"]]
 
 
