@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from . import __version__
 from .options import (
@@ -14,6 +13,7 @@ from .options import (
     preset_option,
     seed_option,
     service_options,
+    workers_option,
 )
 
 
@@ -53,6 +53,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--overwrite", action="store_true", help="replace files that differ from the new ones"
     )
+    one.add_argument(
+        "--no-reference",
+        dest="reference",
+        action="store_false",
+        help="do not encode quality 75 too, to compare with: faster on large images",
+    )
+    workers_option(one, "images at once, on the cores there are")
     agent_options(one)
     image_options(one)
 
@@ -64,13 +71,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--images", required=True, metavar="DIR", help="folder of images")
     service_options(one)
     one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
-    one.add_argument(
-        "--workers",
-        type=number(int, 1),
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes, one thread each; default: one a core",
-    )
+    workers_option(one, "processes, one thread each")
     preset_option(one)
     encoding_option(one)
     image_options(one)

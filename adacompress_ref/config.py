@@ -96,7 +96,9 @@ class Config:
     # The state. "features": s = E(x), one vector. "drift": for each action a row of numbers that
     # say how compression moves E's features (drift.py); the network then gives P(labels survive).
     state: Literal["features", "drift"] = "features"
-    own_drift: bool = False  # with "drift": each action's own too, not only that of three probes
+    own_drift: bool = False  # with "drift": each action's own too, not only that of probes
+    glance: bool = True  # with "drift": look at the centre too
+    size_sample: int = 1  # with "drift": sizes are estimated on every so-manieth row of blocks
     # With "features": how the image reaches the extractor, how its 7 x 7 map is pooled.
     resize: Resize = "bilinear"  # authors: Pillow 6.0's default, nearest
     pooling: Pooling = "global"  # authors: top-left 4 x 4 cells alone
@@ -229,6 +231,12 @@ PRESETS = {
         own_drift=True,
         replay_capacity=8000,
         training_steps=8000,
+    ),
+    "fast": _TUNED.replace(
+        preset="fast",
+        encodings=tuple(Encoding("jpeg", None, quality) for quality in (5, 15, 25, 35, 75)),
+        glance=False,
+        size_sample=3,
     ),
     "paper": Config(),
     "authors": Config(

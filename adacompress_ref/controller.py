@@ -144,10 +144,11 @@ class Controller:
         if reference is not None and accuracy is not None:
             ratio = equations.size_ratio(compressed.size, reference.size)
             reward = equations.reward(accuracy, ratio, alpha, self.config.beta)
-            self.pending = (observed, action, reward)
             self.estimator.record(accuracy, reward)
-            if isinstance(self.agent, SurvivalAgent):
-                self._complete_pending(observed)  # it needs no s'
+            if not isinstance(self.agent, SurvivalAgent):
+                self.pending = (observed, action, reward)
+            else:  # it needs no s'
+                self.agent.observe(observed, action, accuracy)
                 self.watch.measure(float(self.agent.survival(observed[action])), accuracy)
                 self._follow_suspicion()
                 if self.goal is not None:

@@ -1,95 +1,120 @@
-"""The state of the presets `tuned` and `ladder`: how compression moves the features of E.
+"""The state of the presets `tuned`, `fast` and `ladder`: how compression moves the features of E.
 
 The summary's `E(J(x, c))` taken at its word. What tells whether labels survive is not what the
-image shows but how far its features move when it is compressed, so the state holds the distances
-between features of a payload and those of the reference, seen in two views of 160 x 160 pixels:
-the centre, where most services look, and the whole image. How far the two views are from each
-other says how much the content depends on the place one looks at.
+image shows but how far its features move when it is compressed. So E looks at the whole image,
+made square, and at what a probe, JPEG quality 5, leaves of it; and it glances at the centre, where
+most services look. How far the glance is from the whole says how much the content depends on the
+place one looks at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from . import images
 from .config import Config, Encoding
-from .extractor import INPUT_SIZE, Extractor
+from .extractor import INPUT_SIZE, Extractor, pool, tensor
+from .parallel import at_once
 
-PROBES = tuple(Encoding("jpeg", None, quality) for quality in (5, 15, 25))
-SIDE = 160  # pixels of a view
+PROBE = Encoding("jpeg", None, 5)
+SIDE, GLANCE_SIDE = 160, 112  # pixels
 CENTRE = 0.875  # of the shorter side: what classifiers usually cut out
 STRONGEST = 20  # features
-CONTEXT = 19  # numbers of an image: what `context` returns
-DRIFT = 4  # numbers of a payload: what `drift` returns
+CONTEXT, WITHOUT_GLANCE = 9, [0, 1, 2, 3, 7, 8]  # numbers of an image; those without a glance
+DRIFT = 2  # numbers of a payload
 LEAST = 1e-4  # of which a logarithm is taken
-NONE = np.full(DRIFT, np.log(LEAST), np.float32)  # the drift of the reference itself
 
 # Rounded means and spreads over photographs, so that the network's inputs are near 0 and 1.
-_VIEW = ([3.2, 1.1, -1.1, 3.1, -2.5, 2.3, -3.2, 2.0], [0.2, 0.1, 0.5, 0.3, 0.6, 0.4, 0.6, 0.4])
-_MEAN = np.array([*_VIEW[0], *_VIEW[0], -1.8, -1.7, 5.9], np.float32)
-_SPREAD = np.array([*_VIEW[1], *_VIEW[1], 0.4, 0.4, 0.3], np.float32)
-_DRIFT_MEAN = np.array([-2.5, 2.3, -2.5, 2.3], np.float32)
-_DRIFT_SPREAD = np.array([0.8, 0.4, 0.8, 0.4], np.float32)
+_MEAN = np.array([3.2, 1.1, -1.2, 3.1, 3.9, 1.7, -1.5, -1.7, 5.9])
+_SPREAD = np.array([0.2, 0.1, 0.5, 0.3, 0.2, 0.1, 0.3, 0.4, 0.3])
+_DRIFT_MEAN = np.array([-2.5, 2.3])
+_DRIFT_SPREAD = np.array([0.8, 0.4])
 
 
-def features(extractor: Extractor, photos: list[np.ndarray]) -> np.ndarray:
-    """Pixels of n images -> pooled features of both views, centre first, [n, 2, channels]."""
-    boxes = []
-    for pixels in photos:
-        height, width = pixels.shape[:2]
-        cut = min(height, width) * CENTRE
-        left, top = (width - cut) / 2, (height - cut) / 2
-        boxes.append([(left, top, left + cut, top + cut), (0, 0, width, height)])
-    views = [
-        images.resized(pixels, (SIDE, SIDE), "bilinear", box)
-        for pixels, pair in zip(photos, boxes, strict=True)
-        for box in pair
-    ]
-    pooled = extractor.maps(views, "bilinear", SIDE).mean(axis=(2, 3))  # [2 n, channels]
-    return pooled.reshape(len(photos), 2, -1)
-
-
-def drift(of_payload: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
-    """Features [..., 2, channels] of payloads and of the reference -> [..., 4].
-
-    For each view: log(1 - cosine), log distance.
-    """
-    distance = np.linalg.norm(of_payload - of_reference, axis=-1)  # [..., 2]
-    pair = _log(_one_minus_cosine(of_payload, of_reference)), _log(distance)
-    return np.stack(pair, axis=-1).reshape(*distance.shape[:-1], DRIFT)
-
-
-def context(
-    of_reference: np.ndarray, of_probes: np.ndarray, reference_bytes: int, shape: tuple[int, ...]
+def features(
+    extractor: Extractor, picture: Image.Image, side: int = SIDE, part: float | None = None
 ) -> np.ndarray:
-    """What all actions share: features [2, channels], [3, 2, channels] -> [19].
+    """Pooled features of a picture, [channels]; `side` and `part` as in `extractor.tensor`."""
+    view = tensor(picture, "bilinear", side, part)
+    return pool(extractor.run(view[None]), "global")[0]
 
-    For each view: log norm, log mean of the strongest features, drift of each probe. Then the
-    log distance between the views, log bytes per pixel of the reference, log of the shorter side.
+
+def look(
+    extractor: Extractor,
+    picture: Image.Image,
+    encoded: Callable[[Encoding], bytes],
+    glance: bool,
+    *others: Callable[[], Any],
+) -> list[np.ndarray]:
+    """Features of an image, of what the probe leaves of it, and of a glance: 2 or 3 of [channels].
+
+    `encoded` encodes this picture. `others` are done at the same time, in other threads.
     """
-    strongest = np.sort(of_reference, axis=1)[:, -STRONGEST:].mean(axis=1)  # [2]
-    norms = np.linalg.norm(of_reference, axis=1)  # [2]
-    drifts = drift(of_probes, of_reference).reshape(len(PROBES), 2, 2)  # [probe, view, number]
-    numbers = []
-    for view in range(2):
-        numbers += [_log(norms[view]), _log(strongest[view]), *drifts[:, view].ravel()]
-    numbers.append(_log(_one_minus_cosine(of_reference[0], of_reference[1])))
-    numbers += [np.log(reference_bytes / (shape[0] * shape[1])), np.log(min(shape[:2]))]
-    return np.array(numbers, np.float32)
+
+    def of_probe() -> list[np.ndarray]:
+        return [features(extractor, images.decode(encoded(PROBE), SIDE))]
+
+    def of_image() -> list[np.ndarray]:
+        small = images.reduced(picture, SIDE)
+        views = [(SIDE, None), (GLANCE_SIDE, CENTRE)][: 1 + glance]
+        return [features(extractor, small, *view) for view in views]
+
+    probe, (itself, *glances), *_ = at_once([of_probe, of_image, *others], extractor.threads)
+    return [itself, *probe, *glances]
+
+
+def of_payloads(extractor: Extractor, itself: np.ndarray, payloads: list[bytes]) -> np.ndarray:
+    """Drift [n, 2] of n payloads from the features [channels] of the image itself."""
+
+    def of_one(payload: bytes) -> np.ndarray:
+        return drift(features(extractor, images.decode(payload, SIDE)), itself)
+
+    found = at_once([partial(of_one, each) for each in payloads], extractor.threads)
+    return np.array(found).reshape(-1, DRIFT)
+
+
+def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
+    """Features [..., channels] -> log(1 - cosine) and log distance, [..., 2]."""
+    distance = np.linalg.norm(of_payload - itself, axis=-1)
+    return np.stack([_log(_one_minus_cosine(of_payload, itself)), _log(distance)], axis=-1)
+
+
+def context(seen: list[np.ndarray], bytes_per_pixel: float, side: int) -> np.ndarray:
+    """What all actions share: the features of `look` -> [9].
+
+    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the glance
+    (NaN without one): log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log
+    bytes per pixel of the reference, and log of the shorter side in pixels.
+    """
+    itself, of_probe, *glances = seen
+    numbers = [*_strength(itself), *drift(of_probe, itself)]
+    for glance in glances:
+        numbers += [*_strength(glance), _log(_one_minus_cosine(glance, itself))]
+    numbers += [np.nan] * (CONTEXT - 2 - len(numbers))
+    return np.array([*numbers, np.log(bytes_per_pixel), np.log(side)], np.float32)
+
+
+def _strength(features: np.ndarray) -> list[Any]:
+    strongest = np.partition(features, -STRONGEST)[-STRONGEST:]
+    return [_log(np.linalg.norm(features)), _log(strongest.mean())]
 
 
 def measured(
-    extractor: Extractor, pixels: np.ndarray, reference: bytes, payloads: list[np.ndarray]
+    extractor: Extractor, picture: Image.Image, payloads: list[bytes]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Context [19] of an image, and drift [n, 4] of n payloads, given as pixels."""
-    probes = [images.decode(images.encode(pixels, probe)) for probe in PROBES]
-    seen = features(extractor, [images.decode(reference), *probes, *payloads])  # [n, 2, channels]
-    of_probes, of_payloads = seen[1 : len(PROBES) + 1], seen[len(PROBES) + 1 :]
-    numbers = context(seen[0], of_probes, len(reference), pixels.shape)
-    return numbers, drift(of_payloads, seen[0])
+    """All that a table keeps of an image: context [9], and drift [n, 2] of its payloads.
+
+    `payloads`: n, and that of the reference behind them.
+    """
+    seen = look(extractor, picture, partial(images.encode, picture), True)
+    per_pixel = len(payloads[-1]) / (picture.width * picture.height)
+    numbers = context(seen, per_pixel, min(picture.size))
+    return numbers, of_payloads(extractor, seen[0], payloads[:-1])
 
 
 def open_actions(config: Config, formats: Collection[str]) -> np.ndarray:
@@ -107,42 +132,48 @@ def open_actions(config: Config, formats: Collection[str]) -> np.ndarray:
 
 
 def rows(context: np.ndarray, drift: np.ndarray, ratios: np.ndarray, config: Config) -> np.ndarray:
-    """The state: context [..., 19], drift [..., A, 4], ds [..., A] -> [..., A, inputs].
+    """The state: context [..., 9], drift [..., A, 2], ds [..., A] -> [..., A, inputs].
 
-    A row: context, the action's own drift where the preset has it, which action it is, log ds
-    and ds. `ds` is infinite for an action that cannot be taken.
+    A row: context, the action's own drift where the preset has it (none where the reference
+    stands in, ds 1), which action it is, log ds and ds. `ds` is infinite for an action that cannot
+    be taken.
     """
     actions = ratios.shape[-1]
-    shared = np.broadcast_to(((context - _MEAN) / _SPREAD)[..., None, :], (*ratios.shape, CONTEXT))
-    parts = [shared]
+    shared = ((context - _MEAN) / _SPREAD)[..., None, _taken(config)]
+    parts = [np.broadcast_to(shared, (*ratios.shape, shared.shape[-1]))]
     if config.own_drift:
-        parts.append((drift - _DRIFT_MEAN) / _DRIFT_SPREAD)
+        own = np.where((ratios >= 1)[..., None], _log(np.zeros(DRIFT)), drift)
+        parts.append((own - _DRIFT_MEAN) / _DRIFT_SPREAD)
     parts.append(np.broadcast_to(np.eye(actions), (*ratios.shape, actions)))
     parts += [np.log(ratios)[..., None], ratios[..., None]]
     return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
-def by_whole_view(by_row: np.ndarray, config: Config, encoding: Encoding) -> np.ndarray:
-    """From a gradient by a row [inputs], that by the drift of the whole view, [2], unscaled.
+def by_whole(by_row: np.ndarray, config: Config) -> np.ndarray:
+    """From a gradient by a row [inputs], that by the drift of the whole image, [2], unscaled.
 
-    `encoding` is a probe, or with `own_drift` the action itself.
+    The drift of the probe, or with `own_drift` of the action itself.
     """
     if config.own_drift:
-        return by_row[CONTEXT + 2 : CONTEXT + 4] / _DRIFT_SPREAD[2:]
-    first = len(_VIEW[0]) + 2 + 2 * PROBES.index(encoding)
-    return by_row[first : first + 2] / _SPREAD[first : first + 2]
+        first = len(_taken(config))
+        return by_row[first : first + 2] / _DRIFT_SPREAD
+    return by_row[2:4] / _SPREAD[2:4]
 
 
 def row_length(config: Config) -> int:
     """Numbers in a row of `rows`."""
-    return CONTEXT + DRIFT * config.own_drift + len(config.encodings) + 2
+    return len(_taken(config)) + DRIFT * config.own_drift + len(config.encodings) + 2
+
+
+def _taken(config: Config) -> list[int]:
+    return list(range(CONTEXT)) if config.glance else WITHOUT_GLANCE
 
 
 def preprocessing(sha256: str, config: Config) -> dict[str, Any]:
     """How states are made by the extractor of this hash; an agent fits no other."""
     if config.state == "drift":
-        probes = [probe.name for probe in PROBES]
-        return {"sha256": sha256, "input_size": SIDE, "views": [CENTRE, 1], "probes": probes}
+        made = {"sha256": sha256, "input_size": SIDE, "probe": PROBE.name}
+        return made | ({"glance": [CENTRE, GLANCE_SIDE]} if config.glance else {})
     return {
         "sha256": sha256,
         "input_size": INPUT_SIZE,
@@ -156,5 +187,5 @@ def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return 1 - (one * other).sum(axis=-1) / np.maximum(lengths, 1e-6)
 
 
-def _log(values: np.ndarray) -> np.ndarray:
+def _log(values: np.ndarray | np.floating) -> np.ndarray:
     return np.log(np.maximum(values, LEAST))

@@ -107,7 +107,10 @@ def evaluate(
     or TableError where the two do not fit, or where no image is left.
     """
     config = agent.config.replace(alpha=agent.alpha if alpha is None else alpha)
-    check_fits(agent, table.source.encodings, preprocessing(table.source.extractor, config))
+    encodings = table.source.encodings
+    all_there = set(config.encodings) <= set(encodings)
+    made = preprocessing(table.source.extractor, config)
+    check_fits(agent, config.encodings if all_there else encodings, made)
     measures = Measures.of(table, config)
     trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
     rows = np.flatnonzero(~trained) if rows is None else rows
@@ -118,12 +121,12 @@ def evaluate(
             "no image with labels is left to test on that the agent was not trained on"
         )
 
-    states = table.states(config)[tested]
+    states = table.only(config.encodings).states(config)[tested]
     states = states[~np.isnan(measures.agreement[tested, 0])]
     own, agent.alpha = agent.alpha, config.alpha
-    chosen = held_out.policy("agent", agent.q_values(states).argmax(axis=1))
+    columns = np.array([encodings.index(each) for each in config.encodings])
+    chosen = held_out.policy("agent", columns[agent.q_values(states).argmax(axis=1)])
     agent.alpha = own
-    encodings = table.source.encodings
     policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]
     policies += [shown.random(), chosen, shown.oracle()]
 

@@ -1,7 +1,7 @@
 """Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map, and pictures of it.
 
 Where the state is drift, the gradient is that of P(labels survive), through cosine and distance,
-down to the map of the encoding itself; `tuned` sees three probes only, so the nearest of them.
+down to the map of the encoding itself; `tuned` and `fast` see a probe alone, quality 5.
 
 A difference: E's batch norms are folded into its weights, so the map here is the one after the
 last ReLU6; the authors take the last convolution before batch norm and ReLU6.
@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from . import drift, equations, images
-from .config import REFERENCE, Pooling
-from .extractor import CORNER, pool
+from .config import Pooling
+from .extractor import CORNER, pool, tensor
 from .images import Photo
 from .live import LiveImage
 from .pilot import AdaCompress
@@ -62,13 +62,13 @@ def map_gradient(
 
 
 def drift_gradient(
-    feature_map: np.ndarray, reference_map: np.ndarray, by_drift: np.ndarray
+    feature_map: np.ndarray, image_map: np.ndarray, by_drift: np.ndarray
 ) -> np.ndarray:
     """dP/dmap through the two numbers of `drift.drift` for one view; maps [channels, r, c].
 
     `by_drift`: dP/d(log(1 - cosine)) and dP/d(log distance).
     """
-    feature, reference = (each.mean(axis=(1, 2)) for each in (feature_map, reference_map))
+    feature, reference = (each.mean(axis=(1, 2)) for each in (feature_map, image_map))
     length, moved = np.linalg.norm(feature), feature - reference
     unit, other = feature / length, reference / np.linalg.norm(reference)
     cosine = float(unit @ other)
@@ -82,16 +82,15 @@ def _drift_heat(pilot: AdaCompress, photo: Photo, state: np.ndarray, action: int
     """AC-9 for P(labels survive) of one action, on the view of the whole image, [5, 5]."""
     agent, config, row = pilot.agent, pilot.config, state[action]  # [inputs]
     assert isinstance(agent, SurvivalAgent)
-    seen = config.encodings[action]
-    if not config.own_drift:
-        seen = min(drift.PROBES, key=lambda probe: abs(probe.quality - seen.quality))
-    payloads = [images.encode(photo.pixels, each) for each in (seen, REFERENCE)]
-    views = [images.decode(payload) for payload in payloads]
-    of_payload, of_reference = pilot.extractor.maps(views, "bilinear", drift.SIDE)
+    compressed = config.encodings[action] if config.own_drift else drift.PROBE
+    sent = images.decode(images.encode(photo.picture, compressed), drift.SIDE)
+    pair = images.reduced(photo.picture, drift.SIDE), sent
+    views = np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair])
+    of_image, of_payload = pilot.extractor.run(views)
     survival = float(agent.survival(row))
     by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
-    by_drift = drift.by_whole_view(by_row, config, seen)  # [2]
-    gradient = drift_gradient(of_payload, of_reference, by_drift)
+    by_drift = drift.by_whole(by_row, config)  # [2]
+    gradient = drift_gradient(of_payload, of_image, by_drift)
     return equations.grad_cam(gradient, of_payload)
 
 
@@ -109,7 +108,8 @@ def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Expl
     if config.state == "drift":
         heat = _drift_heat(pilot, photo, state, action)
     else:
-        feature_map = pilot.extractor.maps([photo.pixels], config.resize)[0]  # [1280, 7, 7]
+        view = tensor(photo.picture, config.resize)
+        feature_map = pilot.extractor.run(view[None])[0]  # [1280, 7, 7]
         gradient = map_gradient(pilot.agent.network, feature_map, action, config.pooling)
         heat = equations.grad_cam(gradient, feature_map)
     return Explanation(
@@ -119,7 +119,7 @@ def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Expl
         chosen=config.encodings[chosen].name,
         order=chosen,
         heat=heat,
-        picture=_fitted(Image.fromarray(photo.pixels), _SIDE),
+        picture=_fitted(photo.picture, _SIDE),
     )
 
 

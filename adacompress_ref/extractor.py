@@ -2,59 +2,99 @@
 
 from __future__ import annotations
 
+import math
 import os
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
+from PIL import Image
 
 from . import artifacts, images
 from .config import Config, Pooling, Resize
 from .onnx_session import ModelError, open_session
+from .parallel import at_once
 
 INPUT_SIZE = 224  # pixels a side
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
 
 
-def tensor(pixels: np.ndarray, resize: Resize, side: int = INPUT_SIZE) -> np.ndarray:
-    """Pixels [height, width, 3] uint8 -> [3, side, side] float32 in [-1, 1], whole image."""
-    small = images.resized(pixels, (side, side), resize)
-    scaled = small.astype(np.float32)
-    scaled *= 1 / 127.5
+def tensor(
+    picture: Image.Image,
+    resize: Resize,
+    side: int = INPUT_SIZE,
+    part: float | None = None,
+    threads: int = 1,
+) -> np.ndarray:
+    """A picture -> [3, side, side] float32 in [-1, 1]: the whole image made square.
+
+    With `part`, the square in its middle that has this share of the shorter side.
+    """
+    width, height = picture.size
+    box: tuple[float, ...] = (0, 0, width, height)
+    if part:
+        cut = min(picture.size) * part
+        box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
+    elif resize == "bilinear":
+        # the same to the eye, and of 12 megapixels 4 times as fast
+        picture = images.reduced(picture, 3 * side)
+        box = (0, 0, *picture.size)
+    left, top, right, bottom = box
+    slices = math.gcd(side, threads)  # upright; their seams are not seen in the pixels
+    edges = [left + (right - left) * place / slices for place in range(slices + 1)]
+    jobs = [
+        partial(images.resized, picture, (side // slices, side), resize, (x0, top, x1, bottom))
+        for x0, x1 in pairwise(edges)
+    ]
+    parts = [np.asarray(each) for each in at_once(jobs, threads)]
+    pixels = parts[0] if slices == 1 else np.concatenate(parts, axis=1)  # [side, side, 3] uint8
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    scaled = np.multiply(planes, 1 / 127.5, dtype=np.float32)
     scaled -= 1
-    return scaled.transpose(2, 0, 1)
+    return scaled
 
 
 def pool(feature_map: np.ndarray, pooling: Pooling) -> np.ndarray:
     """Feature maps [n, channels, rows, columns] -> states [n, channels]."""
+    n, channels, rows, columns = feature_map.shape
+    cells = np.ones((rows, columns), np.float32)
     if pooling == "corner":
-        feature_map = feature_map[:, :, :CORNER, :CORNER]
-    return feature_map.mean(axis=(2, 3))
+        cells[CORNER:], cells[:, CORNER:] = 0, 0
+    cells /= cells.sum()
+    return feature_map.reshape(n, channels, -1) @ cells.ravel()  # 0.01 ms; mean(): 0.15
 
 
 class Extractor:
     """E. Thread-safe: the session may be shared, nothing else changes.
 
     `path` names another MobileNetV2 with an output `map` [n, 1280, 7, 7]; by default the shipped
-    one. Raises ArtifactError or ModelError.
+    one. `threads` (None: one a core) share each run, or with `at_once` have a run each, which is
+    faster where there are several. Raises ArtifactError or ModelError.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | None = None, threads: int | None = None
+        self,
+        path: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        at_once: bool = False,
     ) -> None:
         self.path = artifacts.find("mobilenetv2.onnx", path)
-        self.session = open_session(self.path, threads)
+        self.threads = threads or os.cpu_count() or 1
+        self.session = open_session(self.path, 1 if at_once else self.threads)
         if "map" not in [output.name for output in self.session.get_outputs()]:
             raise ModelError(f"{self.path}: has no output named map, the last feature map")
         self.input_name = self.session.get_inputs()[0].name
         self.sha256 = artifacts.sha256(self.path)
 
-    def maps(self, pixels: list[np.ndarray], resize: Resize, side: int = INPUT_SIZE) -> np.ndarray:
-        """Images [height, width, 3] uint8 -> feature maps [n, 1280, side / 32, side / 32] float32.
+    def run(self, tensors: np.ndarray) -> np.ndarray:
+        """Tensors [n, 3, side, side] float32 -> feature maps [n, 1280, side / 32, side / 32].
 
         At the side of 224 pixels that E was trained for: 7 x 7 cells.
         """
-        batch = np.stack([tensor(image, resize, side) for image in pixels])  # [n, 3, side, side]
-        return self.session.run(["map"], {self.input_name: batch})[0]
+        return self.session.run(["map"], {self.input_name: tensors})[0]
 
-    def state(self, pixels: np.ndarray, config: Config) -> np.ndarray:
-        """s = E(x) for one image [height, width, 3] uint8 -> [1280] float32."""
-        return pool(self.maps([pixels], config.resize), config.pooling)[0]
+    def state(self, picture: Image.Image, config: Config) -> np.ndarray:
+        """s = E(x) for one picture -> [1280] float32."""
+        threads = self.threads if config.resize == "bilinear" else 1  # nearest takes 0.05 ms
+        view = tensor(picture, config.resize, threads=threads)
+        return pool(self.run(view[None]), config.pooling)[0]

@@ -20,7 +20,7 @@ import numpy as np
 from . import drift, files, images
 from .config import REFERENCE, Encoding
 from .equations import BEST_LABELS
-from .extractor import Extractor, pool
+from .extractor import Extractor, pool, tensor
 from .services import (
     AuthenticationError,
     QuotaError,
@@ -61,7 +61,8 @@ def label_image(
     extractor, service = _extractor(), _service(source.service, options)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
     answers: dict[bytes, tuple[list[str], list[float]]] = {}
-    payloads = [images.encode(photo.pixels, each) for each in (*source.encodings, REFERENCE)]
+    picture = photo.picture
+    payloads = [images.encode(picture, each) for each in (*source.encodings, REFERENCE)]
     for payload in payloads:
         if payload not in answers:
             best = ask(service, payload)[:BEST_LABELS]
@@ -70,9 +71,8 @@ def label_image(
                 [label.name for label in best] + [""] * rest,
                 [label.score for label in best] + [0.0] * rest,
             )
-    decoded = [images.decode(payload) for payload in payloads[:-1]]
-    context, drifts = drift.measured(extractor, photo.pixels, payloads[-1], decoded)
-    maps = [extractor.maps([photo.pixels], resize) for resize in RESIZES]
+    context, drifts = drift.measured(extractor, picture, payloads)
+    maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
     return Row(
         image=name,
         digest=hashlib.sha256(photo.file).hexdigest(),

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from . import drift, images
+from . import drift
 from .config import REFERENCE, Config
 from .controller import Label, Upload
 from .extractor import Extractor
-from .files import ImageError
 from .images import Photo
+from .payloads import Payloads
 from .services import (
     ProtocolError,
     RefusedError,
@@ -21,7 +21,6 @@ from .services import (
     ServiceError,
     UnavailableError,
     ask_all,
-    check_limits,
     formats,
 )
 
@@ -46,10 +45,9 @@ class LiveImage:
         self.config = config
         self.extractor = extractor
         self.service = service
-        self.exif = exif
         self.formats = formats(service) if taken is None else taken
+        self.payloads = Payloads(photo, config, self.formats, service, exif)
         self.fault: str | None = None  # why one of two uploads had no answer
-        self._payloads: dict[int, tuple[str, bytes]] = {}
         self.seconds: dict[str, float] = {}  # of decision, encode, upload
         self._since = time.perf_counter()
 
@@ -57,47 +55,20 @@ class LiveImage:
     def state(self) -> np.ndarray:
         """s = E(x) [1280], or a row for each action [A, inputs] (drift.py)."""
         if self.config.state == "features":
-            return self.extractor.state(self.photo.pixels, self.config)
-        ratios = np.full(len(self.config.encodings), np.inf)
-        drifts = np.zeros((len(ratios), drift.DRIFT), np.float32)
-        seen: dict[int, np.ndarray] = {}  # pixels of each action
-        refused = f"the agent has no encoding in a format taken here: {', '.join(self.formats)}"
-        for action in np.flatnonzero(drift.open_actions(self.config, self.formats)).tolist():
-            try:
-                name, payload = self.payload(action)
-                if self.service is not None:
-                    check_limits(self.service, payload)
-            except (ImageError, RefusedError) as error:  # another encoding may hold it
-                refused = str(error)
-                continue
-            ratios[action] = len(payload) / len(self.reference)
-            if self.config.own_drift:
-                original = name == "original"
-                seen[action] = self.photo.pixels if original else images.decode(payload)
-        if np.isinf(ratios).all():
-            raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
-        pixels = self.photo.pixels
-        plain = images.encode(pixels, REFERENCE) if self.exif else self.reference
-        context, found = drift.measured(self.extractor, pixels, plain, list(seen.values()))
-        drifts[list(seen)] = found
-        return drift.rows(context, drifts, ratios, self.config)
-
-    @cached_property
-    def reference(self) -> bytes:
-        """The payload that every size is compared with."""
-        return images.encode(self.photo.pixels, REFERENCE, self.exif)
-
-    def payload(self, action: int) -> tuple[str, bytes]:
-        """The name of what is sent and its bytes: J(x, c), or `original` where that is smaller."""
-        if action not in self._payloads:
-            encoding = self.config.encodings[action]
-            name, payload = encoding.name, images.encode(self.photo.pixels, encoding, self.exif)
-            if self.config.state == "drift" and len(payload) > len(self.reference):
-                name, payload = REFERENCE.name, self.reference
-            if images.original_is_enough(self.photo, payload, self.formats):
-                name, payload = "original", self.photo.file
-            self._payloads[action] = name, payload
-        return self._payloads[action]
+            return self.extractor.state(self.photo.picture, self.config)
+        picture, config, payloads = self.photo.picture, self.config, self.payloads
+        actions = np.flatnonzero(drift.open_actions(config, self.formats)).tolist()
+        sizes = payloads.weighings(actions)
+        seen = drift.look(self.extractor, picture, payloads.encoded, config.glance, *sizes)
+        ratios = payloads.ratios(actions)
+        per_pixel = payloads.size(REFERENCE) / (picture.width * picture.height)
+        context = drift.context(seen, per_pixel, min(picture.size))
+        drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
+        if config.own_drift:
+            sent = {action: payloads.of(action) for action in np.flatnonzero(ratios < 1).tolist()}
+            made = {each: payload for each, (name, payload) in sent.items() if name != "original"}
+            drifts[list(made)] = drift.of_payloads(self.extractor, seen[0], list(made.values()))
+        return drift.rows(context, drifts, ratios, config)
 
     def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
         """Send the payload of an action, and the reference where asked, or where the service does
@@ -107,13 +78,15 @@ class LiveImage:
         if self.service is None:
             raise TypeError("this image was opened without a service")
         self.lap("decision")
-        payloads = [self.payload(action)[1], self.reference][: 1 + reference]
+        payloads = [self.payloads.of(action)[1]]
+        if reference:
+            payloads.append(self.payloads.reference)
         self.lap("encode")
         answers = ask_all(self.service, payloads)
         failed = isinstance(answers[0], (RefusedError, UnavailableError, ProtocolError))
-        if failed and not reference and payloads[0] != self.reference:
-            payloads.append(self.reference)
-            answers += ask_all(self.service, [self.reference])
+        if failed and not reference and payloads[0] != self.payloads.reference:
+            payloads.append(self.payloads.reference)
+            answers += ask_all(self.service, payloads[1:])
         self.lap("upload")
         errors = [answer for answer in answers if isinstance(answer, ServiceError)]
         if len(errors) == len(answers):

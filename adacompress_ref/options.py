@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 
 from .config import DEFAULT_PRESET, PRESETS
@@ -51,6 +52,17 @@ def service_options(one: argparse.ArgumentParser, required: bool = True) -> None
     )
     one.add_argument(
         "--rate", type=number(float, 0.001), metavar="N", help="most requests a second"
+    )
+
+
+def workers_option(one: argparse.ArgumentParser, what: str) -> None:
+    """--workers."""
+    one.add_argument(
+        "--workers",
+        type=number(int, 1),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help=f"{what}; default: one a core",
     )
 
 

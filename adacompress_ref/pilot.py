@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +22,7 @@ from .extractor import Extractor
 from .files import ImageError
 from .images import Photo
 from .live import LiveImage
+from .parallel import in_order
 from .services import ProtocolError, RefusedError, Service, ServiceError, UnavailableError
 from .waiting import Queue
 
@@ -35,12 +36,14 @@ class Choice:
     encoding: str  # a name like jpeg-q15; `original` where the file itself is smaller
     quality: int | None  # None for `original`
     payload: bytes = field(repr=False)
-    reference_bytes: int  # of JPEG quality 75
+    reference_bytes: int | None  # of JPEG quality 75, where it was asked for
     q_values: np.ndarray  # [actions]
 
     @property
-    def size_ratio(self) -> float:
+    def size_ratio(self) -> float | None:
         """AC-2."""
+        if self.reference_bytes is None:
+            return None
         return size_ratio(len(self.payload), self.reference_bytes)
 
 
@@ -111,7 +114,7 @@ class AdaCompress:
         """
         path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
         loaded = DQNAgent.load(path, np.random.default_rng(seed))
-        pilot = cls(loaded, _extractor(extractor, threads), queue=queue)
+        pilot = cls(loaded, _extractor(loaded.config, extractor, threads), queue=queue)
         pilot.aim(alpha, agreement)
         return pilot
 
@@ -125,7 +128,7 @@ class AdaCompress:
         queue: str | os.PathLike[str] | None = None,
     ) -> AdaCompress:
         """A new agent that begins in the state retrain."""
-        extractor = _extractor(None, threads)
+        extractor = _extractor(settings, None, threads)
         stamp: dict[str, Any] = {"extractor": preprocessing(extractor.sha256, settings)}
         inputs = CHANNELS if settings.state == "features" else row_length(settings)
         agent = DQNAgent.create(settings, inputs, np.random.default_rng(seed), stamp)
@@ -161,19 +164,39 @@ class AdaCompress:
         keep_exif: bool = False,
         pixel_limit: int = images.PIXEL_LIMIT,
         formats: Collection[str] | None = None,
+        reference: bool = True,
     ) -> Choice:
         """The best encoding for an image (AC-4) and its bytes; nothing is uploaded.
 
         `source` is a path, bytes, a binary stream or a Photo. A `service`, or `formats`, says which
-        formats may be sent; JPEG alone by default. Raises ImageError.
+        formats may be sent; JPEG alone by default. `reference`: encode quality 75 too, to compare
+        with. Raises ImageError.
         """
         photo = _photo(source, pixel_limit)
         exif = photo.exif if keep_exif else None
         image = LiveImage(photo, self.config, self.extractor, service, exif, formats)
         q_values = self.agent.q_values(image.state)
         action = int(np.argmax(q_values))
-        name, payload = image.payload(action)
-        return Choice(name, _quality(name), payload, len(image.reference), q_values)
+        name, payload = image.payloads.of(action)
+        compared = len(image.payloads.reference) if reference else None
+        return Choice(name, _quality(name), payload, compared, q_values)
+
+    def choose_many(
+        self, sources: Iterable[Source | Photo], *, workers: int = 1, **options: Any
+    ) -> Iterator[Choice | ImageError]:
+        """`choose` for each of many images, in their order: its choice, or why there is none.
+
+        So many `workers`, threads, are at work at once, a few images ahead of what was asked for;
+        with several, `load(threads=1)` is fastest. `options` are those of `choose`.
+        """
+
+        def choice(source: Source | Photo) -> Choice | ImageError:
+            try:
+                return self.choose(source, **options)
+            except ImageError as error:
+                return error
+
+        return in_order(choice, sources, workers)
 
     def upload(
         self,
@@ -234,10 +257,12 @@ class AdaCompress:
 
     def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.config, self.extractor, service)
-        reference_bytes = len(image.reference)  # first, as it fails where the image is too large
+        reference_bytes = len(
+            image.payloads.reference
+        )  # first, as it fails where the image is too large
         image.lap("encode")
         step = self.controller.step(image)
-        name, _ = image.payload(step.action)
+        name, _ = image.payloads.of(step.action)
         return Result(
             labels=step.labels,
             state=step.state,
@@ -256,10 +281,12 @@ def _quality(name: str) -> int | None:
     return None if name == "original" else Encoding.parse(name).quality
 
 
-def _extractor(path: str | os.PathLike[str] | None, threads: int | None) -> Extractor:
+def _extractor(
+    config: Config, path: str | os.PathLike[str] | None, threads: int | None
+) -> Extractor:
     if threads is not None and threads < 1:
         raise ValueError(f"threads={threads}: must be at least 1, or None for one a core")
-    return Extractor(path, threads)
+    return Extractor(path, threads, at_once=config.state == "drift")
 
 
 def _photo(source: Source | Photo, pixel_limit: int, name: str | None = None) -> Photo:

@@ -82,9 +82,12 @@ class SurvivalAgent(DQNAgent):
         self, state: np.ndarray, action: int, reward: float, next_state: np.ndarray
     ) -> None:
         """Keep the chosen action's row, and the accuracy that the reward was made of (AC-3)."""
-        row = state[action]  # [inputs]
-        accuracy = (reward - self.config.beta + row[-1]) / self.alpha
-        self.replay.add(row, action, accuracy, row)
+        accuracy = (reward - self.config.beta + state[action, -1]) / self.alpha
+        self.observe(state, action, accuracy)
+
+    def observe(self, state: np.ndarray, action: int, accuracy: float) -> None:
+        """Keep the chosen action's row and the accuracy measured; ds in it may be an estimate."""
+        self.replay.add(state[action], action, accuracy, None)
 
     def end_training(self) -> None:
         """Exploit from now on, and hold on to what is known."""

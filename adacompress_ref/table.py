@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from .controller import Label
 from .equations import BEST_LABELS
 from .files import reason
 
-FILE_FORMAT = 2
+FILE_FORMAT = 3
 RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
 
 POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
@@ -35,8 +35,8 @@ class Row(NamedTuple):
     labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
     scores: np.ndarray  # [A + 1, 5] float32
     features: np.ndarray  # [2 resizes, 2 poolings, 1280] float32, of the image as it was
-    context: np.ndarray  # [19] float32, drift.py
-    drift: np.ndarray  # [A, 4] float32, drift.py, of each payload
+    context: np.ndarray  # [9] float32, drift.py
+    drift: np.ndarray  # [A, 2] float32, drift.py, of each payload
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Table:
     labels: np.ndarray  # [N, A + 1, 5]
     scores: np.ndarray  # [N, A + 1, 5]
     features: np.ndarray  # [N, 2, 2, 1280]
-    context: np.ndarray  # [N, 19]
-    drift: np.ndarray  # [N, A, 4]
+    context: np.ndarray  # [N, 9]
+    drift: np.ndarray  # [N, A, 2]
 
     @classmethod
     def from_rows(cls, source: Source, rows: list[Row]) -> Table:
@@ -91,10 +91,21 @@ class Table:
             formats = {encoding.format for encoding in self.source.encodings}
             usable = drift.open_actions(config, formats) | every  # [A]
             ratios = self.size_ratios()[rows]  # as in LiveImage.payload: the reference at most
-            own = np.where((ratios >= 1)[..., None], drift.NONE, self.drift[rows])
             ratios = np.where(usable, np.minimum(ratios, 1), np.inf)
-            return drift.rows(self.context[rows], own, ratios, config)
+            return drift.rows(self.context[rows], self.drift[rows], ratios, config)
         return self.features[rows, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
+
+    def only(self, encodings: tuple[Encoding, ...]) -> Table:
+        """The same with some of its encodings, in this order. Raises TableError."""
+        missing = [each.name for each in encodings if each not in self.source.encodings]
+        if missing:
+            raise TableError(f"the table has no encoding {missing[0]}")
+        places = [self.source.encodings.index(each) for each in encodings]
+        kept = {
+            name: getattr(self, name)[:, [*places, -1]] for name in ("bytes", "labels", "scores")
+        }
+        source = replace(self.source, encodings=encodings)
+        return replace(self, source=source, drift=self.drift[:, places], **kept)
 
     def size_ratios(self) -> np.ndarray:
         """AC-2 of every image and encoding, [N, A]."""

@@ -10,6 +10,7 @@ import numpy as np
 from .agent import DQNAgent
 from .config import Config
 from .environment import Environment
+from .survival import SurvivalAgent
 
 
 def train(
@@ -38,7 +39,10 @@ def train(
                 raise ValueError("the service gave no label for any image: nothing to learn from")
         else:
             unlabelled = 0
-            agent.remember(state, action, reward, next_state)
+            if isinstance(agent, SurvivalAgent):
+                agent.observe(state, action, info["accuracy"])
+            else:
+                agent.remember(state, action, reward, next_state)
             agent.training_step()
             if on_step:
                 on_step(agent, reward)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import adacompress_ref as ac
 from adacompress_ref import images
@@ -51,7 +52,7 @@ def crops(folder: Path, count: int, rng: np.random.Generator) -> list[Photo]:
             int(rng.integers(0, most + 1))
             for most in (pixels.shape[0] - height, pixels.shape[1] - width)
         )
-        cut = np.ascontiguousarray(pixels[top : top + height, left : left + width])
+        cut = Image.fromarray(pixels[top : top + height, left : left + width])
         found.append(images.read(images.encode(cut, Encoding("jpeg", None, 92)), name=f"c{number}"))
     return found
 
@@ -118,8 +119,8 @@ class Stream:
         assert step is not None
         original = result.encoding == "original"
         encoding = REFERENCE if original else Encoding.parse(str(result.encoding))
-        payload = photo.file if original else images.encode(photo.pixels, encoding)
-        reference = images.encode(photo.pixels, REFERENCE)
+        payload = photo.file if original else images.encode(photo.picture, encoding)
+        reference = images.encode(photo.picture, REFERENCE)
         truth = [Upload(len(each), self.truth.label(each)) for each in (payload, reference)]
         accuracy, _ = measured(truth[0], truth[1], self.pilot.config)
         sent = [step.compressed, step.reference]

@@ -103,9 +103,9 @@ def relabelled(table: Table, name: str, service: Service, folder: Path) -> Table
     scores = np.zeros(table.scores.shape, np.float32)
     progress = Progress(f"{name} {folder.name}", len(table.images))
     for row, image in enumerate(table.images):
-        pixels = images.read(folder / image, name=image).pixels
+        picture = images.read(folder / image, name=image).picture
         for column, encoding in enumerate((*table.source.encodings, REFERENCE)):
-            payload = images.encode(pixels, encoding)
+            payload = images.encode(picture, encoding)
             if len(payload) != table.bytes[row, column]:
                 raise Missing(f"{image}: not the photograph that the table was made from")
             best = ask(service, payload)[:BEST_LABELS]

@@ -16,12 +16,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from adacompress_ref import drift, files, images
 from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.equations import BEST_LABELS
-from adacompress_ref.extractor import Extractor, pool
+from adacompress_ref.extractor import Extractor, pool, tensor
 from adacompress_ref.progress import Progress
 from adacompress_ref.services import ask
 from adacompress_ref.table import POOLINGS, RESIZES, Source, Table
@@ -50,7 +51,8 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
     pixels = night.crop(images.read(path).pixels, rng)
     if exposure < 1:
         pixels = night.simulate(pixels, exposure, rng)
-    payloads = [images.encode(pixels, each) for each in (*ENCODINGS, REFERENCE)]
+    picture = Image.fromarray(pixels)
+    payloads = [images.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
     labels = np.full((len(SERVICES), len(payloads), BEST_LABELS), "", "<U48")
     scores = np.zeros(labels.shape, np.float32)
     for place, service in enumerate(services):
@@ -61,12 +63,10 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
             best = answers[payload]
             labels[place, column, : len(best)] = [label.name for label in best]
             scores[place, column, : len(best)] = [label.score for label in best]
-    own = [images.decode(payload) for payload in payloads[len(TEN_LEVELS) : -1]]
-    context, found = drift.measured(extractor, pixels, payloads[-1], own)
     drifts = np.zeros((len(ENCODINGS), drift.DRIFT), np.float32)
-    drifts[len(TEN_LEVELS) :] = found
-    drifts[ENCODINGS.index(REFERENCE)] = drift.NONE
-    maps = [extractor.maps([pixels], resize) for resize in RESIZES]
+    context, found = drift.measured(extractor, picture, payloads[len(TEN_LEVELS) :])
+    drifts[len(TEN_LEVELS) :] = found  # what `ladder` sees; `tuned` has no drift of its own
+    maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
     features = np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps])
     sizes = np.array([len(payload) for payload in payloads])
     return {
@@ -79,7 +79,9 @@ def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, n
     """All visits to a scenery, [visits, ...]; made if they are not there."""
     path = cache / "visits" / f"{scenery}.npz"
     if path.exists():
-        return load_arrays(path)[1]
+        kept = load_arrays(path)[1]
+        if kept["context"].shape[1] == drift.CONTEXT:  # else of another version
+            return kept
     folder, exposure = SCENERIES[scenery]
     names = files.find(data / folder)
     jobs = [

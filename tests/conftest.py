@@ -72,8 +72,8 @@ def make_table():
                     names,
                     np.where(names == "", 0, 0.5).astype(np.float32),
                     features,
-                    np.full(19, n, np.float32),
-                    np.repeat(np.arange(len(counts) - 1, dtype=np.float32)[:, None], 4, axis=1),
+                    np.full(9, n, np.float32),
+                    np.repeat(np.arange(len(counts) - 1, dtype=np.float32)[:, None], 2, axis=1),
                 )
             )
         source = Source("fake", tuple(Encoding.parse(name) for name in encodings), extractor)

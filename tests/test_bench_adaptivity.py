@@ -21,7 +21,7 @@ def table(make_table):
     """Level 5 keeps the label of every second image; sizes are 20, 50 and 100 bytes."""
     labels = [[["a"] if n % 2 else ["b"], ["a"], ["a"]] for n in range(IMAGES)]
     made = make_table(labels, [[20, 50, 100]] * IMAGES)
-    context = np.zeros((IMAGES, 19), np.float32)
+    context = np.zeros((IMAGES, 9), np.float32)
     context[:, 0] = [int(name.split(".")[0]) % 2 for name in made.images]
     return dataclasses.replace(made, context=context * 10)
 

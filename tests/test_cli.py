@@ -18,6 +18,7 @@ from PIL import Image
 from adacompress_ref import artifacts, cli, commands, images, labelling, stream
 from adacompress_ref.agent import DQNAgent
 from adacompress_ref.commands import run as commands_run
+from adacompress_ref.config import PRESETS
 from adacompress_ref.controller import Label
 from adacompress_ref.services import (
     AuthenticationError,
@@ -147,13 +148,44 @@ def test_compress_prints_one_object_a_line(adacompress, few):
         assert list(line) == RECORD
         written = Path(line["output"]).read_bytes()
         assert len(written) == line["bytes"]
-        pixels = images.read(line["image"]).pixels
-        assert images.decode(written).shape == pixels.shape
+        assert images.decode(written).size == images.read(line["image"]).picture.size
         assert line["encoding"] == f"jpeg-q{line['quality']}"
         assert line["size_ratio"] == round(line["bytes"] / line["reference_bytes"], 6)
         assert line["error"] is None
     total, reference = (sum(line[name] for line in lines) for name in ("bytes", "reference_bytes"))
     assert f"3 of 3 images, {total:,} bytes: {100 * total / reference:.1f}% of quality 75" in err
+
+
+def test_any_number_of_workers_gives_the_same(adacompress, few):
+    found = []
+    (few / "broken.jpg").write_bytes(b"no image")
+    for workers in (1, 2, 9):
+        status, out, err = adacompress(
+            "compress", few, "-o", workers, "--workers", workers, "--json"
+        )
+        lines = records(out)
+        for line in lines:
+            line["output"] = line["output"] and Path(line["output"]).read_bytes()
+        found.append((status, lines, err.count("\n"), sorted(os.listdir(str(workers)))))
+    assert found[0] == found[1] == found[2]
+    assert (found[0][0], len(found[0][1])) == (1, 4)
+    assert [bool(line["error"]) for line in found[0][1]] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_compress_without_a_reference(adacompress, few, preset):
+    options = ("--preset", preset, "--json")
+    _, out, _ = adacompress("compress", few, "-o", "a", *options)
+    with_it = records(out)
+    status, out, err = adacompress("compress", few, "-o", "b", "--no-reference", *options)
+    assert (status, "quality 75" in err, "of the files as they were" in err) == (0, False, True)
+    for line, other in zip(records(out), with_it, strict=True):
+        assert list(line) == RECORD
+        assert (line["reference_bytes"], line["size_ratio"]) == (None, None)
+        assert Path(line["output"]).read_bytes() == Path(other["output"]).read_bytes()
+        assert (line["bytes"], line["encoding"]) == (other["bytes"], other["encoding"])
+    status, out, _ = adacompress("compress", few / "clock.jpg", "--no-reference", "-o", "c")
+    assert (status, "clock.jpg" in out) == (0, True)
 
 
 def test_compress_for_people(adacompress, few):
@@ -359,9 +391,29 @@ def test_the_chain(adacompress, few, tmp_path):
     assert len(out.splitlines()) == 15
 
 
+def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo_table):
+    train = ("train", "--table", photo_table, "--preset", "fast", "-o", "fast.npz", "--steps", 30)
+    status, out, _ = adacompress(*train, "--json")
+    report = json.loads(out)
+    assert (status, report["preset"]) == (0, "fast")
+    agent = DQNAgent.load("fast.npz")
+    assert agent.config == PRESETS["fast"].replace(training_steps=30)
+    status, out, _ = adacompress(
+        "evaluate", "--table", photo_table, "--agent", "fast.npz", "--json"
+    )
+    whole, few = (
+        {policy["name"]: policy for policy in each["policies"]}
+        for each in (json.loads(out), *report["evaluation"])
+    )
+    assert [*whole] == [*FIXED, "random", "agent", "oracle"]  # against all that the table has
+    assert [*few] == [f"fixed-{q}" for q in (5, 15, 25, 35, 75)] + ["random", "agent", "oracle"]
+    for name in few.keys() - {"random", "oracle"}:
+        assert whole[name] == few[name]
+
+
 def test_the_shipped_agent_is_evaluated_by_default(adacompress, photo_table, tmp_path):
     (tmp_path / "names").write_text("chelsea.jpg\n\ncoffee.jpg\n")
-    for preset in ("paper", "authors"):
+    for preset in ("paper", "authors", "tuned", "fast"):
         evaluate = ("evaluate", "--table", photo_table, "--preset", preset)
         status, out, _ = adacompress(*evaluate, "--json", "--test-images", "names")
         report = json.loads(out)

@@ -137,6 +137,9 @@ def test_what_json_leaves_out_is_the_default():
         {"return_accuracy": "0.8"},
         {"explore_anew": 1},
         {"own_drift": 1},
+        {"glance": 1},
+        {"size_sample": 0},
+        {"size_sample": 1.5},
         {"learn_in_estimates": None},
         {"state": "vector"},
         {"anchor": "0.3"},
@@ -195,7 +198,9 @@ def test_a_config_cannot_change():
 
 
 def test_an_unknown_preset_is_refused_in_one_line():
-    with pytest.raises(ValueError, match="must be one of tuned, ladder, paper, authors") as caught:
+    with pytest.raises(
+        ValueError, match="must be one of tuned, ladder, fast, paper, authors"
+    ) as caught:
         preset("author")
     assert "\n" not in str(caught.value)
 
@@ -257,8 +262,19 @@ def test_ladder_is_tuned_with_more_encodings_and_their_own_drift():
     assert not tuned.own_drift
 
 
+def test_fast_is_tuned_with_fewer_levels_looks_and_bytes_weighed():
+    tuned, fast = preset("tuned"), preset("fast")
+    assert [encoding.name for encoding in fast.encodings] == [
+        *("jpeg-q5", "jpeg-q15", "jpeg-q25", "jpeg-q35", "jpeg-q75")
+    ]
+    assert fast == tuned.replace(
+        preset="fast", encodings=fast.encodings, glance=False, size_sample=3
+    )
+    assert (tuned.glance, tuned.size_sample) == (True, 1)
+
+
 def test_presets_of_drift_have_rewards_without_successor_and_agreement_for_accuracy():
-    for name in ("tuned", "ladder"):
+    for name in ("tuned", "ladder", "fast"):
         config = preset(name)
         assert (config.state, config.gamma, config.reference_labels) == ("drift", 0, 1)
         assert (config.alpha, config.beta) == (1, 0)

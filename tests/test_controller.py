@@ -546,6 +546,24 @@ def test_an_estimate_is_remembered_at_once_as_accuracy():
     assert system.agent.replay.states[:2, -1].tolist() == [0.25, 0.25]
 
 
+def test_with_an_estimated_ds_what_is_learned_is_the_measured_accuracy():
+    """The state says 25 bytes of 100, and 31 were sent: the reward is by what was sent."""
+
+    class Estimated(Sized):
+        def one(self, action):
+            upload = super().one(action)
+            return upload if action is None else upload._replace(size=upload.size + 6)
+
+    system = survivor(alpha=4.0, beta=1.0, learn_in_estimates=False)
+    system.agent.alpha = 0.5
+    for place, (answer, accuracy) in enumerate((("good", 1), ("bad", 0))):
+        step = system.step(Estimated(answer))
+        assert (step.action, step.accuracy) == (0, accuracy)
+        assert step.reward == pytest.approx(0.5 * accuracy - 0.31 + 1)
+        assert system.agent.replay.values[place] == accuracy  # to the last bit
+        assert system.agent.replay.states[place, -1] == 0.25
+
+
 @pytest.mark.parametrize("name", ["tuned", "paper"])
 @pytest.mark.parametrize("learn", [True, False])
 def test_estimates_teach_where_the_preset_says_so(name, learn):

@@ -20,7 +20,8 @@ def tables(text):
     """Every table as a list of dicts from column name to cell."""
     found, names = [], None
     for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        inside = line.strip().removeprefix("|").removesuffix("|")
+        cells = [cell.strip() for cell in re.split(r" \|(?= )", inside)]  # some are empty
         if not line.startswith("|"):
             names = None
         elif names is None:

@@ -37,12 +37,12 @@ def table(make_table):
     return make_table(labels, SIZES, ENCODINGS)
 
 
-def agent_that_takes(actions, trained_on=(), **changes):
+def agent_that_takes(actions, trained_on=(), encodings=ENCODINGS, **changes):
     """An agent that takes `actions[n]` for image n, whose state is the n-th unit vector."""
-    config = Config(encodings=tuple(map(Encoding.parse, ENCODINGS)), hidden=(4,), **changes)
+    config = Config(encodings=tuple(map(Encoding.parse, encodings)), hidden=(4,), **changes)
     stamp = {"extractor": preprocessing("sha of E", config), "trained_on": list(trained_on)}
     agent = DQNAgent(config, 1280, np.random.default_rng(0), stamp)
-    wanted = np.eye(3)[actions]  # [images, actions]
+    wanted = np.eye(len(encodings))[actions]  # [images, actions]
     agent.q_values = lambda states: states[:, : len(wanted)] @ wanted
     return agent
 
@@ -73,6 +73,18 @@ def test_every_figure_by_hand(table):
     assert report["saving_vs_fixed"] == pytest.approx(1 - 0.325 / 0.4)
     assert (report["images"], report["unlabelled"], report["service"]) == (4, 0, "fake")
     assert (report["alpha"], report["preset"]) == (1, "paper")
+
+
+def test_an_agent_of_some_of_the_table_s_encodings(table):
+    """It takes its own, in its own order; all other policies stay as they were."""
+    whole = evaluate(table, agent_that_takes([0, 1, 1, 1]))
+    agent = agent_that_takes([1, 0, 0, 0], encodings=("webp-224-q55", "jpeg-q5"))
+    report = evaluate(table, agent)  # q5 for the first image, WebP for the others
+    assert figures(report, "agent") == pytest.approx((0.75, 1.9 / 4, 0.75 - 1.9 / 4))
+    for name in ("fixed-5", "fixed-25", "fixed-webp-224-q55", "random", "oracle"):
+        assert figures(report, name) == figures(whole, name)
+    with pytest.raises(AgentError, match="chooses among webp-224-q55, jpeg-q15; here there are"):
+        evaluate(table, agent_that_takes([0] * 4, encodings=("webp-224-q55", "jpeg-q15")))
 
 
 def test_trained_images_are_never_tested(table):

@@ -9,9 +9,10 @@ from PIL import Image
 
 from adacompress_ref import drift, equations, images
 from adacompress_ref import explain as explaining
-from adacompress_ref.config import preset
+from adacompress_ref.config import PRESETS, Encoding
 from adacompress_ref.explain import Explanation, drift_gradient, map_gradient, overlay, sheet
-from adacompress_ref.extractor import pool
+from adacompress_ref.extractor import pool, tensor
+from adacompress_ref.pilot import AdaCompress
 from adacompress_ref.qnetwork import QNetwork
 from bench import insight
 
@@ -47,34 +48,30 @@ def test_gradient_against_finite_differences(network, feature_map, pooling, acti
     assert np.abs(found - expected).max() < 1e-9
 
 
+@pytest.mark.parametrize("glance", [True, False])
 @pytest.mark.parametrize("own_drift", [True, False])
-def test_drift_gradient_against_finite_differences(own_drift):
-    """P of one row, with the payload's map moved cell by cell; all in the units of the row."""
+def test_drift_gradient_against_finite_differences(own_drift, glance):
+    """A sum of one row, with the payload's map moved cell by cell; all in the units of the row."""
     rng = np.random.default_rng(3)
-    payload, reference = rng.random((2, 6, 5, 5)) + 0.1  # [channels, rows, columns]
-    config = preset("tuned").replace(own_drift=own_drift)
-    encoding = drift.PROBES[1]
+    payload, image = rng.random((2, 24, 5, 5)) + 0.1  # [channels, rows, columns]
+    payload[:6] *= 3
+    config = PRESETS["tuned"].replace(own_drift=own_drift, glance=glance)
     weights = rng.normal(size=drift.row_length(config))
-    centre = rng.random((2, 1, 6))  # the other view, of payload and reference, stays
+    itself, probe, centre = image.mean(axis=(1, 2)), *rng.random((2, 24))  # these stay
 
     def row(at):
-        pooled = np.concatenate([centre[0], at.mean(axis=(1, 2))[None]])  # [2, channels]
-        of_reference = np.concatenate([centre[1], reference.mean(axis=(1, 2))[None]])
-        probes = np.stack([of_reference * 1.1, pooled, of_reference * 0.9])
-        context = drift.context(of_reference, probes, 1000, (50, 40))
-        own = drift.drift(pooled, of_reference)[None].repeat(10, axis=0)
+        pooled = at.mean(axis=(1, 2))  # [channels]
+        seen = [itself, probe if own_drift else pooled, centre]
+        context = drift.context(seen[: 2 + glance], 0.5, 40)
+        own = drift.drift(pooled, itself)[None].repeat(10, axis=0)
         return drift.rows(context, own, np.linspace(0.1, 1, 10), config)[1].astype(np.float64)
 
-    by_drift = drift.by_whole_view(weights, config, encoding)
-    if own_drift:  # this encoding is a probe too, so half of the effect is through the context
-        by_drift = by_drift + drift.by_whole_view(
-            weights[: drift.CONTEXT], config.replace(own_drift=False), encoding
-        )
-    found = drift_gradient(payload, reference, by_drift)
+    found = drift_gradient(payload, image, drift.by_whole(weights, config))
     for place in [(0, 0, 0), (3, 2, 4), (5, 4, 1)]:
         step = np.zeros_like(payload)
         step[place] = 0.5  # rows are float32
         expected = weights @ (row(payload + step) - row(payload - step))
+        assert abs(expected) > 1e-3
         assert found[place] == pytest.approx(expected, rel=0.02, abs=2e-5)
 
 
@@ -142,7 +139,7 @@ def texts(monkeypatch):
 
 def test_the_photograph_its_heat_scale_and_caption(photos, monkeypatch):
     drawn = texts(monkeypatch)
-    photo = Image.fromarray(images.read(photos / "chelsea.jpg").pixels)
+    photo = images.read(photos / "chelsea.jpg").picture
     photo = photo.resize((420, round(420 * photo.height / photo.width)))
     picture = np.asarray(sheet([made("cats/chelsea.jpg", 1, photo)]))
     height, side = photo.height, 420
@@ -213,7 +210,7 @@ def few(tmp_path, photos):
     return folder
 
 
-@pytest.mark.parametrize("preset", ["paper", "authors", "tuned", "ladder"])
+@pytest.mark.parametrize("preset", ["paper", "authors", "tuned", "ladder", "fast"])
 def test_explain_agrees_with_compress(adacompress, few, preset):
     status, out, _ = adacompress("explain", few, "-o", "h.png", "--preset", preset, "--json")
     lines = [json.loads(line) for line in out.splitlines()]
@@ -228,6 +225,30 @@ def test_explain_agrees_with_compress(adacompress, few, preset):
         assert np.shape(line["heat"]) == (cells, cells)
         assert np.max(line["heat"]) == pytest.approx(1) or np.max(line["heat"]) <= 0
     assert Image.open("h.png").format == "PNG"
+
+
+@pytest.mark.parametrize(("preset", "compressed"), [("fast", "jpeg-q5"), ("ladder", "jpeg-q45")])
+def test_heat_of_drift_is_that_of_the_payload_seen(photos, preset, compressed, monkeypatch):
+    """The maps of the payload and of the image, both as the state sees them, in this order."""
+    handed, pilot = [], AdaCompress.load(preset, threads=1)
+    gradient_of = explaining.drift_gradient
+
+    def note(*arguments):
+        handed.append((*arguments, gradient_of(*arguments)))
+        return handed[-1][-1]
+
+    monkeypatch.setattr(explaining, "drift_gradient", note)
+    photo = images.read(photos / "coffee.jpg")
+    names = [encoding.name for encoding in pilot.config.encodings]
+    action = names.index(compressed if preset == "ladder" else "jpeg-q25")
+    found = explaining.explain(pilot, photo, action)
+    ((of_payload, of_image, by_drift, gradient),) = handed
+    sent = images.decode(images.encode(photo.picture, Encoding.parse(compressed)), 160)
+    for seen, at in ((sent, of_payload), (images.reduced(photo.picture, 160), of_image)):
+        expected = pilot.extractor.run(tensor(seen, "bilinear", 160)[None])[0]
+        np.testing.assert_allclose(at, expected, rtol=1e-3, atol=1e-3)
+    assert np.abs(by_drift).max() > 0
+    np.testing.assert_allclose(found.heat, equations.grad_cam(gradient, of_payload))
 
 
 def test_the_level_named_is_explained(adacompress, few):

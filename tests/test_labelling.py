@@ -128,17 +128,16 @@ def test_a_row(folder, tmp_path, fake):
     label(folder, tmp_path / "t.npz")
     table = Table.load(tmp_path / "t.npz")
     file = (folder / "clock.jpg").read_bytes()
-    pixels = images.read(file).pixels
-    payloads = [images.encode(pixels, each) for each in (*TWO, Encoding("jpeg", None, 75))]
+    picture = images.read(file).picture
+    payloads = [images.encode(picture, each) for each in (*TWO, Encoding("jpeg", None, 75))]
     assert table.bytes[1].tolist() == [len(payload) for payload in payloads]
     assert table.labels[1, :, 0].tolist() == [fake.label(each)[0].name for each in payloads]
     assert table.labels[1, :, 1:].tolist() == [[""] * 4] * 3
     assert table.digests[1] == hashlib.sha256(file).hexdigest()
     assert table.original_bytes[1] == len(file)
     assert table.features.shape == (4, 2, 2, 1280)
-    assert (table.context.shape, table.drift.shape) == ((4, 19), (4, 2, 4))
-    decoded = [images.decode(payload) for payload in payloads[:2]]
-    context, of_payloads = drift.measured(Extractor(threads=1), pixels, payloads[2], decoded)
+    assert (table.context.shape, table.drift.shape) == ((4, 9), (4, 2, 2))
+    context, of_payloads = drift.measured(Extractor(threads=1), picture, payloads)
     np.testing.assert_allclose(table.context[1], context, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(table.drift[1], of_payloads, rtol=1e-4, atol=1e-4)
 

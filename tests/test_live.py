@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import images
-from adacompress_ref.config import LADDER, PRESETS, TEN_LEVELS, Config, Encoding
+from adacompress_ref import drift, images
+from adacompress_ref.config import LADDER, PRESETS, REFERENCE, TEN_LEVELS, Config, Encoding
 from adacompress_ref.controller import Label, Upload
 from adacompress_ref.live import LiveImage
 from adacompress_ref.services import (
@@ -24,13 +24,24 @@ from adacompress_ref.services import (
 TWO = Config(encodings=TEN_LEVELS[:2])
 
 
-class Colours:
-    """In the place of E: mean and spread of red, green and blue in 25 cells."""
+@pytest.fixture(scope="module")
+def photo(photos):
+    return images.read(photos / "clock.jpg")
 
-    def maps(self, views, resize, side):
-        cells = np.stack(views).reshape(len(views), 5, side // 5, 5, side // 5, 3)
-        numbers = np.concatenate([cells.mean((2, 4)), cells.std((2, 4))], axis=-1)
-        return numbers.transpose(0, 3, 1, 2)  # [n, 6, 5, 5]
+
+class Colours:
+    """In the place of E: mean and spread of red, green and blue in 16 cells, four times."""
+
+    def __init__(self, threads=1):
+        self.threads, self.seen = threads, 0
+
+    def run(self, tensors):
+        self.seen += len(tensors)
+        pixels = tensors * 127.5 + 127.5
+        n, _, side, _ = pixels.shape
+        cells = pixels.reshape(n, 3, 4, side // 4, 4, side // 4)
+        numbers = np.concatenate([cells.mean((3, 5)), cells.std((3, 5))], axis=1)
+        return np.tile(numbers, (1, 4, 1, 1))  # [n, 24, 4, 4]
 
 
 class Taking:
@@ -63,18 +74,18 @@ def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_fo
     photo = images.read(stream.getvalue())
     image = LiveImage(photo, PRESETS["ladder"], Colours(), Taking(*formats))
     state = image.state
-    assert state.shape == (len(LADDER), 19 + 4 + len(LADDER) + 2)
+    assert state.shape == (len(LADDER), 9 + 2 + len(LADDER) + 2)
     usable = np.isfinite(state[:, -1])
     assert not np.isnan(state).any()
     assert np.isfinite(state[usable]).all()
     for action in np.flatnonzero(usable):
-        name, payload = image.payload(action)
-        assert len(payload) <= len(image.reference)
-        assert state[action, -1] == np.float32(len(payload) / len(image.reference))
+        name, payload = image.payloads.of(action)
+        assert len(payload) <= len(image.payloads.reference)
+        assert state[action, -1] == np.float32(len(payload) / len(image.payloads.reference))
         assert image.upload(action, False)[0].size == len(payload)
         assert name in (LADDER[action].name, "jpeg-q75", "original")
         if name != "original":
-            height, width = images.decode(payload).shape[:2]
+            width, height = images.decode(payload).size
             assert (height <= size[0], width <= size[1]) == (True, True)
     rungs = [encoding.name for encoding, open_ in zip(LADDER, usable, strict=True) if open_]
     assert ("jpeg-160-q20" in rungs) == ("webp" not in formats)
@@ -84,14 +95,15 @@ def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_fo
 
 def test_what_would_cost_more_than_the_reference_is_the_reference():
     image = LiveImage(images.read(noise_png()), PRESETS["tuned"], Colours())
-    assert [image.payload(action)[0] for action in (0, 8, 9)] == ["jpeg-q5", "jpeg-q75", "jpeg-q75"]
-    assert image.payload(9)[1] == image.reference
+    names = [image.payloads.of(action)[0] for action in (0, 8, 9)]
+    assert names == ["jpeg-q5", "jpeg-q75", "jpeg-q75"]
+    assert image.payloads.of(9)[1] == image.payloads.reference
     assert image.state[6:, -1].tolist() == [pytest.approx(image.state[6, -1]), 1, 1, 1]
     paper = LiveImage(images.read(noise_png()), PRESETS["paper"], Colours())
-    assert paper.payload(9)[0] == "jpeg-q95"  # as published
+    assert paper.payloads.of(9)[0] == "jpeg-q95"  # as published
 
 
-@pytest.mark.parametrize("preset", ["tuned", "ladder"])
+@pytest.mark.parametrize("preset", ["tuned", "ladder", "fast"])
 def test_a_service_that_takes_no_action_s_format(preset):
     image = LiveImage(images.read(noise_png()), PRESETS[preset], Colours(), taken=("png",))
     with pytest.raises(images.ImageError, match="cannot be sent") as caught:
@@ -120,14 +132,100 @@ def test_an_image_too_long_for_webp_is_sent_in_another_way():
 def test_the_file_itself_is_sent_where_it_is_smaller_and_the_service_takes_its_format():
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[::2] = 40
-    file = images.encode(pixels, Encoding("jpeg", None, 5))
+    file = images.encode(Image.fromarray(pixels), Encoding("jpeg", None, 5))
     photo = images.read(file)
     config = Config(encodings=(Encoding("jpeg", None, 95),))
-    name, payload = LiveImage(photo, config, None).payload(0)
+    name, payload = LiveImage(photo, config, None).payloads.of(0)
     assert (name, payload) == ("original", file)
-    name, payload = LiveImage(photo, config, None, taken=("webp",)).payload(0)
+    name, payload = LiveImage(photo, config, None, taken=("webp",)).payloads.of(0)
     assert name == "jpeg-q95"
     assert len(payload) > len(file)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("preset", ["tuned", "fast", "ladder"])
+def test_a_state_by_hand(photo, preset, threads):
+    """All of it from pieces, one after the other."""
+    config, seeing = PRESETS[preset], Colours()
+    found = LiveImage(photo, config, Colours(threads), taken=("jpeg", "webp")).state
+    files = {
+        each: images.encode(photo.picture, each)
+        for each in {*config.encodings, REFERENCE}
+        if each.quality <= 75
+    }
+    reference = len(files[REFERENCE])
+    sizes = {each: len(file) for each, file in files.items()}
+    if preset == "fast":
+        sample = images.sample(photo.picture, 3)
+        for each in sizes:
+            if each.quality > 5:
+                sizes[each] = images.estimate(photo.picture, sample, each)
+        reference = sizes[REFERENCE]
+    context, _ = drift.measured(seeing, photo.picture, [files[REFERENCE]])
+    context[7] = np.log(reference / (photo.picture.width * photo.picture.height))
+    itself = drift.features(seeing, images.reduced(photo.picture, 160))
+    ratios, drifts = np.ones(len(config.encodings)), np.zeros((len(config.encodings), 2))
+    for action, each in enumerate(config.encodings):
+        if each.quality <= 75:
+            ratios[action] = sizes[each] / reference
+            drifts[action] = drift.of_payloads(seeing, itself, [files[each]])[0]
+    ratios[~drift.open_actions(config, ("jpeg", "webp"))] = np.inf
+    np.testing.assert_allclose(found, drift.rows(context, drifts, ratios, config), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("preset", "looks", "encoded"),
+    [
+        ("tuned", 3, 8),  # quality 85 and 95 stand for the reference
+        ("fast", 2, 1),  # the probe; the others by their size on a sample
+    ],
+)
+def test_what_a_state_costs(photo, preset, looks, encoded, monkeypatch):
+    made = []
+    encode = images.encode
+
+    def note(picture, encoding, exif=None):
+        if picture.size == photo.picture.size:
+            made.append(encoding)
+        return encode(picture, encoding, exif)
+
+    monkeypatch.setattr(images, "encode", note)
+    seeing = Colours()
+    image = LiveImage(photo, PRESETS[preset], seeing)
+    for _ in range(2):
+        image.state  # noqa: B018
+    assert seeing.seen == looks
+    assert len(made) == len(set(made)) == encoded
+    assert max(each.quality for each in made) <= 75
+    name, _ = image.payloads.of(0)
+    assert (name, len(made)) == ("jpeg-q5", encoded)
+
+
+def test_the_file_itself_has_not_drifted(photos):
+    """Whatever its format: a PNG is no payload that could be decoded as one."""
+    for image_format, options in (("PNG", {}), ("WEBP", {"quality": 1})):
+        stream = io.BytesIO()
+        Image.new("RGB", (200, 200), (90, 90, 90)).save(stream, image_format, **options)
+        taken = ("jpeg", image_format.lower())
+        image = LiveImage(images.read(stream.getvalue()), PRESETS["ladder"], Colours(), taken=taken)
+        usable = np.flatnonzero(np.isfinite(image.state[:, -1]) & (image.state[:, -1] < 1))
+        original = [each for each in usable if image.payloads.of(each)[0] == "original"]
+        assert original
+        own = image.state[original, 9:11] * drift._DRIFT_SPREAD + drift._DRIFT_MEAN
+        np.testing.assert_allclose(own, np.log(1e-4), atol=1e-4)
+
+
+def test_exif_that_is_kept_counts(photo):
+    exif = Image.Exif()
+    exif[0x010F] = "maker" * 100
+    block = exif.tobytes()
+    bare = LiveImage(photo, PRESETS["tuned"], Colours())
+    kept = LiveImage(photo, PRESETS["tuned"], Colours(), exif=block)
+    for image in (bare, kept):
+        reference = len(image.payloads.reference)
+        ratios = [min(1, len(image.payloads.of(each)[1]) / reference) for each in range(10)]
+        np.testing.assert_allclose(image.state[:, -1], ratios, rtol=1e-6)
+    assert kept.state[0, -1] > bare.state[0, -1]
 
 
 def test_an_image_without_a_service_is_not_uploaded(photos):
@@ -144,7 +242,7 @@ class Failing:
     name = "failing"
 
     def __init__(self, photo, compressed=None, reference=None, **options):
-        self.size = len(images.encode(photo.pixels, Encoding("jpeg", None, 75)))
+        self.size = len(images.encode(photo.picture, Encoding("jpeg", None, 75)))
         self.errors = {"compressed": compressed, "reference": reference}
         self.asked = []
         vars(self).update(options)
@@ -155,11 +253,6 @@ class Failing:
         if self.errors[which]:
             raise self.errors[which]
         return [Label(which, 0.5)]
-
-
-@pytest.fixture(scope="module")
-def photo(photos):
-    return images.read(photos / "clock.jpg")
 
 
 def sent(photo, both, **options):
@@ -174,7 +267,7 @@ FAILS_OVER = [RefusedError("no"), UnavailableError("away"), ProtocolError("odd")
 @pytest.mark.parametrize("error", FAILS_OVER, ids=repr)
 def test_a_compressed_upload_that_fails_falls_back_to_the_reference(photo, error):
     service, image, (compressed, reference) = sent(photo, False, compressed=error)
-    size = len(image.payload(0)[1])
+    size = len(image.payloads.of(0)[1])
     assert compressed == Upload(size, None)
     assert reference == Upload(service.size, [Label("reference", 0.5)])
     assert service.asked == ["compressed", "reference"]
@@ -210,7 +303,7 @@ def test_an_error_that_is_not_the_service_s_own_is_raised_as_it_is(photo):
 def test_what_is_known_to_be_refused_is_not_sent(photo):
     service, image, (compressed, reference) = sent(photo, False, min_side=1)
     assert service.asked == ["compressed"]
-    smallest = len(image.payload(0)[1])
+    smallest = len(image.payloads.of(0)[1])
     service, image, (compressed, reference) = sent(photo, True, max_bytes=smallest)
     assert service.asked == ["compressed"]
     assert (compressed.size, reference) == (smallest, Upload(0, None))
@@ -223,7 +316,7 @@ def test_what_is_known_to_be_refused_is_not_sent(photo):
 
 def test_levels_beyond_the_limits_are_closed(photo):
     config = PRESETS["ladder"]
-    height, width = photo.pixels.shape[:2]
+    width, height = photo.picture.size
     service = Taking("jpeg", "webp")
     service.max_side = max(height, width) - 1
     state = LiveImage(photo, config, Colours(), service).state

@@ -52,7 +52,7 @@ def matrices(draw, open_ones=1):
 
 def test_a_config_of_drift_makes_this_agent_and_no_other_does():
     rng = np.random.default_rng(0)
-    for name in ("tuned", "ladder"):
+    for name in ("tuned", "ladder", "fast"):
         assert type(DQNAgent.create(preset(name), 4, rng)) is SurvivalAgent
     for name in ("paper", "authors"):
         assert type(DQNAgent.create(preset(name), 4, rng)) is DQNAgent
@@ -160,6 +160,17 @@ def test_what_is_kept_is_the_row_and_the_accuracy(alpha, beta, accuracy):
     np.testing.assert_array_equal(agent.replay.states[0], here[1])
     assert agent.replay.values[0] == pytest.approx(accuracy, abs=1e-6)
     assert agent.replay.next_states is None
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.4, 1.0])
+def test_what_was_observed_is_kept_as_it_is(accuracy):
+    agent = knowing(beta=0.25)
+    agent.alpha = 3.0
+    here = state((0, 0.1), (3, 0.625))
+    agent.observe(here, 1, accuracy)
+    assert len(agent.replay) == 1
+    np.testing.assert_array_equal(agent.replay.states[0], here[1])
+    assert (agent.replay.actions[0], agent.replay.values[0]) == (1, np.float32(accuracy))
 
 
 def taught(seed=0, steps=60, alpha=1.0, **changes):

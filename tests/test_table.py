@@ -1,11 +1,13 @@
 """Tables: what is saved comes back, and what is no table is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from adacompress_ref import drift
 from adacompress_ref.arrays import load_arrays, save_arrays
-from adacompress_ref.config import Config, preset
+from adacompress_ref.config import Config, Encoding, preset
 from adacompress_ref.controller import Label
 from adacompress_ref.table import Table, TableError
 
@@ -67,13 +69,12 @@ def test_states_are_those_of_the_config(table, resize, pooling):
 def test_states_of_drift_have_a_row_for_each_encoding(table, own):
     config = preset("tuned").replace(own_drift=own, encodings=table.source.encodings)
     states = table.states(config)
-    assert states.shape == (2, 2, 19 + 4 * own + 2 + 2)
+    assert states.shape == (2, 2, 9 + 2 * own + 2 + 2)
     np.testing.assert_array_equal(states[:, :, -1], table.size_ratios())
     np.testing.assert_allclose(states[:, :, -2], np.log(table.size_ratios()), rtol=1e-6)
     for image in range(2):
         ratios = table.size_ratios()[image]
-        own_drift = np.where((ratios >= 1)[:, None], drift.NONE, table.drift[image])
-        rows = drift.rows(table.context[image], own_drift, ratios, config)
+        rows = drift.rows(table.context[image], table.drift[image], ratios, config)
         np.testing.assert_array_equal(states[image], rows)
         np.testing.assert_array_equal(table.states(config, image), rows)
 
@@ -140,7 +141,7 @@ def changed(table, tmp_path, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda description, arrays: description.update(format=1),
+        lambda description, arrays: description.update(format=2),
         lambda description, arrays: description.update(encodings=["jpeg-q5"]),
         lambda description, arrays: description.pop("service"),
         lambda description, arrays: arrays.update(bytes=arrays["bytes"][:1]),
@@ -151,7 +152,7 @@ def changed(table, tmp_path, change):
         lambda description, arrays: arrays.update(digests=arrays["digests"][:1]),
         lambda description, arrays: arrays.update(original_bytes=arrays["original_bytes"][:1]),
         lambda description, arrays: arrays.pop("context"),
-        lambda description, arrays: arrays.update(context=arrays["context"][:, :18]),
+        lambda description, arrays: arrays.update(context=arrays["context"][:, :8]),
         lambda description, arrays: arrays.update(drift=arrays["drift"][:1]),
         lambda description, arrays: arrays.update(drift=arrays["drift"][:, :1]),
     ],
@@ -159,3 +160,22 @@ def changed(table, tmp_path, change):
 def test_arrays_that_do_not_fit_together_are_refused(table, tmp_path, change):
     with pytest.raises(TableError, match=r"changed\.npz"):
         Table.load(changed(table, tmp_path, change))
+
+
+def test_some_of_its_encodings_in_another_order(make_table):
+    names = ["jpeg-q5", "jpeg-q25", "jpeg-q45"]
+    labels = [[("a",), ("b",), ("c",), ("d",)], [("e",), ("f",), ("g",), ("h",)]]
+    table = make_table(labels, [[10, 20, 30, 40], [30, 60, 90, 120]], names)
+    few = tuple(map(Encoding.parse, ("jpeg-q45", "jpeg-q5")))
+    only = table.only(few)
+    assert only.source == dataclasses.replace(table.source, encodings=few)
+    assert only.bytes.tolist() == [[30, 10, 40], [90, 30, 120]]
+    assert only.labels[:, :, 0].tolist() == [["c", "a", "d"], ["g", "e", "h"]]
+    assert only.scores.shape == (2, 3, 5)
+    assert only.drift[:, :, 0].tolist() == [[2, 0]] * 2
+    assert only.images == table.images
+    np.testing.assert_array_equal(only.features, table.features)
+    same(table.only(table.source.encodings), table)
+    assert table.source.encodings == tuple(map(Encoding.parse, names))  # as it was
+    with pytest.raises(TableError, match=r"^the table has no encoding jpeg-q15$"):
+        table.only((few[0], Encoding("jpeg", None, 15)))

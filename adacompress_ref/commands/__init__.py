@@ -65,11 +65,14 @@ def check_preset(arguments: argparse.Namespace, config: Config) -> None:
         )
 
 
-def open_pilot(arguments: argparse.Namespace, seed: int = 0) -> AdaCompress:
+def open_pilot(
+    arguments: argparse.Namespace, seed: int = 0, threads: int | None = None
+) -> AdaCompress:
     """With the agent named, or the shipped one of the preset."""
     path = agent_path(arguments)
     goal = getattr(arguments, "agreement", None)
-    pilot = AdaCompress.load(agent=path, seed=seed, alpha=arguments.alpha, agreement=goal)
+    wanted = {"alpha": arguments.alpha, "agreement": goal}
+    pilot = AdaCompress.load(agent=path, seed=seed, threads=threads, **wanted)
     check_preset(arguments, pilot.config)
     return pilot
 

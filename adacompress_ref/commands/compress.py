@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from .. import files, images
 from ..files import ImageError, printable
+from ..parallel import in_order
 from ..pilot import Choice
 from ..progress import Progress
-from . import find_inputs, open_pilot, percent, say
+from . import Input, find_inputs, open_pilot, percent, say
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Choose a level for each image and write the payload."""
     inputs = find_inputs(arguments.images, Path(arguments.output))
-    pilot = open_pilot(arguments)
+    pilot = open_pilot(arguments, threads=max(1, (os.cpu_count() or 1) // arguments.workers))
     if arguments.webp and all(each.format != "webp" for each in pilot.config.encodings):
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     protected = {each.path.resolve() for each in inputs}
@@ -27,19 +29,30 @@ def main(arguments: argparse.Namespace) -> int:
     progress = Progress("compress", len(inputs), arguments.quiet or not arguments.json)
     if not arguments.json:
         print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
-    for path, name, unusable in inputs:
+    formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
+
+    def choose(one: Input) -> tuple[Choice, int] | ImageError:
+        """What to write, and how many bytes the file has."""
+        try:
+            if one.error:
+                raise one.error
+            photo = images.read(one.path, pixel_limit=arguments.pixel_limit)
+            options = {"keep_exif": arguments.keep_exif, "reference": arguments.reference}
+            return pilot.choose(photo, formats=formats, **options), len(photo.file)
+        except ImageError as error:
+            return error
+
+    for one, found in zip(inputs, in_order(choose, inputs, arguments.workers), strict=True):
         record: dict[str, Any] = dict.fromkeys(
             ("output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio", "error")
         )
-        record = {"image": str(path), **record}
+        record = {"image": str(one.path), **record}
         try:
-            if unusable:
-                raise unusable
-            photo = images.read(path, pixel_limit=arguments.pixel_limit)
-            formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
-            choice = pilot.choose(photo, keep_exif=arguments.keep_exif, formats=formats)
+            if isinstance(found, ImageError):
+                raise found
+            choice, original = found
             ending = "webp" if choice.payload[8:12] == b"WEBP" else "jpg"
-            output = _output(Path(arguments.output), name, ending, taken)
+            output = _output(Path(arguments.output), one.name, ending, taken)
             if output.resolve() in protected:
                 raise ImageError(f"{output}: would overwrite an input; name another folder with -o")
             _write(output, choice.payload, arguments.overwrite)
@@ -47,8 +60,8 @@ def main(arguments: argparse.Namespace) -> int:
             totals.update(
                 done=1,
                 bytes=len(choice.payload),
-                reference=choice.reference_bytes,
-                original=len(photo.file),
+                reference=choice.reference_bytes or 0,
+                original=original,
             )
         except ImageError as error:
             record["error"] = str(error)
@@ -56,11 +69,13 @@ def main(arguments: argparse.Namespace) -> int:
             record["error"] = f"{arguments.output}: {error.strerror or error}"
         progress.advance()
         _show_compressed(record, arguments.json)
+    compared = (
+        f"{percent(totals['bytes'], totals['reference'])} of quality 75 ({totals['reference']:,}), "
+    )
     say(
         f"{totals['done']} of {len(inputs)} images, {totals['bytes']:,} bytes: "
-        f"{percent(totals['bytes'], totals['reference'])} of quality 75 "
-        f"({totals['reference']:,}), {percent(totals['bytes'], totals['original'])} of the "
-        f"files as they were ({totals['original']:,})"
+        f"{compared if arguments.reference else ''}{percent(totals['bytes'], totals['original'])} "
+        f"of the files as they were ({totals['original']:,})"
     )
     return 0 if totals["done"] == len(inputs) else 1
 
@@ -96,7 +111,7 @@ def _described(choice: Choice, output: Path) -> dict[str, Any]:
         "quality": choice.quality,
         "bytes": len(choice.payload),
         "reference_bytes": choice.reference_bytes,
-        "size_ratio": round(choice.size_ratio, 6),
+        "size_ratio": None if choice.size_ratio is None else round(choice.size_ratio, 6),
     }
 
 
@@ -104,7 +119,7 @@ def _show_compressed(record: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(record), flush=True)
     elif record["error"] is None:
-        ratio = percent(record["bytes"], record["reference_bytes"])
+        ratio = percent(record["bytes"], record["reference_bytes"] or 0)
         print(
             f"{printable(record['image']):<40} {record['encoding']:>10} "
             f"{record['bytes']:>9} {ratio:>13}",

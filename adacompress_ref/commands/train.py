@@ -56,7 +56,10 @@ def main(arguments: argparse.Namespace) -> int:
     failed = 0
     if arguments.table:
         tables = [Table.load(path) for path in arguments.table]
-        config = config.replace(encodings=tables[0].source.encodings)
+        if set(config.encodings) <= set(tables[0].source.encodings):
+            tables = [table.only(config.encodings) for table in tables]
+        else:
+            config = config.replace(encodings=tables[0].source.encodings)
         material = _recorded(tables, arguments.table)
     else:
         config = config.replace(encodings=encodings(arguments))
@@ -124,7 +127,7 @@ def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
     for name in files.find(folder):
         try:
             photo = images.read(folder / name, name=name, pixel_limit=arguments.pixel_limit)
-            check_limits(service, images.encode(photo.pixels, REFERENCE))
+            check_limits(service, images.encode(photo.picture, REFERENCE))
         except (ImageError, RefusedError) as error:
             say_of(name, error)
             failed += 1

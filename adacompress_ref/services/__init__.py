@@ -43,6 +43,7 @@ _ONLINE = {
     "facepp": "FacePP",
     "google": "GoogleVision",
 }
+_LIMITS = ("max_bytes", "max_pixels", "max_side", "min_side")
 _KNOWN_FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "png": "png"}
 
 
@@ -108,20 +109,22 @@ def ask_all(service: Service, payloads: Sequence[bytes]) -> list[list[Label] | S
 
 def check_limits(service: object, payload: bytes) -> None:
     """Raises RefusedError where a payload is beyond what the service says that it takes."""
-    most = getattr(service, "max_bytes", None)
-    if most is not None and len(payload) > most:
-        raise RefusedError(
-            f"{called(service)} takes {most:,} bytes, this image has {len(payload):,}", sent=False
-        )
-    pixels, longest, shortest = (
-        getattr(service, name, None) for name in ("max_pixels", "max_side", "min_side")
-    )
-    if pixels is longest is shortest is None:
+    if all(getattr(service, name, None) is None for name in _LIMITS):
         return
     try:
-        width, height = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP", "PNG")).size
+        size = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP", "PNG")).size
     except Exception as error:
         raise RefusedError(f"{called(service)}: the payload is no image", sent=False) from error
+    check_size(service, len(payload), *size)
+
+
+def check_size(service: object, size: int, width: int, height: int) -> None:
+    """The same for a payload that has so many bytes and pixels."""
+    most, pixels, longest, shortest = (getattr(service, name, None) for name in _LIMITS)
+    if most is not None and size > most:
+        raise RefusedError(
+            f"{called(service)} takes {most:,} bytes, this image has {size:,}", sent=False
+        )
     if (
         width * height > (pixels or math.inf)
         or max(width, height) > (longest or math.inf)

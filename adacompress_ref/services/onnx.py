@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from .. import artifacts, images
 from ..controller import Label
@@ -150,13 +151,14 @@ class OnnxClassifier:
         path = artifacts.find("squeezenet1_1.onnx")
         return cls(path, name="squeezenet", threads=threads)
 
-    def tensor(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels [height, width, 3] uint8 -> the model's input [1, ...] float32."""
+    def tensor(self, picture: Image.Image) -> np.ndarray:
+        """A picture -> the model's input [1, ...] float32."""
         side, size = self.sidecar, self.sidecar.input_size
         if side.crop is None:
-            pixels = images.resized(pixels, (size, size), "bicubic")
+            picture = images.resized(picture, (size, size), "bicubic")
         else:
-            pixels = _centre_square(pixels, size, round(size / side.crop))
+            picture = _centre_square(picture, size, round(size / side.crop))
+        pixels = np.asarray(picture)  # [size, size, 3]
         if side.channels == "BGR":
             pixels = pixels[:, :, ::-1]
         scaled: np.ndarray = pixels.astype(np.float32)
@@ -165,12 +167,12 @@ class OnnxClassifier:
         scaled /= np.array(side.std, np.float32)
         return (scaled if side.layout == "NHWC" else scaled.transpose(2, 0, 1))[None]
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels [height, width, 3] uint8 -> probabilities [classes].
+    def probabilities(self, picture: Image.Image) -> np.ndarray:
+        """A picture -> probabilities [classes].
 
         Raises ImageError or ModelError.
         """
-        tensor = self.tensor(pixels)
+        tensor = self.tensor(picture)
         try:
             scores = self.session.run(None, {self.input_name: tensor})[0].ravel()
         except Exception as error:  # its exceptions share no base class
@@ -194,16 +196,16 @@ class OnnxClassifier:
         return [Label(self.sidecar.labels[index], float(scores[index])) for index in best]
 
 
-def _centre_square(pixels: np.ndarray, size: int, short_side: int) -> np.ndarray:
+def _centre_square(picture: Image.Image, size: int, short_side: int) -> Image.Image:
     """Resize so that the short side has `short_side` pixels, then cut the centre square."""
-    height, width = pixels.shape[:2]
+    width, height = picture.size
     factor = short_side / min(height, width)
     across, down = max(size, round(width * factor)), max(size, round(height * factor))
     left, top = (across - size) // 2, (down - size) // 2
     if max(across, down) <= LONGEST * size:
-        whole = images.resized(pixels, (across, down), "bicubic")
-        return whole[top : top + size, left : left + size]
+        whole = images.resized(picture, (across, down), "bicubic")
+        return whole.crop((left, top, left + size, top + size))
     # The same square of a thin image, without the rest of it, which may not fit into memory.
     x, y = width / across, height / down  # pixels of the image for one of the whole
     box = (left * x, top * y, (left + size) * x, (top + size) * y)
-    return images.resized(pixels, (size, size), "bicubic", box)
+    return images.resized(picture, (size, size), "bicubic", box)

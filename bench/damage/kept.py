@@ -93,7 +93,7 @@ def write_table(folder: Path, preset: str) -> None:
         Row(
             *(f"{number}.jpg", f"digest {number}", 1000, rng.integers(50, 200, 3)),
             *(np.full((3, 5), "cat"), rng.random((3, 5), np.float32)),
-            *(rng.random(shape, np.float32) for shape in ((2, 2, 1280), 19, (2, 4))),
+            *(rng.random(shape, np.float32) for shape in ((2, 2, 1280), 9, (2, 2))),
         )
         for number in range(2)
     ]
@@ -126,7 +126,7 @@ def read_sidecar(folder: Path) -> None:
 
 @functools.cache
 def payload() -> bytes:
-    return images.encode(np.zeros((16, 16, 3), np.uint8), REFERENCE)
+    return images.encode(Image.new("RGB", (16, 16)), REFERENCE)
 
 
 def write_recording(folder: Path, preset: str) -> None:

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 from adacompress_ref import images
 from adacompress_ref.config import REFERENCE
+from adacompress_ref.drift import SIDE
 
 from .general import Case, Random, cut, expect, flipped, pick
 
@@ -153,10 +154,14 @@ def image_case(kind: str, rng: Random, folder: Path, photo: Image.Image) -> Case
 
     def use() -> None:
         found = images.read(data, pixel_limit=limit)
-        height, width, channels = found.pixels.shape
-        expect(channels == 3 and found.pixels.dtype == np.uint8, "not [h, w, 3] uint8")
+        width, height = found.picture.size
+        expect(found.pixels.shape == (height, width, 3), "not [h, w, 3]")
+        expect(found.pixels.dtype == np.uint8, "not uint8")
+        expect(found.picture.mode == "RGB" and not found.picture.info, "more than a picture")
         expect(0 < height * width <= limit, f"{width} x {height} is beyond the limit")
-        payload = images.encode(found.pixels, REFERENCE, found.exif)
-        expect(images.decode(payload).shape == found.pixels.shape, "encoded to another size")
+        payload = images.encode(found.picture, REFERENCE, found.exif)
+        expect(images.decode(payload).size == found.picture.size, "encoded to another size")
+        small, seen = images.reduced(found.picture, SIDE), images.decode(payload, SIDE)
+        expect(small.size == seen.size, "reduced to another size")
 
     return f"{variant} {damage}, limit {limit:,}", use

@@ -77,7 +77,7 @@ def decision_ms(bench: Bench, names: list[str]) -> dict[str, float]:
     Decoding and encoding are left out: they are needed without AdaCompress as well.
     """
     folder = tables.folder_of("imagenet", bench.data, bench.cache)
-    photos = [images.read(folder / name, name=name).pixels for name in names]
+    photos = [images.read(folder / name, name=name).picture for name in names]
     config = preset("paper")
     agent = DQNAgent(config, 1280, np.random.default_rng(0))
     assert isinstance(agent.network, QNetwork)
@@ -86,9 +86,9 @@ def decision_ms(bench: Bench, names: list[str]) -> dict[str, float]:
         extractor = Extractor(threads=threads)
         extractor.state(photos[0], config)  # the first run allocates
         spent = []
-        for pixels in photos:
+        for picture in photos:
             start = time.perf_counter()
-            agent.predict(extractor.state(pixels, config))
+            agent.predict(extractor.state(picture, config))
             spent.append((time.perf_counter() - start) * 1000)
         times[str(threads)] = float(np.median(spent))
     return times

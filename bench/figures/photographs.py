@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from adacompress_ref import files, images
 from adacompress_ref.config import REFERENCE, Encoding
@@ -61,13 +62,13 @@ def draw_slides(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     for row, (service, values) in enumerate(services.items()):
         for column, kind in ((0, "changed"), (2, "kept")):
             chosen = values[kind][min(row, len(values[kind]) - 1)]
-            pixels = _read(bench, chosen["image"])
+            picture = _read(bench, chosen["image"])
             for place, level, answer in (
                 (column, 75, "reference"),
                 (column + 1, chosen["quality"], "compressed"),
             ):
                 axes = grid[row, place]
-                payload = images.encode(pixels, Encoding("jpeg", None, level))
+                payload = images.encode(picture, Encoding("jpeg", None, level))
                 axes.imshow(_square(images.decode(payload)))
                 axes.spines[:].set_visible(False)
                 name, score = chosen[answer]
@@ -93,14 +94,14 @@ def top_five(bench: Bench) -> dict[str, Any]:
     wanted = (lambda each: each.startswith(SEA_SNAKE), lambda each: "snake" in each, bool)
     name = next(each for fits in wanted for each in names if fits(each))
     photo = images.read(folder / name, name=name)
-    payload = images.encode(photo.pixels, Encoding("jpeg", None, 20))
-    versions = {"original": photo.pixels, "quality 20": images.decode(payload)}
+    payload = images.encode(photo.picture, Encoding("jpeg", None, 20))
+    versions = {"original": photo.picture, "quality 20": images.decode(payload)}
     services: dict[str, Any] = {}
     for service in SERVICES:
         classifier: Any = tables.open_named(service, bench.cache)
         services[service] = {}
-        for version, pixels in versions.items():
-            scores = classifier.probabilities(pixels)
+        for version, picture in versions.items():
+            scores = classifier.probabilities(picture)
             best = np.argsort(-scores, kind="stable")[:5]
             services[service][version] = [
                 [classifier.sidecar.labels[place], float(scores[place])] for place in best
@@ -108,20 +109,20 @@ def top_five(bench: Bench) -> dict[str, Any]:
     return {
         "image": name,
         "original_bytes": len(photo.file),
-        "reference_bytes": len(images.encode(photo.pixels, REFERENCE)),
+        "reference_bytes": len(images.encode(photo.picture, REFERENCE)),
         "quality_20_bytes": len(payload),
         "services": services,
     }
 
 
 def draw_top_five(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
-    pixels = _read(bench, results["image"])
-    payload = images.encode(pixels, Encoding("jpeg", None, 20))
+    picture = _read(bench, results["image"])
+    payload = images.encode(picture, Encoding("jpeg", None, 20))
     services = results["services"]
     figure, grid = plt.subplots(2, 1 + len(services), figsize=(WIDTH, 4.2))
     sizes = (results["original_bytes"], results["quality_20_bytes"])
     for row, (version, shown) in enumerate(
-        (("original", pixels), ("quality 20", images.decode(payload)))
+        (("original", picture), ("quality 20", images.decode(payload)))
     ):
         grid[row, 0].imshow(shown)
         grid[row, 0].set_title(f"{version}, {sizes[row] / 1000:.1f} KB", fontsize=9)
@@ -144,16 +145,16 @@ def draw_top_five(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     return figure
 
 
-def _read(bench: Bench, name: str) -> np.ndarray:
+def _read(bench: Bench, name: str) -> Image.Image:
     folder: Path = tables.folder_of("imagenet", bench.data, bench.cache)
-    return images.read(folder / name, name=name).pixels
+    return images.read(folder / name, name=name).picture
 
 
-def _square(pixels: np.ndarray) -> np.ndarray:
+def _square(picture: Image.Image) -> Image.Image:
     """The centre square: pictures in a row are of one height."""
-    side = min(pixels.shape[:2])
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return pixels[top : top + side, left : left + side]
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))
 
 
 def _short(name: str, most: int = 20) -> str:

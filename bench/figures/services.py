@@ -175,8 +175,8 @@ def deeper_states(bench: Bench, table: Table) -> np.ndarray:
     folder = tables.folder_of("imagenet", bench.data, bench.cache)
     rows = []
     for name in table.images:
-        pixels = images.read(folder / name, name=name).pixels
-        small = images.resized(pixels, (224, 224), "bilinear").astype(np.float32)
+        picture = images.read(folder / name, name=name).picture
+        small = np.asarray(images.resized(picture, (224, 224), "bilinear"), np.float32)
         batch = ((small - 127) / 128).transpose(2, 0, 1)[None]
         rows.append(session.run(["features"], {"image": batch})[0][0])
     states = np.stack(rows)

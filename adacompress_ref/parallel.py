@@ -1,0 +1,65 @@
+"""Work side by side in threads: Pillow and ONNX Runtime leave Python's lock while they work."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_pool = cache(ThreadPoolExecutor)  # one for each number of threads
+if hasattr(os, "register_at_fork"):  # threads do not live on in a child
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
+    """What each job returns, in their order, the caller's thread working too.
+
+    Raises what a job raises; then those not begun never are.
+    """
+    left, found = deque(enumerate(jobs)), dict[int, R]()
+
+    def work() -> None:
+        while left:
+            try:
+                place, job = left.popleft()
+            except IndexError:  # another thread has taken the last
+                return
+            try:
+                found[place] = job()
+            except BaseException:
+                left.clear()
+                raise
+
+    helpers = [_pool(threads).submit(work) for _ in range(min(threads, len(jobs)) - 1)]
+    try:
+        work()
+    finally:
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
+    return [found[place] for place in range(len(jobs))]
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """`function` of each item, in their order, a few of them ahead; raises what it raises."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    ahead: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:  # left early: those not begun never are
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,93 @@
+"""Times as ratios to a peer, measured in turns in one run, as machines differ and are shared."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+BLOCK = 10  # repetitions in a turn; those of the first are not counted
+PAUSE = 0.06  # seconds between turns: the threads of ONNX Runtime spin for 0.05 after a run
+MISSING = "not installed"
+
+
+@dataclass
+class Row:
+    """One line of a report. `spread`: the quartiles of the value, where it is a median."""
+
+    name: str
+    value: float | None  # None: a peer is not installed
+    unit: str = ""
+    target: str | None = None  # as <= 1.15 or >= 20
+    spread: tuple[float, float] | None = None
+    note: str = ""
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether the target is met; None where there is none, or no value."""
+        if self.target is None or self.value is None:
+            return None
+        sign, limit = self.target.split()
+        return self.value <= float(limit) if sign == "<=" else self.value >= float(limit)
+
+
+def in_turns(jobs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, np.ndarray]:
+    """Seconds of each job [repetitions], measured in turns of ten, after a first one."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(1 + -(-repetitions // BLOCK)):
+        for name, job in jobs.items():
+            time.sleep(PAUSE)
+            job()  # warms what the others have cooled
+            for _ in range(BLOCK):
+                started = time.perf_counter()
+                job()
+                if turn:
+                    seconds[name].append(time.perf_counter() - started)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def duration(name: str, seconds: np.ndarray) -> Row:
+    """Median and quartiles in milliseconds."""
+    return Row(name, 1000 * float(np.median(seconds)), "ms", spread=_quartiles(1000 * seconds))
+
+
+def ratio(
+    name: str, ours: np.ndarray, theirs: np.ndarray, target: str | None = None, note: str = ""
+) -> Row:
+    """Ours over theirs, or where the target is at least so much, theirs over ours.
+
+    The ratio of medians; the spread is that of the ratios of the turns' medians.
+    """
+    if target and target.startswith(">="):
+        ours, theirs = theirs, ours
+    turns = np.median(ours.reshape(-1, BLOCK), axis=1) / np.median(
+        theirs.reshape(-1, BLOCK), axis=1
+    )
+    value = float(np.median(ours) / np.median(theirs))
+    return Row(name, value, "x", target, _quartiles(turns), note)
+
+
+def missing(name: str, package: str, target: str | None = None) -> Row:
+    """A row for a peer that is not there."""
+    return Row(name, None, target=target, note=f"{package} is {MISSING}")
+
+
+def show(rows: list[Row], as_json: bool) -> int:
+    """Print a report; exit status 1 where a target is missed."""
+    if as_json:
+        print(json.dumps([asdict(row) | {"ok": row.ok} for row in rows]))
+    else:
+        for row in rows:
+            value = f"{'-':>9}" if row.value is None else f"{row.value:9.3g} {row.unit:<2}"
+            spread = "" if row.spread is None else f"({row.spread[0]:.3g} to {row.spread[1]:.3g})"
+            verdict = {None: "", True: "ok", False: "MISSED"}[row.ok]
+            print(f"{row.name:<58}{value} {spread:<18} {row.target or '':<9}{verdict} {row.note}")
+    return int(any(row.ok is False for row in rows))
+
+
+def _quartiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, (25, 75))
+    return float(low), float(high)
