@@ -1,7 +1,6 @@
 """The core needs numpy alone, works under any name, and nothing in the package unpickles."""
 
 import ast
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,19 +8,9 @@ from pathlib import Path
 import pytest
 
 import adacompress_ref
+from adacompress_ref.vendor import CORE, vendor
 
 PACKAGE = Path(adacompress_ref.__file__).parent
-CORE = (
-    "config",
-    "equations",
-    "qnetwork",
-    "replay",
-    "arrays",
-    "agent",
-    "survival",
-    "changes",
-    "controller",
-)
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BLOCKER = """
@@ -104,11 +93,7 @@ def test_the_core_works_where_numpy_is_all_there_is(tmp_path):
 
 
 def test_its_files_work_alone_under_another_name(tmp_path):
-    copy = tmp_path / "somebody_elses"
-    copy.mkdir()
-    (copy / "__init__.py").touch()
-    for name in CORE:
-        shutil.copy(PACKAGE / f"{name}.py", copy)
+    vendor(str(tmp_path / "somebody_elses"), core=True)
     run_alone("somebody_elses", tmp_path, tmp_path)
 
 

@@ -1,15 +1,13 @@
 """The package copied into another project, under another name."""
 
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import adacompress_ref
-from adacompress_ref import artifacts
+from adacompress_ref.vendor import vendor
 
 PROGRAM = """
 import sys
@@ -23,11 +21,9 @@ print(choice.encoding, len(choice.payload))
 @pytest.fixture
 def run(tmp_path, photos):
     """A function that runs the program in a project that holds a copy of the package."""
-    source = Path(adacompress_ref.__file__).parent
     (tmp_path / "borrowed").mkdir()
     (tmp_path / "borrowed" / "__init__.py").touch()
-    ignored = shutil.ignore_patterns("weights", "__pycache__")
-    shutil.copytree(source, tmp_path / "borrowed" / "codec", ignore=ignored)
+    vendor(str(tmp_path / "borrowed" / "codec"), weights=False)
 
     def program(text, **variables):
         environment = {k: v for k, v in os.environ.items() if k != "ADACOMPRESS_WEIGHTS"}
@@ -52,10 +48,8 @@ def run(tmp_path, photos):
     ids=["inside", "named"],
 )
 def test_it_chooses(run, tmp_path, photos, place, variables):
-    weights = tmp_path / place
-    weights.mkdir()
-    for name in ("mobilenetv2.onnx", "agent-tuned.npz"):
-        shutil.copy(artifacts.find(name), weights)
+    vendor(str(tmp_path / "borrowed" / "codec"))  # now with weights
+    weights = (tmp_path / "borrowed" / "codec" / "weights").rename(tmp_path / place)
     done = run(PROGRAM, **variables(weights))
     choice = adacompress_ref.AdaCompress.load().choose(photos / "clock.jpg")
     assert done.stderr == ""
