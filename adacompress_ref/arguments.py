@@ -6,6 +6,7 @@ import argparse
 
 from . import __version__
 from .options import (
+    ENVIRONMENT,
     agent_options,
     encoding_option,
     image_options,
@@ -22,6 +23,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="adacompress",
         description="Choose the JPEG quality of each upload, learning from the service's answers.",
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"adacompress_ref {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -34,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
             epilog=f"example: {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.add_argument("--json", action="store_true", help="print JSON to standard output")
+        if name != "completion":
+            added.add_argument("--json", action="store_true", help="print JSON to standard output")
         return added
 
     one = command(
@@ -206,6 +210,13 @@ def parser() -> argparse.ArgumentParser:
     one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
     one.add_argument("name", nargs="?", help="with fetch: which")
+
+    one = command(
+        "completion",
+        "a script that lets the shell complete commands and options",
+        "adacompress completion bash >> ~/.bashrc",
+    )
+    one.add_argument("shell", choices=("bash", "zsh"))
     return top
 
 

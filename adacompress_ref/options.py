@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what is read from the environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import os
 from collections.abc import Callable
 
 from .config import DEFAULT_PRESET, PRESETS
+
+ENVIRONMENT = """\
+from the environment:
+  ADACOMPRESS_WEIGHTS    folder of weight files, searched before the shipped one
+  ADACOMPRESS_OFFLINE    1: weights fetch downloads nothing
+  XDG_CACHE_HOME         where weights fetch makes its folder; default: ~/.cache
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE,
+  AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE, AWS_REGION, AWS_DEFAULT_REGION
+                         credentials and region of rekognition, as in AWS's tools
+  BAIDU_API_KEY, BAIDU_SECRET_KEY, FACEPP_API_KEY, FACEPP_API_SECRET,
+  GOOGLE_API_KEY         credentials of baidu, facepp and google
+  AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL, BAIDU_ENDPOINT,
+  FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT
+                         another server for a service, such as adacompress serve
+  HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
+                         as the package requests takes them
+Only help and usage are ever coloured, by Python 3.14 or later, unless NO_COLOR is set."""
 
 
 def number(kind: Callable, least: float, most: float | None = None) -> Callable[[str], float]:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -30,6 +31,7 @@ from adacompress_ref.services import (
 from adacompress_ref.table import Table
 
 COMMANDS = ("compress", "label", "train", "evaluate", "run", "explain", "serve", "weights")
+COMMANDS += ("completion",)
 RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
 RECORD += ["size_ratio", "error"]
 
@@ -62,6 +64,15 @@ def test_help_of_all(adacompress):
     status, out, _ = adacompress("--help")
     assert status == 0
     assert all(command in out for command in COMMANDS)
+
+
+def test_help_of_all_names_every_variable_of_the_environment(adacompress):
+    _, out, _ = adacompress("--help")
+    package = Path(cli.__file__).parent
+    text = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
+    named = re.findall(r'environ(?:\.get\(|\[)"(\w+)"|"((?:AWS|BAIDU|FACEPP|GOOGLE)_\w+)"', text)
+    assert len(named) > 15
+    assert {a or b for a, b in named} <= set(re.findall(r"\w+", out))
 
 
 @pytest.mark.parametrize(
