@@ -28,20 +28,22 @@ setup(
         "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
     },
     entry_points={"console_scripts": ["adacompress = adacompress_ref.cli:main"]},
-    install_requires=["numpy>=1.24", "pillow>=10.3", "onnxruntime>=1.17", "requests>=2.28"],
+    install_requires=["numpy>=1.24.2", "pillow>=10.3", "onnxruntime>=1.17", "requests>=2.28"],
     extras_require={
         "keras": ["h5py"],
         "plot": ["matplotlib"],
         "bench": ["torch", "onnx", "h5py", "matplotlib"],
+        "docs": ["pdoc"],
         "test": ["pytest", "pytest-cov", "hypothesis"],
         "dev": [
             *("ruff==0.17.6", "mypy==2.4.1", "types-requests"),
-            *("h5py", "onnx", "botocore", "moto[server]"),  # judges of tests
+            *("h5py", "onnx", "botocore", "moto[server]", "build", "pdoc"),  # judges of tests
         ],
     },
     classifiers=[
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)),
         "Operating System :: OS Independent",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Processing",
