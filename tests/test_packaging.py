@@ -28,7 +28,7 @@ def run(*command, **options):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The paths of an sdist and of the wheel made from it."""
-    pytest.importorskip("build", reason="the extra `dev` installs build")
+    pytest.importorskip("build.__main__", reason="the extra `dev` installs build")
     folder = tmp_path_factory.mktemp("built")
     ignored = shutil.ignore_patterns(".*", "build", "*.egg-info")  # what older builds left behind
     shutil.copytree(ROOT, folder / "sources", ignore=ignored)
