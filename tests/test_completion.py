@@ -5,7 +5,6 @@ import pty
 import re
 import select
 import shutil
-import signal
 import subprocess
 import time
 
@@ -32,10 +31,13 @@ def shell(request, adacompress, tmp_path):
     (tmp_path / "script").write_text(script)
     (tmp_path / "photos" / "my night").mkdir(parents=True)
     (tmp_path / "photos" / "my agent.npz").touch()
-    process, terminal = pty.fork()
-    if not process:
-        os.environ.update(TERM="dumb", PS1="> ", INPUTRC="/dev/null", HOME=str(tmp_path))
-        os.execvp(request.param, [request.param, *SHELLS[request.param]])
+    terminal, its = pty.openpty()
+    process = subprocess.Popen(
+        [request.param, *SHELLS[request.param]],
+        **{"stdin": its, "stdout": its, "stderr": its, "start_new_session": True},
+        env={**os.environ, "TERM": "dumb", "INPUTRC": os.devnull, "HOME": str(tmp_path)},
+    )
+    os.close(its)
 
     def type_(keys):
         os.write(terminal, keys.encode())
@@ -52,8 +54,8 @@ def shell(request, adacompress, tmp_path):
         + "source ./script; adacompress() { printf '\\074%s\\076' \"${@: -1}\"; }; adacompress\r"
     )
     yield type_
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
+    process.kill()
+    process.wait()
     os.close(terminal)
 
 
