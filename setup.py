@@ -32,9 +32,10 @@ setup(
     extras_require={
         "keras": ["h5py"],
         "plot": ["matplotlib"],
-        "bench": ["torch", "onnx", "h5py", "matplotlib"],
+        "dask": ["distributed"],
+        "bench": ["torch", "onnx", "h5py", "matplotlib", "stable-baselines3"],
         "docs": ["pdoc"],
-        "test": ["pytest", "pytest-cov", "hypothesis"],
+        "test": ["pytest", "pytest-cov", "hypothesis", "gymnasium"],
         "dev": [
             *("ruff==0.17.6", "mypy==2.4.1", "types-requests"),
             *("h5py", "onnx", "botocore", "moto[server]", "build", "pdoc"),  # judges of tests
