@@ -75,7 +75,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--images", required=True, metavar="DIR", help="folder of images")
     service_options(one)
     one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
-    workers_option(one, "processes, one thread each")
+    where = one.add_mutually_exclusive_group()
+    workers_option(where, "processes, one thread each")
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="label on the workers of this Dask scheduler, which see DIR under the same path; "
+        "--rate is for each",
+    )
     preset_option(one)
     encoding_option(one)
     image_options(one)
@@ -223,6 +230,8 @@ def parser() -> argparse.ArgumentParser:
 def contradiction(options: argparse.Namespace) -> str | None:
     """What is wrong with options that are right one by one."""
     command = options.command
+    if command == "label" and options.scheduler and options.record:
+        return "--record is for one machine, leave it out with --scheduler"
     if command == "train" and bool(options.images) != bool(options.service):
         return "--images and --service go together"
     if command == "train" and options.table and options.encodings:

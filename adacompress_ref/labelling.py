@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import drift, files, images
+from .artifacts import ArtifactError
 from .config import REFERENCE, Encoding
 from .equations import BEST_LABELS
 from .extractor import Extractor, pool, tensor
@@ -45,6 +46,18 @@ def _service(name: str, options: tuple[tuple[str, Any], ...]) -> Service:
     return open_service(name, threads=1, **dict(options))
 
 
+def open_models(source: Source, options: tuple[tuple[str, Any], ...]) -> tuple[Extractor, Service]:
+    """Those of this process, opened at first use and kept, with one thread each.
+
+    `options` are those of `open_service`. Raises ArtifactError where the extractor is not that of
+    `source`, or as for `open_service`.
+    """
+    extractor = _extractor()
+    if extractor.sha256 != source.extractor:
+        raise ArtifactError(f"{extractor.path}: another extractor; install the same weights")
+    return extractor, _service(source.service, options)
+
+
 def label_image(
     path: str,
     name: str,
@@ -54,11 +67,10 @@ def label_image(
 ) -> Row:
     """One row: every encoding of one image uploaded once, equal payloads only once.
 
-    Runs in any process: models are opened there at first use and kept, with one thread each.
-    `options` are those of `open_service`.
-    Raises ImageError, ServiceError, or what the service's files deserve.
+    Runs in any process, on any machine that has the file. Raises ImageError, ServiceError, or what
+    the service's files deserve.
     """
-    extractor, service = _extractor(), _service(source.service, options)
+    extractor, service = open_models(source, options)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
     answers: dict[bytes, tuple[list[str], list[float]]] = {}
     picture = photo.picture
@@ -164,7 +176,7 @@ class Labelling:
         ended: ServiceError | None = None
         try:
             while True:
-                room = 0 if ended else AHEAD - len(running)
+                room = 0 if ended else getattr(executor, "ahead", AHEAD) - len(running)
                 for name in islice(left, room):
                     running[executor.submit(label_image, *self._arguments(name))] = name
                 if not running:
@@ -183,7 +195,8 @@ class Labelling:
             raise ended
 
     def _arguments(self, name: str) -> tuple[Any, ...]:
-        return str(self.folder / name), name, self.source, self.pixel_limit, self.options
+        path = os.path.abspath(self.folder / name)  # a worker's folder may be another
+        return path, name, self.source, self.pixel_limit, self.options
 
     def _take(self, name: str, result: Callable[[], Row]) -> None:
         try:

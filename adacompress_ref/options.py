@@ -72,7 +72,7 @@ def service_options(one: argparse.ArgumentParser, required: bool = True) -> None
     )
 
 
-def workers_option(one: argparse.ArgumentParser, what: str) -> None:
+def workers_option(one: argparse._ActionsContainer, what: str) -> None:
     """--workers."""
     one.add_argument(
         "--workers",

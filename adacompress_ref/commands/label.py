@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import parent_process
 
@@ -28,20 +28,23 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.pixel_limit,
         record=arguments.record,
         deadline=arguments.timeout,
-        rate=arguments.rate and arguments.rate / arguments.workers,  # each has a pace of its own
+        # each process has a pace of its own
+        rate=arguments.rate and arguments.rate / (1 if arguments.scheduler else arguments.workers),
     )
     if work.done_before:
         say(f"{work.done_before} images were done before")
     progress = Progress("label", len(work.left), arguments.quiet)
     with ExitStack() as stack:
-        executor = None
-        if arguments.workers > 1 and len(work.left) > 1:
+        executor: Executor | None = None
+        if arguments.scheduler:
+            executor = stack.enter_context(_cluster(arguments.scheduler, work))
+        elif arguments.workers > 1 and len(work.left) > 1:
             executor = stack.enter_context(
                 ProcessPoolExecutor(arguments.workers, initializer=_start_worker)
             )
         try:
             work.run(executor, progress.advance)
-        except ServiceError:
+        except (ServiceError, OSError):
             say(f"adacompress: {len(work.rows)} images are kept; run the same command to go on")
             raise
     for reason in work.failed.values():
@@ -61,6 +64,14 @@ def main(arguments: argparse.Namespace) -> int:
             f"{arguments.output}: {report['images']} images, {len(report['encodings'])} encodings"
         )
     return 1 if work.failed else 0
+
+
+def _cluster(address: str, work: Labelling) -> Executor:
+    try:
+        from ..cluster import Cluster  # here, as it needs an extra
+    except ImportError as error:
+        raise ValueError("--scheduler needs Dask: pip install distributed") from error
+    return Cluster(address, work)
 
 
 def _start_worker() -> None:
