@@ -50,7 +50,8 @@ class Cluster(Executor):
         try:
             kind = asyncio.run(asyncio.wait_for(_kind(address), PATIENCE))
         except Exception as error:  # its transports raise nearly every kind
-            said = reason(error) if isinstance(error, ValueError) else "it does not answer"
+            told = isinstance(error, (ValueError, TypeError))  # of the address, of TLS
+            said = reason(error) if told else "it does not answer"
             raise ClusterError(
                 f"{self.address}: no Dask scheduler ({said}); start one with `dask scheduler`"
             ) from error
@@ -96,8 +97,8 @@ class Cluster(Executor):
         try:
             future.set_result(task.result())
         except KilledWorker as error:
-            text = f"{printable(path)}: {error.allowed_failures + 1} workers died of it"
-            future.set_exception(ServiceError(text))
+            died = f"{error.allowed_failures + 1} workers died of it, run again to try more"
+            future.set_exception(ServiceError(f"{printable(path)}: {died}"))
         except CancelledError:
             text = f"{self.address}: the scheduler is gone; run again to go on"
             future.set_exception(ClusterError(text))

@@ -162,6 +162,7 @@ class Labelling:
     def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
 
+        An executor for many processes says in `ahead` how many images to hand to it at a time.
         A failed image goes to `failed` and the others are done. Raises QuotaError or
         AuthenticationError, which no other image would change; what is done is kept.
         """

@@ -138,7 +138,9 @@ def test_an_image_that_kills_its_workers_fails_alone(dask, few, tmp_path):
     work = labelling(few, tmp_path)
     with cluster.Cluster(dask.address, work) as executor:
         future = executor.submit(lambda path: os._exit(1), "po\nison.jpg")
-        with pytest.raises(ServiceError, match=r"^po\\nison\.jpg: 2 workers died of it$"):
+        with pytest.raises(
+            ServiceError, match=r"^po\\nison\.jpg: 2 workers died of it, run again to try more$"
+        ):
             future.result(60)
         work.run(executor, lambda name: None)
         assert (len(work.rows), work.failed) == (2, {})
@@ -200,6 +202,7 @@ def test_one_line_says_what_is_wrong(adacompress, dask, few, tmp_path, monkeypat
         return err
 
     assert "no Dask scheduler (missing port number" in said("nonsense")
+    assert "perhaps check your TLS configuration" in said("tls://127.0.0.1:1")
     assert "unknown address scheme 'http'" in said("http://127.0.0.1:1")
     assert r"\x1b[31m:1: no Dask scheduler" in said("\x1b[31m:1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
