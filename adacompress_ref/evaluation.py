@@ -13,6 +13,9 @@ from .config import REFERENCE, Config, Encoding
 from .drift import preprocessing
 from .table import Table, TableError
 
+MEASURED = ("agreement", "size_ratio", "reward")  # of each policy
+DRAWS = 1000  # of images, for an interval
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -48,13 +51,8 @@ class Measures:
     def policy(self, name: str, actions: np.ndarray) -> dict[str, Any]:
         """The means of a policy that takes `actions` [N]."""
         rows = np.arange(len(actions))
-        return {
-            "name": name,
-            "agreement": float(self.agreement[rows, actions].mean()),
-            "size_ratio": float(self.size_ratio[rows, actions].mean()),
-            "reward": float(self.reward[rows, actions].mean()),
-            "images": len(actions),
-        }
+        values = [each[rows, actions] for each in (self.agreement, self.size_ratio, self.reward)]
+        return _means(name, np.stack(values))
 
     def fixed(self, action: int, encoding: Encoding) -> dict[str, Any]:
         """The means of always taking one action."""
@@ -66,13 +64,21 @@ class Measures:
 
     def random(self) -> dict[str, Any]:
         """What uniformly random actions come to in expectation."""
-        return {
-            "name": "random",
-            "agreement": float(self.agreement.mean()),
-            "size_ratio": float(self.size_ratio.mean()),
-            "reward": float(self.reward.mean()),
-            "images": len(self.agreement),
-        }
+        values = [each.mean(axis=1) for each in (self.agreement, self.size_ratio, self.reward)]
+        return _means("random", np.stack(values))
+
+
+def _means(name: str, values: np.ndarray) -> dict[str, Any]:
+    """Means of agreement, size ratio and reward, values [3, N], and their 95% intervals.
+
+    Those are by percentile bootstrap over images, the same draws at each call.
+    """
+    rng, images = np.random.default_rng(0), values.shape[1]
+    draws = [values[:, rng.integers(images, size=images)].mean(axis=1) for _ in range(DRAWS)]
+    bounds = np.percentile(draws, (2.5, 97.5), axis=0).T.tolist()  # [3, 2]
+    means = dict(zip(MEASURED, values.mean(axis=1).tolist(), strict=True))
+    intervals = dict(zip(MEASURED, bounds, strict=True))
+    return {"name": name, **means, "images": images, "intervals": intervals}
 
 
 def fixed_name(encoding: Encoding) -> str:

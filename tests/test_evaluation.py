@@ -87,6 +87,17 @@ def test_an_agent_of_some_of_the_table_s_encodings(table):
         evaluate(table, agent_that_takes([0] * 4, encodings=("webp-224-q55", "jpeg-q15")))
 
 
+def test_intervals_of_means(table):
+    """Resampled, a share of 4 images is Binomial(4, share) / 4: its 2.5% and 97.5% by hand."""
+    report = evaluate(table, agent_that_takes([0, 1, 1, 1]))
+    intervals = {policy["name"]: policy["intervals"] for policy in report["policies"]}
+    assert intervals["fixed-5"]["agreement"] == [0, 0.75]  # P(0) = .32; P(3) = .05, P(4) = .004
+    assert intervals["fixed-25"]["agreement"] == [0.25, 1]  # the same from the other end
+    assert intervals["oracle"]["agreement"] == [1, 1]
+    assert intervals["fixed-25"]["size_ratio"] == pytest.approx([0.4, 0.4])
+    assert evaluate(table, agent_that_takes([0, 1, 1, 1])) == report
+
+
 def test_trained_images_are_never_tested(table):
     report = evaluate(table, agent_that_takes([0, 1, 1, 1], ["digest-0", "elsewhere"]))
     assert report["images"] == 3
