@@ -167,6 +167,28 @@ def parser() -> argparse.ArgumentParser:
     image_options(one)
 
     one = command(
+        "report",
+        "a run or an evaluation as one page of HTML that needs nothing else",
+        "adacompress report state --images photos -o report.html",
+    )
+    one.add_argument(
+        "log",
+        metavar="LOG",
+        help="a run's state folder or log.jsonl; or what evaluate --json printed",
+    )
+    one.add_argument("-o", "--output", required=True, metavar="PAGE", help="the page, .html")
+    one.add_argument(
+        "--images", metavar="DIR", help="the run's photographs, to show the worst disagreements"
+    )
+    one.add_argument(
+        "--worst", type=number(int, 0), default=6, metavar="N", help="of these; default: 6"
+    )
+    preset_option(one)
+    one.set_defaults(preset=None, alpha=None)
+    one.add_argument("--agent", metavar="FILE", help="for heat maps; default: the state folder's")
+    image_options(one)
+
+    one = command(
         "serve",
         "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs",
         "adacompress serve --latency 0.2 --error-rate 0.05",
@@ -242,6 +264,8 @@ def contradiction(options: argparse.Namespace) -> str | None:
         return "--agreement sets alpha, leave out --alpha"
     if command == "run" and options.untrained and options.agent:
         return "--untrained begins with a new agent, leave out --agent"
+    if command == "report" and (options.agent or options.preset) and not options.images:
+        return "--agent and --preset draw heat maps on photographs, name --images too"
     if command == "weights" and options.name and options.action != "fetch":
         return "only fetch takes a name"
     return None

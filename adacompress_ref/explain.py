@@ -126,15 +126,12 @@ def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Expl
 def sheet(explanations: Sequence[Explanation]) -> Image.Image:
     """Each photograph, and beside it in grey under its heat; the lowest chosen level first.
 
-    One scale of colours for all, with its numbers; it ends at -1, as one cell may be far below.
+    One scale of colours for all, with its numbers.
     """
     ordered = sorted(explanations, key=lambda one: one.order)  # stable
     heats = np.stack([one.heat for one in ordered])  # [n, 7, 7]
-    low, high = min(0.0, max(-1.0, float(heats.min()))), float(heats.max())
-    if high <= low:  # no heat at all
-        high = low + 1
+    shares, low, high = scaled(heats)
     side = _SIDE if len(ordered) == 1 else _SMALL_SIDE
-    shares = ((heats - low) / (high - low)).clip(0, 1)
     tiles = [_tile(*pair, side) for pair in zip(ordered, shares, strict=True)]
     columns = min(len(tiles), _COLUMNS)
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
@@ -148,6 +145,14 @@ def sheet(explanations: Sequence[Explanation]) -> Image.Image:
             canvas.paste(tile, (_MARGIN + column * (tile.width + _MARGIN), top))
         top += max(tile.height for tile in row) + _MARGIN
     return canvas
+
+
+def scaled(heats: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Heats as shares of a scale, and the ends of that; not below -1, as one cell may be far."""
+    low, high = min(0.0, max(-1.0, float(heats.min()))), float(heats.max())
+    if high <= low:  # no heat at all
+        high = low + 1
+    return ((heats - low) / (high - low)).clip(0, 1), low, high
 
 
 def _tile(one: Explanation, heat: np.ndarray, side: int) -> Image.Image:

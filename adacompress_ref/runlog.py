@@ -128,7 +128,7 @@ def summary(lines: list[dict[str, Any]], times: list[dict[str, Any]]) -> dict[st
     measured = [line["agreement"] for line in sent if line["agreement"] is not None]
     reference = sum(line["reference_bytes"] for line in sent)
     total = sum(line["bytes_sent"] for line in sent)
-    ratios = [_delivered(line) / line["reference_bytes"] for line in sent]
+    ratios = [delivered(line) / line["reference_bytes"] for line in sent]
     return {
         "images": len(sent) + failed,
         "failed": failed,
@@ -147,7 +147,7 @@ def summary(lines: list[dict[str, Any]], times: list[dict[str, Any]]) -> dict[st
     }
 
 
-def _delivered(line: dict[str, Any]) -> int:
+def delivered(line: dict[str, Any]) -> int:
     """Bytes of the upload that the policy chose, or of the reference that came in its place."""
     fell_back = line["answered_by"] == "reference" and line["compressed_labels"] is None
     size: int = line["reference_bytes"] if fell_back else line["bytes"]

@@ -30,8 +30,8 @@ from adacompress_ref.services import (
 )
 from adacompress_ref.table import Table
 
-COMMANDS = ("compress", "label", "train", "evaluate", "run", "explain", "serve", "weights")
-COMMANDS += ("completion",)
+COMMANDS = ("compress", "label", "train", "evaluate", "run", "explain", "report")
+COMMANDS += ("serve", "weights", "completion")
 RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
 RECORD += ["size_ratio", "error"]
 

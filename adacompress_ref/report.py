@@ -1,0 +1,232 @@
+"""A run or an evaluation as one page: figures, charts, disagreements, settings."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import charts, runlog, timeline
+from .evaluation import MEASURED
+from .page import page, picture, section, table, text, tiles
+
+LINKS = (1, 5, 20, 100)  # Mbit/s
+
+
+@dataclass(frozen=True)
+class Case:
+    """A disagreement: its line of the log, and JPEG pictures as far as they could be made."""
+
+    line: dict[str, Any]
+    reference: bytes | None = None
+    compressed: bytes | None = None
+    heat: bytes | None = None
+
+
+def disagreements(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines that lost the reference's best label, first those where it was surest of that."""
+    lost = [line for line in lines if line["error"] is None and line["agreement"] == 0]
+    return sorted((line for line in lost if line["labels"]), key=lambda line: -line["labels"][0][1])
+
+
+def break_even(totals: dict[str, Any]) -> float | None:
+    """Bandwidth in Mbit/s above which deciding takes longer than sending the bytes saved.
+
+    Of a run's totals, by the median decision; 0 where no byte is saved, None where none was timed.
+    """
+    sent = totals["images"] - totals["failed"]
+    if not sent or not totals["seconds"].get("decision", {}).get("p50"):
+        return None
+    saved = (totals["reference_bytes"] - totals["bytes_sent"]) / sent
+    return float(max(0.0, saved * 8 / 1e6 / totals["seconds"]["decision"]["p50"]))
+
+
+def of_run(
+    lines: list[dict[str, Any]],
+    times: list[dict[str, Any]],
+    settings: dict[str, Any],
+    cases: Sequence[Case] = (),
+) -> str:
+    """The page of a run, of lines that `runlog.check` has passed, and of its settings."""
+    totals = runlog.summary(lines, times)
+    sent = [line for line in lines if line["error"] is None]
+    sections = [_totals(totals)]
+    if sent:
+        sections += [timeline.section_of(sent), _levels(sent), _links(totals)]
+    if cases:
+        sections.append(_cases(cases, len(disagreements(lines)), totals["measured"]))
+    if settings:
+        sections.append(_settings(settings))
+    service = f" for {settings['service']}" if "service" in settings else ""
+    return page("AdaCompress run", f"{totals['images']:,} images{service}", sections)
+
+
+def of_evaluation(found: dict[str, Any]) -> str:
+    """The page of what `evaluate` returned; raises KeyError, TypeError, ValueError for others."""
+    policies = found["policies"]
+    bounds = {
+        name: [_number(end) for policy in policies for end in _interval(policy, name)]
+        for name in MEASURED
+    }
+    rows = [
+        [text(policy["name"]), *(_measured(policy, name, bounds[name]) for name in MEASURED)]
+        for policy in policies
+    ]
+    gap = found["gap_captured"]
+    share = "none" if gap is None else _percent(_number(gap))
+    figures = [
+        ("Images", f"{found['images']:,}", f"{found['unlabelled']} of them without a label"),
+        ("Bytes saved", _percent(_number(found["saving_vs_fixed"])), "by the agent, against fixed "
+         "levels of the same agreement"),
+        ("Gap captured", share, f"from the best fixed level, {found['best_fixed']}, to the oracle"),
+    ]  # fmt: skip
+    about = (
+        "Means and their 95% intervals over the same images: where those overlap, the difference "
+        "may yet be sure. Reward is alpha times agreement, less size ratio; the oracle is the best "
+        "level of each image, known afterwards."
+    )
+    head = ("policy", *(name.replace("_", " ") for name in MEASURED))
+    shown = table("policies", head, rows, "agent")
+    settings = {name: found[name] for name in ("service", "preset", "alpha", "best_fixed")}
+    sections = [tiles(figures), section("Policies", about, shown), _settings(settings)]
+    return page("AdaCompress evaluation", f"{found['images']:,} images", sections)
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) < 1e9:
+        raise ValueError(f"{value!r:.40} is no number")
+    return float(value)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _size(count: float) -> str:
+    """Bytes in units of 1,000."""
+    for unit in ("bytes", "KB", "MB"):
+        if abs(count) < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"
+
+
+def _interval(policy: dict[str, Any], name: str) -> list[float]:
+    low, high = policy.get("intervals", {}).get(name, (policy[name], policy[name]))
+    return [low, policy[name], high]
+
+
+def _measured(policy: dict[str, Any], name: str, bounds: list[float]) -> str:
+    """A cell: the mean, its interval in small, and both on the scale of its column."""
+    least, width = min(bounds), (max(bounds) - min(bounds)) or 1.0
+    low, mean, high = _interval(policy, name)
+    ends = f"{low:.3f}–{high:.3f}" if "intervals" in policy else ""
+    low, middle, high = ((value - least) / width for value in (low, mean, high))
+    drawn = charts.span(low, middle, high, f"{policy['name']}: {mean:.3f} {ends}")
+    return f"{mean:.3f} <small>{ends}</small>{drawn}"
+
+
+def _totals(totals: dict[str, Any]) -> str:
+    states = ", ".join(f"{count:,} {name}" for name, count in sorted(totals["states"].items()))
+    for name in ("failed", "faults", "unlabelled"):
+        states += f"; {totals[name]:,} {name}" if totals[name] else ""
+    figures = [("Images", f"{totals['images']:,}", states)]
+    if totals["reference_bytes"]:
+        sent, reference = totals["bytes_sent"], totals["reference_bytes"]
+        original = _percent(sent / totals["original_bytes"]) if totals["original_bytes"] else "-"
+        note = f"of always quality 75: {_size(sent)} of {_size(reference)}, references included; "
+        note += f"{original} of the files as they were"
+        figures.append(("Bytes sent", _percent(totals["net_size_ratio"]), note))
+        note = "of quality 75, in the mean of images, without references"
+        figures.append(("Compressed uploads", _percent(totals["size_ratio"]), note))
+        kept = "not measured: no estimate yet"
+        if totals["measured"]:
+            low, high = _wilson(totals["agreement"], totals["measured"])
+            kept = f"with quality 75, in {totals['measured']:,} measured; 95% interval "
+            kept += f"{low:.3f}–{high:.3f}"
+        share = "-" if totals["agreement"] is None else f"{totals['agreement']:.3f}"
+        figures.append(("Agreement", share, kept))
+    return tiles(figures)
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share of `count`; unlike a bootstrap, it is no point at 1."""
+    z = 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z**2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _levels(sent: list[dict[str, Any]]) -> str:
+    """A histogram of the encodings chosen, their numbers in order."""
+    counts = Counter(line["encoding"] for line in sent)
+    rows = []
+    for name in sorted(counts, key=lambda name: re.sub("[0-9]+", lambda n: n[0].zfill(6), name)):
+        share = counts[name] / len(sent)
+        drawn = charts.bar(counts[name] / max(counts.values()), f"{name}: {_percent(share)}")
+        rows.append([text(name), f"{counts[name]:,}", _percent(share), drawn])
+    shown = table("numbers bars", ["level", "images", "share", ""], rows)
+    return section("Levels chosen", "", shown)
+
+
+def _links(totals: dict[str, Any]) -> str:
+    """Net bytes as time on links of several bandwidths, the decision included."""
+    even = break_even(totals)
+    if even is None:
+        return section("Break-even", "Not known: no times.jsonl with decisions is beside this log.")
+    sent = totals["images"] - totals["failed"]
+    reference, ours = (totals[name] / sent for name in ("reference_bytes", "bytes_sent"))
+    decision = 1000 * totals["seconds"]["decision"]["p50"]
+    about = (
+        f"Deciding takes {decision:.1f} ms in the median and saves {_size(reference - ours)} an "
+        f"image, references counted. {f'Above {even:.3g} Mbit/s' if even else 'On any link'} it "
+        "takes longer than sending those. An image takes, in the mean:"
+    )
+    rows = []
+    for link in LINKS:
+        spent = reference * 8 / 1e3 / link, ours * 8 / 1e3 / link + decision
+        rows.append([f"{link} Mbit/s", *(f"{each:,.1f} ms" for each in spent)])
+    shown = table("numbers", ["link", "always quality 75", "this run, decision included"], rows)
+    return section("Break-even", about, shown)
+
+
+def _cases(cases: Sequence[Case], lost: int, measured: int) -> str:
+    about = (
+        f"{lost:,} of {measured:,} measured images lost the reference's best label. "
+        "Shown are those where the service was surest of it."
+    )
+    return section("Worst disagreements", about, *map(_case, cases))
+
+
+def _case(case: Case) -> str:
+    """Both uploads of an image side by side, with their labels; the heat map on a click."""
+    line, name = case.line, text(case.line["image"])
+    best = line["labels"][0][0]
+    pair = []
+    for upload, size, labels, jpeg in (
+        ("reference", line["reference_bytes"], line["labels"], case.reference),
+        (line["encoding"], line["bytes"], line["compressed_labels"] or [], case.compressed),
+    ):
+        shown = picture(jpeg, f"{line['image']}, {upload}") if jpeg else ""
+        shown += f"<figcaption>{text(upload)}, {_size(size)}</figcaption><ol>"
+        for label, score in labels:
+            kind = ' class="best"' if label == best else ""
+            shown += f"<li{kind}><span>{text(label)}</span><span>{score:.3f}</span></li>"
+        pair.append(f"<figure>{shown}</ol></figure>")
+    heat = ""
+    if case.heat:
+        shown = picture(case.heat, f"{line['image']}, heat map")
+        heat = (
+            f"<details><summary>Heat map: bright speaks for this level</summary>{shown}</details>"
+        )
+    return f'<article><h3>{name}</h3><div class="pair">{"".join(pair)}</div>{heat}</article>'
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    rows = []
+    for name, value in settings.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        rows.append([text(name), "-" if shown is None else text(shown)])
+    return section("Settings", "", table("settings", [], rows))
