@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
         sync_folder(str(path.parent))
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(
+    path: Path, check: Callable[[dict[str, Any]], None] | None = None
+) -> list[dict[str, Any]]:
     """The whole lines of a file; none if there is no file. What a stop left behind is passed over.
 
-    Raises ValueError naming a line that is no JSON object.
+    Raises ValueError naming a line that is no JSON object, or for which `check` raises it.
     """
     if not path.exists():
         return []
@@ -42,6 +45,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if not _is_whole(line):
             raise ValueError(f"line {number} is no JSON object")
         entries.append(json.loads(line))
+        try:
+            if check:
+                check(entries[-1])
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
     return entries
 
 

@@ -74,10 +74,10 @@ def of_evaluation(found: dict[str, Any]) -> str:
         [text(policy["name"]), *(_measured(policy, name, bounds[name]) for name in MEASURED)]
         for policy in policies
     ]
-    gap = found["gap_captured"]
+    images, gap = f"{_number(found['images']):,.0f}", found["gap_captured"]
     share = "none" if gap is None else _percent(_number(gap))
     figures = [
-        ("Images", f"{found['images']:,}", f"{found['unlabelled']} of them without a label"),
+        ("Images", images, f"{_number(found['unlabelled']):,.0f} of them without a label"),
         ("Bytes saved", _percent(_number(found["saving_vs_fixed"])), "by the agent, against fixed "
          "levels of the same agreement"),
         ("Gap captured", share, f"from the best fixed level, {found['best_fixed']}, to the oracle"),
@@ -91,7 +91,7 @@ def of_evaluation(found: dict[str, Any]) -> str:
     shown = table("policies", head, rows, "agent")
     settings = {name: found[name] for name in ("service", "preset", "alpha", "best_fixed")}
     sections = [tiles(figures), section("Policies", about, shown), _settings(settings)]
-    return page("AdaCompress evaluation", f"{found['images']:,} images", sections)
+    return page("AdaCompress evaluation", f"{images} images for {found['service']}", sections)
 
 
 def _number(value: Any) -> float:

@@ -148,17 +148,11 @@ class StateFolder:
 
     def _read_log(self, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         try:
-            lines = read_lines(self.log_path)
-            for number, line in enumerate(lines, 1):
-                try:
-                    check(line)
-                except ValueError as error:
-                    raise ValueError(f"line {number}: {error}") from error
+            return read_lines(self.log_path, check)
         except ValueError as error:
             raise StateError(
                 f"{self.log_path}: damaged, {error}; name another --state folder"
             ) from error
-        return lines
 
     def _read_times(self) -> list[dict[str, Any]]:
         """They are for information: what is damaged is passed over."""

@@ -243,6 +243,9 @@ def test_a_log_alone(adacompress, logged, photos, tmp_path):
     status, _, err = adacompress("report", log, "--images", photos, "-o", "page.html")
     assert (status, "no heat maps without the run's agent" in err) == (0, True)
     assert len(pictures((tmp_path / "page.html").read_text("utf-8"))) == 2
+    agent = "--preset", "ladder"
+    status, _, err = adacompress("report", log, "--images", photos, "-o", "page.html", *agent)
+    assert (status, "clock.jpg: no heat map: jpeg-q5 is not of" in err) == (0, True)
     status, _, _ = adacompress("report", log, "-o", "page.html", "--worst", 0)
     assert (status, "Worst" in (tmp_path / "page.html").read_text("utf-8")) == (0, False)
 
@@ -272,13 +275,14 @@ def test_the_command_for_an_evaluation(adacompress, tmp_path):
         ("bare -o x.html", "bare/log.jsonl: no such file"),
         ("empty -o x.html", "empty: no image is in it yet"),
         ("noise -o x.html", "noise: neither a run's log (line 1 is no JSON object) nor"),
-        ("other -o x.html", "other: neither a run's log (has no accuracy) nor"),
-        ("torn -o x.html", "torn: damaged ('gap_captured')"),
+        ("other -o x.html", "other: neither a run's log (line 1: has no accuracy) nor"),
+        ("torn -o x.html", "torn: damaged (has no 'gap_captured')"),
         ("nan -o x.html", "nan: damaged (nan is no number)"),
         ("log -o log", "log: the page is HTML; name a file that ends in .html"),
         ("log -o none/x.html", "there is no such folder"),
         ("log -o x.html --preset tuned", "name --images too"),
         ("log -o x.html --worst -1", "at least 0"),
+        ("log -o x.html --images nothing", "name a readable folder"),
     ],
 )
 def test_unusable_arguments(adacompress, tmp_path, arguments, match):
@@ -290,7 +294,7 @@ def test_unusable_arguments(adacompress, tmp_path, arguments, match):
         "other": '{"image": "a"}\n',
         "torn": json.dumps(torn),
         "nan": json.dumps(EVALUATION | {"gap_captured": float("nan")}),
-        "log": json.dumps(LINES[0]) + "\n",
+        "log": json.dumps(LINES[3]) + "\n",
     }.items():
         (tmp_path / name).write_text(text, "latin-1")
     status, out, err = adacompress("report", *arguments.split())

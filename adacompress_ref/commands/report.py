@@ -18,12 +18,13 @@ from ..controller import Controller
 from ..explain import explain, overlay, scaled
 from ..extractor import Extractor
 from ..files import ImageError, printable, reason
+from ..images import Photo
 from ..jsonlines import read_lines
 from ..pilot import AdaCompress
 from ..progress import Progress
 from ..report import Case
 from ..snapshot import unpack
-from . import check_output, open_pilot, say
+from . import check_output, open_pilot, say, say_of
 
 _SIDE = 420  # pixels that a thumbnail may take
 
@@ -47,8 +48,9 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             page = report.of_evaluation(evaluation)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"has no {error}" if isinstance(error, KeyError) else reason(error)
             raise ValueError(
-                f"{shown}: damaged ({reason(error)}); print it anew by evaluate --json"
+                f"{shown}: damaged ({what}); print it anew by evaluate --json"
             ) from error
         totals = evaluation
     else:
@@ -61,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     files.save_atomically(output, page.encode())
     if arguments.json:
         print(json.dumps(totals))
-    say(f"{printable(str(output))}: written, {len(page) / 1e6:.1f} MB")
+    say(f"{printable(str(output))}: written, {len(page) // 1000:,} KB")
     return 1 if failed else 0
 
 
@@ -78,9 +80,7 @@ def _lines(log: Path) -> list[dict[str, Any]]:
     """The lines of a run's log. Raises ValueError naming the file."""
     shown = printable(str(log))
     try:
-        lines = read_lines(log)
-        for line in lines:
-            runlog.check(line)
+        lines = read_lines(log, runlog.check)
     except ValueError as error:
         raise ValueError(
             f"{shown}: neither a run's log ({error}) nor what evaluate --json printed"
@@ -120,6 +120,7 @@ def _cases(
     worst = report.disagreements(lines)[: arguments.worst]
     if not arguments.images or not worst:
         return [Case(line) for line in worst], 0
+    files.find(arguments.images)
     pilot = None
     if arguments.agent or arguments.preset:
         pilot = open_pilot(arguments)
@@ -133,7 +134,7 @@ def _cases(
             cases.append(_case(line, Path(arguments.images), pilot, arguments.pixel_limit))
         except ImageError as error:
             cases.append(Case(line))
-            say(f"adacompress: {error}")
+            say_of(line["image"], error)
             failed += 1
         progress.advance()
     return cases, failed
@@ -152,17 +153,24 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
         raise ImageError(f"{photo.name}: {error}") from error
     sent = images.decode(images.encode(photo.pixels, level)) if level else photo.pixels
     heat = None
-    if pilot and level in pilot.config.encodings:
+    if pilot:
         try:
-            one = explain(pilot, photo, pilot.config.encodings.index(level))
-            heat = _jpeg(overlay(one.picture, scaled(one.heat)[0]))
+            heat = _heat(pilot, photo, encoding)
         except ValueError as error:  # as WebP, which an agent alone cannot say to be taken
-            say(f"adacompress: {photo.name}: no heat map: {error}")
+            say_of(photo.name, f"no heat map: {printable(str(error))}")
     height, width = photo.pixels.shape[:2]
     scale = _SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = [Image.fromarray(images.resized(each, size, "bilinear")) for each in (reference, sent)]
     return Case(line, _jpeg(small[0]), _jpeg(small[1]), heat)
+
+
+def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
+    names = [encoding.name for encoding in pilot.config.encodings]
+    if name not in names:
+        raise ValueError(f"{name} is not of the agent's levels")
+    one = explain(pilot, photo, names.index(name))
+    return _jpeg(overlay(one.picture, scaled(one.heat)[0]))
 
 
 def _jpeg(picture: Image.Image) -> bytes:
