@@ -171,11 +171,8 @@ def parser() -> argparse.ArgumentParser:
         "a run or an evaluation as one page of HTML that needs nothing else",
         "adacompress report state --images photos -o report.html",
     )
-    one.add_argument(
-        "log",
-        metavar="LOG",
-        help="a run's state folder or log.jsonl; or what evaluate --json printed",
-    )
+    text = "a run's state folder or log.jsonl; or what evaluate --json printed"
+    one.add_argument("log", metavar="LOG", help=text)
     one.add_argument("-o", "--output", required=True, metavar="PAGE", help="the page, .html")
     one.add_argument(
         "--images", metavar="DIR", help="the run's photographs, to show the worst disagreements"

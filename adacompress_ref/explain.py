@@ -9,7 +9,7 @@ last ReLU6; the authors take the last convolution before batch norm and ReLU6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,10 +94,18 @@ def _drift_heat(pilot: AdaCompress, photo: Photo, state: np.ndarray, action: int
     return equations.grad_cam(gradient, of_payload)
 
 
-def explain(pilot: AdaCompress, photo: Photo, action: int | None = None) -> Explanation:
-    """Which cells of E's map the Q-value of an action comes from; by default of the chosen one."""
+def explain(
+    pilot: AdaCompress,
+    photo: Photo,
+    action: int | None = None,
+    formats: Collection[str] | None = None,
+) -> Explanation:
+    """Which cells of E's map the Q-value of an action comes from; by default of the chosen one.
+
+    `formats` may be sent, by default JPEG. Raises ValueError for an action that may not.
+    """
     config = pilot.config
-    state = LiveImage(photo, config, pilot.extractor).state
+    state = LiveImage(photo, config, pilot.extractor, taken=formats).state
     q_values = pilot.agent.q_values(state)  # [actions]
     chosen = equations.best_action(q_values)
     action = chosen if action is None else action

@@ -12,7 +12,7 @@ from .files import printable
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2227;--quiet:#5c6870;--rule:#dfe4e7;
 --blue:#0067a6;--orange:#bf4c00;--estimate:#0072b224;--retrain:#d55e0038}
-@media(prefers-color-scheme:dark){:root{--paper:#14181b;--ink:#e4e9ec;--quiet:#98a5ad;
+@media screen and (prefers-color-scheme:dark){:root{--paper:#14181b;--ink:#e4e9ec;--quiet:#98a5ad;
 --rule:#2d353a;--blue:#6db7ec;--orange:#f39a5b;--estimate:#56b4e938;--retrain:#f39a5b50}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:2.5rem 1.25rem 4rem;max-width:56rem;background:var(--paper);
@@ -65,7 +65,8 @@ thead th{color:var(--quiet);font-size:.85rem}
 .span line{stroke:var(--quiet);stroke-width:1.5}
 .chosen .span line{stroke:var(--orange)}
 .span circle{fill:var(--quiet)}.chosen .span circle{fill:var(--orange)}
-.settings td{overflow-wrap:anywhere}.settings th{width:40%;color:var(--quiet)}
+.settings{font-size:.88rem}.settings td{overflow-wrap:anywhere}
+.settings th,.settings td{padding:.15rem 0}.settings th{width:40%;color:var(--quiet)}
 article{margin-top:1.5rem;padding-top:1rem;border-top:1px solid var(--rule);break-inside:avoid}
 article h3{overflow-wrap:anywhere}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem;margin-top:.6rem}
@@ -80,8 +81,9 @@ details{margin-top:.6rem}summary{cursor:pointer;color:var(--blue)}
 details img{margin-top:.6rem;max-width:calc(50% - .5rem)}
 @media(max-width:36rem){body{padding-top:1.5rem}.pair{gap:.75rem}
 .policies>*>*>*{padding-right:.4rem}.policies small{display:block;font-size:.72rem}}
-@media print{:root{color-scheme:light}body{padding:0;max-width:none;font-size:10pt}
-section,figure,tr{break-inside:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+@media print{:root{color-scheme:light}body{padding:0;max-width:none;font-size:9pt}
+img{max-height:12rem}p{break-inside:avoid}
+figure,tr{break-inside:avoid}h2,h3,p{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; img-src data:; style-src 'sha256-{_HASH}'; form-action 'none'"

@@ -145,7 +145,7 @@ def _totals(totals: dict[str, Any]) -> str:
         if totals["measured"]:
             low, high = _wilson(totals["agreement"], totals["measured"])
             kept = f"with quality 75, in {totals['measured']:,} measured; 95% interval "
-            kept += f"{low:.3f}–{high:.3f}"
+            kept += f"{low:.3f} to {high:.3f}"
         share = "-" if totals["agreement"] is None else f"{totals['agreement']:.3f}"
         figures.append(("Agreement", share, kept))
     return tiles(figures)
@@ -228,5 +228,5 @@ def _settings(settings: dict[str, Any]) -> str:
     rows = []
     for name, value in settings.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        rows.append([text(name), "-" if shown is None else text(shown)])
+        rows.append([text(name), "-" if shown in (None, "") else text(shown)])
     return section("Settings", "", table("settings", [], rows))

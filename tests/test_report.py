@@ -250,6 +250,16 @@ def test_a_log_alone(adacompress, logged, photos, tmp_path):
     assert (status, "Worst" in (tmp_path / "page.html").read_text("utf-8")) == (0, False)
 
 
+def test_a_heat_map_of_webp(adacompress, logged, photos, tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text((logged / "log.jsonl").read_text().replace("jpeg-q5", "webp-160-q20"))
+    status, _, err = adacompress(
+        *("report", log, "--images", photos, "-o", "page.html", "--preset", "ladder")
+    )
+    assert (status, "no heat map" in err) == (0, False)
+    assert len(pictures((tmp_path / "page.html").read_text("utf-8"))) == 3
+
+
 def test_photographs_that_are_not_those_of_the_run(adacompress, logged, photos, tmp_path):
     (tmp_path / "others").mkdir()
     shutil.copy(photos / "coffee.jpg", tmp_path / "others" / "clock.jpg")

@@ -156,7 +156,7 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
     if pilot:
         try:
             heat = _heat(pilot, photo, encoding)
-        except ValueError as error:  # as WebP, which an agent alone cannot say to be taken
+        except ValueError as error:
             say_of(photo.name, f"no heat map: {printable(str(error))}")
     height, width = photo.pixels.shape[:2]
     scale = _SIDE / max(height, width)
@@ -169,7 +169,8 @@ def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
     names = [encoding.name for encoding in pilot.config.encodings]
     if name not in names:
         raise ValueError(f"{name} is not of the agent's levels")
-    one = explain(pilot, photo, names.index(name))
+    formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
+    one = explain(pilot, photo, names.index(name), formats)
     return _jpeg(overlay(one.picture, scaled(one.heat)[0]))
 
 
