@@ -155,6 +155,22 @@ def test_long_runs_make_short_pages():
     assert len(report.of_run(states, [], {})) < 200_000
 
 
+def test_states_are_shaded():
+    lines = [line(1), line(2, 1.0), line(3, 1.0), line(4, 1.0, state="retrain")]
+    rects = Page(report.of_run(lines, [], {})).named("rect")[:2]
+    assert [(each["class"], each["x"], each["width"]) for each in rects] == [
+        ("estimate", "25.000%", "50.000%"),
+        ("retrain", "75.000%", "25.000%"),
+    ]
+
+
+def test_values_have_heights():
+    ticks = {0.0: "none", 2.0: "all"}
+    drawn = charts.plot("t", [np.array([0.5, 2])], ticks, below={0.25: "1"}, shades={}, marks={})
+    assert [each["y1"] for each in Page(drawn).named("line")] == ["100.00%", "0.00%"]
+    assert Page(drawn).named("path")[0]["d"] == "M250.0,750.0h0L750.0,0.0"
+
+
 def test_curves_have_gaps_and_ticks_are_round():
     assert charts._path(np.array([np.nan, 0.5, np.nan, 1, 0])) == (
         "M300.0,500.0h0M700.0,0.0h0L900.0,1000.0"
