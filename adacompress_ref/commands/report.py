@@ -146,22 +146,22 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
     photo = images.read(folder / name, name=name, pixel_limit=limit)
     if hashlib.sha256(photo.file).hexdigest() != line["sha256"]:
         raise ImageError(f"{photo.name}: not the file that was sent; name the folder of that run")
-    reference = images.decode(images.encode(photo.pixels, REFERENCE))
+    reference = images.decode(images.encode(photo.picture, REFERENCE))
     try:
         level = None if encoding == "original" else Encoding.parse(encoding)
     except ValueError as error:
         raise ImageError(f"{photo.name}: {error}") from error
-    sent = images.decode(images.encode(photo.pixels, level)) if level else photo.pixels
+    sent = images.decode(images.encode(photo.picture, level)) if level else photo.picture
     heat = None
     if pilot:
         try:
             heat = _heat(pilot, photo, encoding)
         except ValueError as error:
             say_of(photo.name, f"no heat map: {printable(str(error))}")
-    height, width = photo.pixels.shape[:2]
+    width, height = photo.picture.size
     scale = _SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = [Image.fromarray(images.resized(each, size, "bilinear")) for each in (reference, sent)]
+    small = [images.resized(each, size, "bilinear") for each in (reference, sent)]
     return Case(line, _jpeg(small[0]), _jpeg(small[1]), heat)
 
 
