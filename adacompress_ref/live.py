@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from functools import cached_property
 
 import numpy as np
 
@@ -47,13 +46,19 @@ class LiveImage:
         self.service = service
         self.formats = formats(service) if taken is None else taken
         self.payloads = Payloads(photo, config, self.formats, service, exif)
+        self._state: np.ndarray | None = None
         self.fault: str | None = None  # why one of two uploads had no answer
         self.seconds: dict[str, float] = {}  # of decision, encode, upload
         self._since = time.perf_counter()
 
-    @cached_property
+    @property
     def state(self) -> np.ndarray:
-        """s = E(x) [1280], or a row for each action [A, inputs] (drift.py)."""
+        """s = E(x) [1280], or a row for each action [A, inputs] (drift.py); computed once."""
+        if self._state is None:  # not cached_property, which lets one thread at a time in
+            self._state = self._computed()
+        return self._state
+
+    def _computed(self) -> np.ndarray:
         if self.config.state == "features":
             return self.extractor.state(self.photo.picture, self.config)
         picture, config, payloads = self.photo.picture, self.config, self.payloads

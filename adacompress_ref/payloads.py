@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Payloads:
     ) -> None:
         self.photo, self.config, self.formats = photo, config, formats
         self.service, self.exif = service, exif
+        self._sample = self._sampled() if config.state == "drift" else None
         self._encoded: dict[Encoding, bytes] = {}
         self._estimates: dict[Encoding, int] = {}
 
@@ -115,8 +116,7 @@ class Payloads:
             raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
         return ratios
 
-    @cached_property
-    def _sample(self) -> Image.Image | None:
+    def _sampled(self) -> Image.Image | None:
         """What stands for the photograph where sizes are estimated."""
         picture = self.photo.picture
         every = LARGE_EVERY if picture.width * picture.height > LARGE else self.config.size_sample

@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -369,3 +370,17 @@ def test_formats_by_other_names(photo, said, found):
 def test_a_service_has_to_take_the_reference(photo):
     with pytest.raises(ServiceError, match=r"service failing: formats is \('png',\); .*'jpeg'"):
         LiveImage(photo, TWO, None, Failing(photo, formats=("png",)))
+
+
+def test_states_of_two_images_are_computed_at_the_same_time(photo):
+    """Each waits for the other; one at a time they would wait for ever."""
+    together = threading.Barrier(2, timeout=10)
+
+    class Meeting:
+        def state(self, picture, config):
+            together.wait()
+            return np.zeros(1280, np.float32)
+
+    images = [LiveImage(photo, TWO, Meeting()) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert [len(state) for state in pool.map(lambda image: image.state, images)] == [1280] * 2
