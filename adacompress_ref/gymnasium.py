@@ -17,8 +17,7 @@ class GymnasiumEnvironment(Environment, gymnasium.Env[np.ndarray, Any]):
     """An `Environment` that says its spaces, to be given to Stable-Baselines3 and its like.
 
     Actions: Discrete(A). Observations: Box of float32 without infinities, [1280] in the presets
-    `paper` and `authors`, [A, inputs] in `tuned`, `fast` and `ladder`: flatten it, as an "MlpPolicy"
-    does.
+    `paper` and `authors`, [A, inputs] in the others: flatten it, as an "MlpPolicy" does.
     Every recorded image fits, and every live one whose service takes all formats of the
     encodings; an encoding that it does not take is infinitely large in the state, so leave it out
     of `config.encodings`. No episode ends: `gymnasium.wrappers.TimeLimit` makes some. The first
