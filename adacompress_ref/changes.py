@@ -1,11 +1,11 @@
 """Noticing that scenery or service has changed, with few reference uploads. NumPy alone.
 
 `Estimator` is the paper's way: windowed means and p_est (AC-7, AC-8). `Watch` is that of presets
-`tuned` and `ladder`, by two tests that follow one another. The first is free: states and scores of
-all uploads are at hand, and where their latest mean has moved, something is different. That alone
-is no reason to learn again, but it is one to measure: `suspicious` asks for references. The second
-is sequential: how many more labels were lost than P(labels survive) allows? A few losses beyond
-chance end in retraining.
+`tuned`, `fast` and `ladder`, by two tests that follow one another. The first is free: states and
+scores of all uploads are at hand, and where their latest mean has moved, something is different.
+That alone is no reason to learn again, but it is one to measure: `suspicious` asks for references.
+The second is sequential: how many more labels were lost than P(labels survive) allows? A few
+losses beyond chance end in retraining.
 """
 
 from __future__ import annotations

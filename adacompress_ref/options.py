@@ -97,7 +97,7 @@ def agent_options(one: argparse.ArgumentParser) -> None:
         "--alpha",
         type=number(float, 0.01, 1000),
         metavar="X",
-        help="AC-3: what an answer kept is worth, in uploads of quality 75; for tuned and ladder",
+        help="AC-3: what an answer kept is worth, in uploads of quality 75; not for paper, authors",
     )
 
 

@@ -104,7 +104,7 @@ class AdaCompress:
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
-        Presets `tuned` and `ladder` can be told what accuracy is worth: `alpha` of AC-3, or the
+        All but `paper` and `authors` can be told what accuracy is worth: `alpha` of AC-3, or the
         `agreement` that `upload` is to reach, for which alpha is set anew at each measurement;
         until the first one, and for `choose` alone, the preset's alpha holds. `queue` is a folder
         for images that wait.
@@ -143,7 +143,7 @@ class AdaCompress:
         if (alpha or agreement) and self.config.state == "features":
             raise ValueError(
                 f"preset {self.config.preset} has learned for alpha {self.config.alpha:g} alone; "
-                "alpha and agreement are for presets tuned and ladder"
+                "alpha and agreement are for presets tuned, fast and ladder"
             )
         self.agent.alpha = alpha or self.agent.alpha
         self.controller.goal = agreement

@@ -1,4 +1,4 @@
-"""The agent of the presets `tuned` and `ladder`: Q from P(labels survive) and known sizes.
+"""The agent of the presets `tuned`, `fast` and `ladder`: Q from P(labels survive) and known sizes.
 
 The client can encode and count, so the size ratio need not be learned:
 
