@@ -36,7 +36,7 @@ def recorded(make_table):
 def test_gymnasiums_checker(recorded, preset):
     env = recorded(preset)
     env_checker.check_env(env, skip_render_check=True)
-    inputs = {"tuned": (2, 23), "ladder": (2, 27)}.get(preset, (1280,))
+    inputs = {"tuned": (2, 13), "fast": (2, 10), "ladder": (2, 15)}.get(preset, (1280,))
     assert (env.observation_space.shape, env.action_space.n) == (inputs, 2)
 
 
