@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_false",
         help="do not encode quality 75 too, to compare with: faster on large images",
     )
-    workers_option(one, "images at once, on the cores there are")
+    workers_option(one, "images at once, each with its memory")
     agent_options(one)
     image_options(one)
 

@@ -98,7 +98,7 @@ class Config:
     state: Literal["features", "drift"] = "features"
     own_drift: bool = False  # with "drift": each action's own too, not only that of probes
     glance: bool = True  # with "drift": look at the centre too
-    size_sample: int = 1  # with "drift": sizes are estimated on every so-manieth row of blocks
+    size_sample: int = 1  # with "drift": sizes are estimated on one of so many rows of blocks
     # With "features": how the image reaches the extractor, how its 7 x 7 map is pooled.
     resize: Resize = "bilinear"  # authors: Pillow 6.0's default, nearest
     pooling: Pooling = "global"  # authors: top-left 4 x 4 cells alone

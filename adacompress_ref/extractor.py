@@ -13,7 +13,7 @@ from PIL import Image
 from . import artifacts, images
 from .config import Config, Pooling, Resize
 from .onnx_session import ModelError, open_session
-from .parallel import at_once
+from .parallel import at_once, cores
 
 INPUT_SIZE = 224  # pixels a side
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
@@ -79,7 +79,7 @@ class Extractor:
         at_once: bool = False,
     ) -> None:
         self.path = artifacts.find("mobilenetv2.onnx", path)
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or cores()
         self.session = open_session(self.path, 1 if at_once else self.threads)
         if "map" not in [output.name for output in self.session.get_outputs()]:
             raise ModelError(f"{self.path}: has no output named map, the last feature map")

@@ -24,6 +24,7 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     if threads is not None:
         options.intra_op_num_threads = threads
     # Its threads wait for work by spinning: after a run for 0.3 ms, not 50, at the same speed.
+    # Older versions do not know this entry, and pass it over.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "300")
     try:
         return onnxruntime.InferenceSession(

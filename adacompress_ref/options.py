@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 
 from .config import DEFAULT_PRESET, PRESETS
+from .parallel import cores
 
 ENVIRONMENT = """\
 from the environment:
@@ -77,7 +77,7 @@ def workers_option(one: argparse._ActionsContainer, what: str) -> None:
     one.add_argument(
         "--workers",
         type=number(int, 1),
-        default=os.cpu_count() or 1,
+        default=cores(),
         metavar="N",
         help=f"{what}; default: one a core",
     )

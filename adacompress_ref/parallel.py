@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +12,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
 
 _pool = cache(ThreadPoolExecutor)  # one for each number of threads
 if hasattr(os, "register_at_fork"):  # threads do not live on in a child
@@ -36,8 +45,11 @@ def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
                 left.clear()
                 raise
 
-    helpers = [_pool(threads).submit(work) for _ in range(min(threads, len(jobs)) - 1)]
+    helpers: list[Future[None]] = []
     try:
+        with contextlib.suppress(RuntimeError):  # no new threads when the interpreter ends
+            for _ in range(min(threads, len(jobs)) - 1):
+                helpers.append(_pool(threads).submit(work))
         work()
     finally:
         begun = [helper for helper in helpers if not helper.cancel()]

@@ -22,7 +22,7 @@ NEAR = 0.8  # of a service's limit: from there on, they are not
 
 
 class Payloads:
-    """J(x, c) of one photograph for each action, made when it is needed, and once.
+    """J(x, c) of one photograph for each action, made when it is needed.
 
     Actions are compared by size before they are made: for a large photograph by estimates. May be
     used from several threads.
@@ -38,8 +38,8 @@ class Payloads:
     ) -> None:
         self.photo, self.config, self.formats = photo, config, formats
         self.service, self.exif = service, exif
-        self._sample = self._sampled() if config.state == "drift" else None
         self._encoded: dict[Encoding, bytes] = {}
+        self._sample = self._sampled() if config.state == "drift" else None
         self._estimates: dict[Encoding, int] = {}
 
     def encoded(self, encoding: Encoding) -> bytes:
@@ -124,8 +124,6 @@ class Payloads:
         of_jpeg = all(each.name.startswith("jpeg-q") for each in self.config.encodings)
         if every == 1 or not of_jpeg or picture.height < 16 * every:
             return None
-        sample = images.sample(picture, every)
-        exif = len(self.exif or b"")
-        if most and images.estimate(picture, sample, REFERENCE) + exif > NEAR * most:
+        if most and len(self.reference) > NEAR * most:
             return None
-        return sample
+        return images.sample(picture, every)

@@ -187,8 +187,11 @@ class AdaCompress:
         """`choose` for each of many images, in their order: its choice, or why there is none.
 
         So many `workers`, threads, are at work at once, a few images ahead of what was asked for;
-        with several, `load(threads=1)` is fastest. `options` are those of `choose`.
+        with several, `load(threads=1)` is fastest. `options` are those of `choose`. Raises
+        ValueError for less than one worker.
         """
+        if workers < 1:
+            raise ValueError(f"workers={workers}: must be at least 1")
 
         def choice(source: Source | Photo) -> Choice | ImageError:
             try:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
 from adacompress_ref import images
-from adacompress_ref.config import TEN_LEVELS, Encoding
+from adacompress_ref.config import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.images import ImageError
 
 pytestmark = pytest.mark.filterwarnings("error")  # no warning may reach the caller
@@ -400,7 +400,7 @@ def test_memory_error(monkeypatch):
         monkeypatch.setattr(Image.Image, method, refuse)
     with pytest.raises(ImageError, match=r"jpeg-q5: cannot be encoded \(MemoryError\); "):
         images.encode(photo, Encoding("jpeg", None, 5))
-    with pytest.raises(ImageError, match="2 x 2 pixels: MemoryError at 9 x 8; "):
+    with pytest.raises(ImageError, match="2 x 2 pixels: MemoryError; "):
         images.resized(photo, (9, 8), "bicubic")
     monkeypatch.setattr(Image, "open", refuse)
     assert "MemoryError" in refusal(b"any")
@@ -740,13 +740,27 @@ def test_a_payload_cut_short_is_refused_at_any_size():
 # Sizes without encoding all of it.
 
 
+@pytest.mark.parametrize("offset", [0, 20, 40])
+def test_a_page_of_text_has_its_size_estimated_though_its_lines_are_regular(offset):
+    page = np.full((2200, 1700, 3), 255, np.uint8)
+    letters = np.random.default_rng(0).integers(0, 256, (2200, 1700, 1), np.uint8)
+    lines = (np.arange(2200) - offset) % 64 < 24  # one every 64 pixels
+    page[lines] = letters[lines]
+    shown = Image.fromarray(page)
+    small = images.sample(shown, 8)
+    sizes = [len(images.encode(shown, each)) for each in (Encoding("jpeg", None, 5), REFERENCE)]
+    found = [images.estimate(shown, small, each) for each in (Encoding("jpeg", None, 5), REFERENCE)]
+    assert found[0] / found[1] == pytest.approx(sizes[0] / sizes[1], rel=0.1)
+    assert found[1] == pytest.approx(sizes[1], rel=0.2)
+
+
 def test_a_sample_has_every_so_manieth_row_of_blocks():
     rows = np.repeat(np.arange(100, dtype=np.uint8)[:, None], 5, axis=1)  # [100, 5]
     shown = Image.fromarray(np.repeat(rows[..., None], 3, axis=2))
     every = {
         1: [*range(96)],  # six whole rows of blocks; the last four rows of pixels are none
         2: [*range(16), *range(32, 48), *range(64, 80)],
-        3: [*range(16), *range(48, 64)],
+        3: [*range(16), *range(80, 96)],  # the first of the first three, the last of the others
         6: [*range(16)],
         50: [*range(16)],
     }
@@ -779,3 +793,26 @@ def test_an_estimate_is_near(photos, quality):
         assert images.estimate(shown, images.sample(shown, 3), encoding) == pytest.approx(
             size, rel=0.1
         )
+
+
+def test_without_a_free_descriptor_it_is_encoded_all_the_same(monkeypatch):
+    alone = images.encode(Image.fromarray(NOISE), REFERENCE)
+
+    def refuse(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("os.memfd_create", refuse, raising=False)
+    assert images.encode(Image.fromarray(NOISE), REFERENCE) == alone
+
+
+def test_a_file_written_in_part_is_no_payload(monkeypatch):
+    monkeypatch.setattr(
+        Image.Image, "save", lambda self, stream, *_, **__: stream.write(b"\xff\xd8")
+    )
+    with pytest.raises(ImageError, match="written in part"):
+        images.encode(Image.fromarray(NOISE), REFERENCE)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_holds_no_decoder(image_format):
+    assert type(images.read(saved(picture(), image_format)).picture) is Image.Image

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from adacompress_ref import parallel
 from adacompress_ref.parallel import at_once, in_order
 
 
@@ -176,3 +177,12 @@ def test_interrupted_what_waits_is_never_begun(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         next(in_order(work, range(1000), 3))
     assert sorted(begun) == [0, 1, 2]  # the fourth was waiting for one of them
+
+
+def test_where_no_thread_begins_the_caller_does_the_work(monkeypatch):
+    class Ended:
+        def submit(self, _):
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(parallel, "_pool", lambda _: Ended())
+    assert at_once([lambda: 1, lambda: 2, lambda: 3], 2) == [1, 2, 3]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from .. import files, images
 from ..files import ImageError, printable
-from ..parallel import in_order
+from ..parallel import cores, in_order
 from ..pilot import Choice
 from ..progress import Progress
 from . import Input, find_inputs, open_pilot, percent, say
@@ -20,7 +19,7 @@ from . import Input, find_inputs, open_pilot, percent, say
 def main(arguments: argparse.Namespace) -> int:
     """Choose a level for each image and write the payload."""
     inputs = find_inputs(arguments.images, Path(arguments.output))
-    pilot = open_pilot(arguments, threads=max(1, (os.cpu_count() or 1) // arguments.workers))
+    pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
     if arguments.webp and all(each.format != "webp" for each in pilot.config.encodings):
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     protected = {each.path.resolve() for each in inputs}

@@ -125,7 +125,8 @@ def _cases(
     if arguments.agent or arguments.preset:
         pilot = open_pilot(arguments)
     elif controller:
-        pilot = AdaCompress(controller.agent, Extractor())
+        agent = controller.agent
+        pilot = AdaCompress(agent, Extractor(at_once=agent.config.state == "drift"))
     else:
         say("adacompress: no heat maps without the run's agent; name it with --agent or --preset")
     progress, cases, failed = Progress("report", len(worst), arguments.quiet), [], 0
