@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -31,6 +30,7 @@ from adacompress_ref.extractor import tensor
 from adacompress_ref.live import LiveImage
 from adacompress_ref.pilot import AdaCompress
 
+from .peers import pytorch_network
 from .ratios import Row, duration, in_turns, missing, ratio, show
 
 SIZES = {"500 x 375": (500, 375), "1920 x 1080": (1920, 1080), "12 megapixels": (4000, 3000)}
@@ -113,15 +113,7 @@ def against_pytorch(agent: DQNAgent, options: argparse.Namespace) -> Row:
         import torch
     except ImportError:
         return missing(name, "PyTorch", target)
-    torch.set_num_threads(options.threads)
-    layers: list[Any] = []
-    for weight, bias in zip(agent.network.weights, agent.network.biases, strict=True):
-        linear = torch.nn.Linear(*weight.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight.T))
-            linear.bias.copy_(torch.from_numpy(bias))
-        layers += [linear, torch.nn.ReLU()]
-    network = torch.nn.Sequential(*layers[:-1])
+    network = pytorch_network(agent, options.threads)
     state = np.random.default_rng(0).random(CHANNELS, np.float32)
 
     def theirs() -> np.ndarray:

@@ -14,7 +14,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from adacompress_ref.table import Row as Recorded
 from adacompress_ref.table import Source, Table
 from adacompress_ref.training import train
 
+from .peers import pytorch_network
 from .ratios import Row, duration, in_turns, missing, ratio, show
 
 CONFIG = preset("authors")
@@ -46,15 +46,7 @@ def pytorch_step(agent: DQNAgent, threads: int) -> Callable[[], float]:
     """The same learning step in PyTorch, eager."""
     import torch
 
-    torch.set_num_threads(threads)
-    layers: list[Any] = []
-    for weight, bias in zip(agent.network.weights, agent.network.biases, strict=True):
-        linear = torch.nn.Linear(*weight.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight.T))
-            linear.bias.copy_(torch.from_numpy(bias))
-        layers += [linear, torch.nn.ReLU()]
-    network = torch.nn.Sequential(*layers[:-1])
+    network = pytorch_network(agent, threads)
     optimiser = torch.optim.Adam(
         network.parameters(), lr=CONFIG.learning_rate, eps=CONFIG.adam_epsilon
     )
@@ -107,7 +99,6 @@ def baselines3_step(agent: DQNAgent) -> Callable[[], object]:
     import gymnasium
     from stable_baselines3 import DQN
     from stable_baselines3.common.logger import Logger
-    from stable_baselines3.common.utils import obs_as_tensor  # noqa: F401
 
     class Nothing(gymnasium.Env):
         observation_space = gymnasium.spaces.Box(0, 1, (CHANNELS,), np.float32)
@@ -171,7 +162,8 @@ def measured(options: argparse.Namespace) -> list[Row]:
             continue
         often = options.repetitions if "Keras" not in peer else options.repetitions // 4
         seconds = in_turns({"peer": step, "own": agent.learn}, often)
-        rows.append(ratio(name, seconds["own"], seconds["peer"], target))
+        ours, theirs = seconds["own"], seconds["peer"]
+        rows.append(ratio(name, ours, theirs, target) if target else ratio(name, theirs, ours))
         rows += [duration(f"learning step, {peer}", seconds["peer"])]
         rows += [duration("learning step, ours", seconds["own"])]
     training, times = recorded_training(rng), []
