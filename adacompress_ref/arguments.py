@@ -255,14 +255,17 @@ def contradiction(options: argparse.Namespace) -> str | None:
         return "--images and --service go together"
     if command == "train" and options.table and options.encodings:
         return "--table has its own encodings, leave out --encodings"
+    if command == "train" and options.table and options.extractor:
+        return "--table has its extractor's states already, leave out --extractor"
     if command == "train" and options.test_share in (0, 1):
         return "--test-share leaves none to test on, or none to train on"
     if command == "run" and options.alpha and options.agreement:
         return "--agreement sets alpha, leave out --alpha"
     if command == "run" and options.untrained and options.agent:
         return "--untrained begins with a new agent, leave out --agent"
-    if command == "report" and (options.agent or options.preset) and not options.images:
-        return "--agent and --preset draw heat maps on photographs, name --images too"
+    named = command == "report" and (options.agent or options.preset or options.extractor)
+    if named and not options.images:
+        return "--agent, --preset and --extractor draw heat maps on photographs, name --images too"
     if command == "weights" and options.name and options.action != "fetch":
         return "only fetch takes a name"
     return None

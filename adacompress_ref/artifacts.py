@@ -81,7 +81,7 @@ def verify() -> Iterator[tuple[str, str | None]]:
 def fetch(name: str) -> Path:
     """Download a file that the manifest names into the cache folder, check it, return its path.
 
-    Raises ArtifactError; nothing unchecked is ever moved into place.
+    A sidecar is written beside it. Raises ArtifactError; nothing unchecked is moved into place.
     """
     entries = manifest()["fetch"]
     if name not in entries:
@@ -90,8 +90,14 @@ def fetch(name: str) -> Path:
         )
     entry = entries[name]
     path = cache_folder() / entry["file"]
-    if path.is_file() and sha256(path) == entry["sha256"]:
-        return path
+    if not (path.is_file() and sha256(path) == entry["sha256"]):
+        _download(name, entry, path)
+    if "sidecar" in entry:
+        save_atomically(path.with_name(f"{path.name}.json"), json.dumps(entry["sidecar"]).encode())
+    return path
+
+
+def _download(name: str, entry: dict[str, Any], path: Path) -> None:
     if os.environ.get("ADACOMPRESS_OFFLINE") == "1":
         raise ArtifactError(f"{name}: ADACOMPRESS_OFFLINE=1 forbids downloading it")
     import requests  # here, so that everything else works without a network stack
@@ -105,7 +111,6 @@ def fetch(name: str) -> Path:
         raise ArtifactError(f"{name}: what was downloaded has another SHA-256 than the manifest's")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_atomically(path, response.content)
-    return path
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

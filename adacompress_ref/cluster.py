@@ -67,8 +67,8 @@ class Cluster(Executor):
         self._executor = self.client.get_executor(pure=False)
 
     def _check(self, work: Labelling) -> None:
-        mine = _ready(work.folder, work.source, work.options)
-        asked = os.path.abspath(work.folder), work.source, work.options
+        asked = os.path.abspath(work.folder), work.source, work.options, work.extractor_path
+        mine = _ready(*asked)
         found = self.client.run(_ready, *asked, on_error="return")
         if not found:
             raise ClusterError(
@@ -120,11 +120,11 @@ async def _kind(address: str) -> str:
 
 
 def _ready(
-    folder: str | os.PathLike[str], source: Source, options: tuple[tuple[str, Any], ...]
+    folder: str, source: Source, options: tuple[tuple[str, Any], ...], extractor_path: str | None
 ) -> dict[str, str]:
     """Versions of what makes a row, where all is there that `label_image` needs."""
     if not os.path.isdir(folder):
-        raise ClusterError(f"{printable(os.fspath(folder))}: no such folder there; share it")
-    open_models(source, options)
+        raise ClusterError(f"{printable(folder)}: no such folder there; share it")
+    open_models(source, options, extractor_path)
     packages = {module.__name__: module.__version__ for module in (numpy, PIL, onnxruntime)}
     return {__package__: __version__} | packages

@@ -168,7 +168,12 @@ def check_fits(agent: DQNAgent, encodings: tuple[Encoding, ...], extractor: dict
         )
         raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
     trained = agent.stamp.get("extractor")
-    if trained != extractor:
+    if trained == extractor:
+        return
+    sha256 = trained.get("sha256") if isinstance(trained, dict) else None
+    if sha256 != extractor["sha256"]:
         raise AgentError(
-            f"the agent was trained on states of another extractor: {trained}; here: {extractor}"
+            f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
+            f"{extractor['sha256']:.8}; name that one, or train an agent with this one"
         )
+    raise AgentError(f"the agent was trained on other states: {trained}; here: {extractor}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from functools import partial
@@ -10,10 +11,13 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from . import artifacts, images
-from .config import Config, Pooling, Resize
+from . import artifacts, images, sidecar
+from .config import CHANNELS, Config, Pooling, Resize
+from .files import reason
 from .onnx_session import ModelError, open_session
 from .parallel import at_once, cores
+from .sidecar import Normalisation
+from .trunk import cut
 
 INPUT_SIZE = 224  # pixels a side
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
@@ -67,9 +71,10 @@ def pool(feature_map: np.ndarray, pooling: Pooling) -> np.ndarray:
 class Extractor:
     """E. Thread-safe: the session may be shared, nothing else changes.
 
-    `path` names another MobileNetV2 with an output `map` [n, 1280, 7, 7]; by default the shipped
-    one. `threads` (None: one a core) share each run, or with `at_once` have a run each, which is
-    faster where there are several. Raises ArtifactError or ModelError.
+    `path` names another MobileNetV2 in ONNX, with a sidecar beside it that says how it wants its
+    input (`sidecar.Normalisation`): E is then what stands before its last pooling. By default the
+    shipped one. `threads` (None: one a core) share each run, or with `at_once` have a run each,
+    which is faster where there are several. Raises ArtifactError or ModelError.
     """
 
     def __init__(
@@ -80,21 +85,57 @@ class Extractor:
     ) -> None:
         self.path = artifacts.find("mobilenetv2.onnx", path)
         self.threads = threads or cores()
-        self.session = open_session(self.path, 1 if at_once else self.threads)
-        if "map" not in [output.name for output in self.session.get_outputs()]:
-            raise ModelError(f"{self.path}: has no output named map, the last feature map")
-        self.input_name = self.session.get_inputs()[0].name
+        self.normalisation: Normalisation | None = None  # none: RGB in [-1, 1], as in `tensor`
         self.sha256 = artifacts.sha256(self.path)
+        model, self.channels, self.channels_last = None, CHANNELS, False
+        described = sidecar.beside(self.path)
+        if described.is_file():
+            self.normalisation = Normalisation.read(sidecar.Fields(described))
+            model = cut(self.path, self.normalisation.layout == "NHWC")
+            kind = repr(self.normalisation).encode()
+            self.sha256 = hashlib.sha256(model + kind).hexdigest()  # of all that makes a state
+        self.session = open_session(self.path, 1 if at_once else self.threads, model)
+        self.input_name = self.session.get_inputs()[0].name
+        outputs = [output.name for output in self.session.get_outputs()]
+        if model:
+            self.output_name = outputs[0]
+            self._try()
+        elif "map" in outputs:
+            self.output_name = "map"
+        else:
+            raise ModelError(
+                f"{self.path}: has neither an output named map nor a sidecar, {described.name}, "
+                "that says how it wants its input; see weights/README.md"
+            )
+
+    def _try(self) -> None:
+        """See how another model's map is laid out. Raises ModelError."""
+        try:
+            *_, rows, columns = shape = self.run(np.zeros((1, 3, 64, 96), np.float32)).shape
+        except Exception as error:  # its exceptions share no base class
+            raise ModelError(
+                f"{self.path}: does not take images of any size ({reason(error)})"
+            ) from error
+        self.channels_last = shape[1:3] == (2, 3)
+        if not self.channels_last and (rows, columns) != (2, 3):
+            raise ModelError(
+                f"{self.path}: of 64 x 96 pixels it makes a map {list(shape)}; "
+                "a MobileNetV2 has one cell for 32 x 32 pixels"
+            )
+        self.channels = shape[3 if self.channels_last else 1]
 
     def run(self, tensors: np.ndarray) -> np.ndarray:
-        """Tensors [n, 3, side, side] float32 -> feature maps [n, 1280, side / 32, side / 32].
+        """Tensors [n, 3, side, side] float32 -> feature maps [n, channels, side / 32, side / 32].
 
-        At the side of 224 pixels that E was trained for: 7 x 7 cells.
+        At the side of 224 pixels that E was trained for: 7 x 7 cells, of 1280 channels.
         """
-        return self.session.run(["map"], {self.input_name: tensors})[0]
+        if self.normalisation:
+            tensors = self.normalisation((tensors.transpose(0, 2, 3, 1) + 1) * 127.5)
+        found = self.session.run([self.output_name], {self.input_name: tensors})[0]
+        return found.transpose(0, 3, 1, 2) if self.channels_last else found
 
     def state(self, picture: Image.Image, config: Config) -> np.ndarray:
-        """s = E(x) for one picture -> [1280] float32."""
+        """s = E(x) for one picture -> [channels] float32."""
         threads = self.threads if config.resize == "bilinear" else 1  # nearest takes 0.05 ms
         view = tensor(picture, config.resize, threads=threads)
         return pool(self.run(view[None]), config.pooling)[0]

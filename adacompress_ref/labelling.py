@@ -37,8 +37,8 @@ AHEAD = 32  # images handed to the executor at a time; so many may be done again
 
 
 @cache
-def _extractor() -> Extractor:
-    return Extractor(threads=1)
+def _extractor(path: str | None) -> Extractor:
+    return Extractor(path, threads=1)
 
 
 @cache
@@ -46,13 +46,15 @@ def _service(name: str, options: tuple[tuple[str, Any], ...]) -> Service:
     return open_service(name, threads=1, **dict(options))
 
 
-def open_models(source: Source, options: tuple[tuple[str, Any], ...]) -> tuple[Extractor, Service]:
+def open_models(
+    source: Source, options: tuple[tuple[str, Any], ...], extractor_path: str | None
+) -> tuple[Extractor, Service]:
     """Those of this process, opened at first use and kept, with one thread each.
 
     `options` are those of `open_service`. Raises ArtifactError where the extractor is not that of
-    `source`, or as for `open_service`.
+    `source`, or as for `Extractor` and `open_service`.
     """
-    extractor = _extractor()
+    extractor = _extractor(extractor_path)
     if extractor.sha256 != source.extractor:
         raise ArtifactError(f"{extractor.path}: another extractor; install the same weights")
     return extractor, _service(source.service, options)
@@ -64,13 +66,14 @@ def label_image(
     source: Source,
     pixel_limit: int,
     options: tuple[tuple[str, Any], ...] = (),
+    extractor_path: str | None = None,
 ) -> Row:
     """One row: every encoding of one image uploaded once, equal payloads only once.
 
     Runs in any process, on any machine that has the file. Raises ImageError, ServiceError, or what
     the service's files deserve.
     """
-    extractor, service = open_models(source, options)
+    extractor, service = open_models(source, options, extractor_path)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
     answers: dict[bytes, tuple[list[str], list[float]]] = {}
     picture = photo.picture
@@ -112,12 +115,14 @@ class Labelling:
         encodings: Sequence[Encoding],
         path: str | os.PathLike[str],
         pixel_limit: int = images.PIXEL_LIMIT,
+        extractor: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
+        self.extractor_path = None if extractor is None else os.path.abspath(extractor)
         self.options = tuple(sorted(options.items()))
         self.folder, self.path, self.pixel_limit = Path(folder), Path(path), pixel_limit
         self.finished = Path(f"{path}.partial")
-        self.source = Source(service, tuple(encodings), _extractor().sha256)
+        self.source = Source(service, tuple(encodings), _extractor(self.extractor_path).sha256)
         taken = formats(_service(service, self.options))
         for encoding in encodings:
             if encoding.format not in taken:
@@ -197,7 +202,7 @@ class Labelling:
 
     def _arguments(self, name: str) -> tuple[Any, ...]:
         path = os.path.abspath(self.folder / name)  # a worker's folder may be another
-        return path, name, self.source, self.pixel_limit, self.options
+        return path, name, self.source, self.pixel_limit, self.options, self.extractor_path
 
     def _take(self, name: str, result: Callable[[], Row]) -> None:
         try:

@@ -14,10 +14,12 @@ class ModelError(ValueError):
     """An ONNX file cannot be used."""
 
 
-def open_session(path: str | os.PathLike[str], threads: int | None = None) -> Any:
+def open_session(
+    path: str | os.PathLike[str], threads: int | None = None, model: bytes | None = None
+) -> Any:
     """An inference session on the CPU with `threads` threads (None: one a core).
 
-    Raises ModelError if the file is missing or not a model.
+    Of the file, or of a `model` made of it. Raises ModelError if it is missing or not a model.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone; they come back as exceptions too
@@ -28,7 +30,7 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     options.add_session_config_entry("session.intra_op.spin_duration_us", "300")
     try:
         return onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"]
+            model or os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exceptions share no base class
         raise ModelError(f"{path}: not a usable ONNX model ({reason(error)})") from error

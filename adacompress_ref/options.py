@@ -111,7 +111,12 @@ def encoding_option(one: argparse.ArgumentParser) -> None:
 
 
 def image_options(one: argparse.ArgumentParser) -> None:
-    """--pixel-limit and --quiet."""
+    """--extractor, --pixel-limit and --quiet."""
+    one.add_argument(
+        "--extractor",
+        metavar="FILE",
+        help="another MobileNetV2, .onnx with a .json beside it, and an agent trained with it",
+    )
     one.add_argument(
         "--pixel-limit",
         type=number(int, 1),

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from . import artifacts, config, images
 from .agent import DQNAgent
-from .config import CHANNELS, Config, Encoding
+from .config import Config, Encoding
 from .controller import Controller, Label, Step
 from .drift import preprocessing, row_length
 from .equations import size_ratio
@@ -67,10 +68,14 @@ class Result:
 class AdaCompress:
     """Chooses an encoding for each image and runs the three states against a service.
 
-    One object is one running system: `upload` changes its agent and its windows, so calls must
-    not overlap. `choose` changes nothing and may be called from several threads. With a `queue`,
-    a folder, an image that the service does not answer waits there. Raises AgentError where the
-    agent does not fit the extractor.
+    One object is one running system, and threads may share it. `upload` changes its agent and its
+    windows, so from several threads one sends after the other, in the order they come. `choose`
+    changes nothing and any number may be at work at once; where an upload learns meanwhile, it
+    decides by the agent as it is at that moment. Extractor and services may be shared too, also
+    with other objects; `send_waiting`, `aim` and `resume` are for one thread alone.
+
+    With a `queue`, a folder, an image that the service does not answer waits there. Raises
+    AgentError where the agent does not fit the extractor.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class AdaCompress:
         self.extractor = extractor
         self.controller = Controller(agent, trained)
         self.queue = Queue(queue) if queue is not None else None
+        self._turn = Lock()  # of the controller
         self._unanswered: Path | None = None  # the latest in the queue that had no answer
 
     @classmethod
@@ -123,16 +129,17 @@ class AdaCompress:
         cls,
         settings: Config,
         *,
+        extractor: str | os.PathLike[str] | None = None,
         seed: int = 0,
         threads: int | None = None,
         queue: str | os.PathLike[str] | None = None,
     ) -> AdaCompress:
         """A new agent that begins in the state retrain."""
-        extractor = _extractor(settings, None, threads)
-        stamp: dict[str, Any] = {"extractor": preprocessing(extractor.sha256, settings)}
-        inputs = CHANNELS if settings.state == "features" else row_length(settings)
+        opened = _extractor(settings, extractor, threads)
+        stamp: dict[str, Any] = {"extractor": preprocessing(opened.sha256, settings)}
+        inputs = opened.channels if settings.state == "features" else row_length(settings)
         agent = DQNAgent.create(settings, inputs, np.random.default_rng(seed), stamp)
-        return cls(agent, extractor, trained=False, queue=queue)
+        return cls(agent, opened, trained=False, queue=queue)
 
     def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
         """What accuracy is worth, or what is to be reached; see `load`. Raises ValueError."""
@@ -264,7 +271,8 @@ class AdaCompress:
             image.payloads.reference
         )  # first, as it fails where the image is too large
         image.lap("encode")
-        step = self.controller.step(image)
+        with self._turn:
+            step = self.controller.step(image)
         name, _ = image.payloads.of(step.action)
         return Result(
             labels=step.labels,

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import drift
 from .arrays import load_arrays, save_arrays
-from .config import CHANNELS, Config, Encoding, Pooling, Resize
+from .config import Config, Encoding, Pooling, Resize
 from .controller import Label
 from .equations import BEST_LABELS
 from .files import reason
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     bytes: np.ndarray  # [A + 1] int64
     labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
     scores: np.ndarray  # [A + 1, 5] float32
-    features: np.ndarray  # [2 resizes, 2 poolings, 1280] float32, of the image as it was
+    features: np.ndarray  # [2 resizes, 2 poolings, channels] float32, of the image as it was
     context: np.ndarray  # [9] float32, drift.py
     drift: np.ndarray  # [A, 2] float32, drift.py, of each payload
 
@@ -59,7 +59,7 @@ class Table:
     bytes: np.ndarray  # [N, A + 1]
     labels: np.ndarray  # [N, A + 1, 5]
     scores: np.ndarray  # [N, A + 1, 5]
-    features: np.ndarray  # [N, 2, 2, 1280]
+    features: np.ndarray  # [N, 2, 2, channels]
     context: np.ndarray  # [N, 9]
     drift: np.ndarray  # [N, A, 2]
 
@@ -162,7 +162,7 @@ class Table:
                 "bytes": ((rows, columns), "iu"),
                 "labels": ((rows, columns, BEST_LABELS), "U"),
                 "scores": ((rows, columns, BEST_LABELS), "f"),
-                "features": ((rows, len(RESIZES), len(POOLINGS), CHANNELS), "f"),
+                "features": ((rows, len(RESIZES), len(POOLINGS), table.features.shape[-1]), "f"),
                 "context": ((rows, drift.CONTEXT), "f"),
                 "drift": ((rows, columns - 1, drift.DRIFT), "f"),
             }

@@ -9,6 +9,7 @@ import pytest
 
 from adacompress_ref import artifacts
 from adacompress_ref.artifacts import ArtifactError
+from adacompress_ref.sidecar import Fields, Normalisation, beside
 
 BODY = b"the weights"
 
@@ -119,7 +120,7 @@ def server(places):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{running.server_port}"
-        entry = {"file": "x.onnx", "sha256": sha256(BODY)}
+        entry = {"file": "x.onnx", "sha256": sha256(BODY), "sidecar": {"mean": 0.5, "std": 0.5}}
         fetch = {
             "good": {**entry, "url": f"{url}/good"},
             "other": {**entry, "url": f"{url}/good", "sha256": sha256(b"other")},
@@ -140,6 +141,7 @@ def test_fetch_once(places, server):
     assert path.read_bytes() == BODY
     assert artifacts.fetch("good") == path == artifacts.find("x.onnx")
     assert server == ["/good"]
+    assert Normalisation.read(Fields(beside(path))).scale == 1 / 255
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(places, server):

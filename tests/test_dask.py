@@ -224,7 +224,7 @@ def test_workers_of_other_versions(dask, few, tmp_path, monkeypatch):
     with pytest.raises(cluster.ClusterError, match=r"worker tcp://\S+: has PIL .* here it is 0\.1"):
         cluster.Cluster(dask.address, labelling(few, tmp_path))
     with pytest.raises(cluster.ClusterError, match="gone: no such folder there; share it"):
-        cluster._ready("gone", None, ())
+        cluster._ready("gone", None, (), None)
 
 
 def test_without_dask(adacompress, few, monkeypatch):

@@ -158,14 +158,14 @@ def test_an_agent_for_other_encodings_is_refused(table, make_table):
 def test_an_agent_of_other_states_is_refused(table, changes):
     agent = agent_that_takes([0] * 4)
     agent.config = agent.config.replace(**changes)
-    with pytest.raises(AgentError, match="another extractor"):
+    with pytest.raises(AgentError, match="trained on other states"):
         evaluate(table, agent)
 
 
 def test_an_agent_of_another_extractor_is_refused(table):
     agent = agent_that_takes([0] * 4)
     agent.stamp["extractor"]["sha256"] = "other"
-    with pytest.raises(AgentError, match="other"):
+    with pytest.raises(AgentError, match="another extractor, other, than the one here, sha of E;"):
         evaluate(table, agent)
 
 

@@ -1,6 +1,9 @@
 """AdaCompress, the one object that an integrator holds."""
 
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -384,6 +387,59 @@ def test_an_image_that_cannot_be_encoded_leaves_everything_as_it_was(extractor):
         pilot.upload(stream.getvalue(), service)
     assert frozen(pilot) == before
     assert service.sent == []
+
+
+# Threads ---------------------------------------------------------------------------------------
+
+
+class Crowded(FakeService):
+    """Counts how many payloads are being answered at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.here, self.most = 0, 0
+
+    def label(self, payload):
+        self.here += 1
+        self.most = max(self.most, self.here)
+        time.sleep(0.005)
+        self.here -= 1
+        return super().label(payload)
+
+
+def test_threads_may_share_a_system(extractor, photos):
+    """As its docstring says: uploads take turns, choices do not wait and are as they were alone."""
+    names = sorted(photos.glob("*.jpg"))[:4]
+    pilot, service = taking(1, extractor), Crowded()
+    alone = [pilot.choose(name).payload for name in names]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda name: pilot.upload(name, service), names * 4))
+        chosen = list(pool.map(lambda name: pilot.choose(name).payload, names * 4))
+    assert chosen == alone * 4
+    estimates = sum(result.state == "estimate" for result in results)  # these send both
+    assert service.most == 1
+    assert len(service.sent) == len(results) + estimates
+    steps = [result.step for result in results]
+    assert all(result.labels[0].name == "cat" for result in results)
+    assert len({id(step) for step in steps}) == len(names) * 4
+
+
+def test_a_choice_does_not_wait_for_an_upload(extractor, photos):
+    name, pilot = photos / "clock.jpg", taking(1, extractor)
+    asked, answered = threading.Event(), threading.Event()
+
+    class Slow(FakeService):
+        def label(self, payload):
+            asked.set()
+            assert answered.wait(10)
+            return super().label(payload)
+
+    with ThreadPoolExecutor(1) as pool:
+        upload = pool.submit(pilot.upload, name, Slow())
+        assert asked.wait(10)
+        assert pilot.choose(name).payload  # while the upload waits for its answer
+        answered.set()
+        assert upload.result().labels
 
 
 # What does not fit -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from adacompress_ref.onnx_session import ModelError
 from adacompress_ref.services import ServiceError, formats, open_service
 from adacompress_ref.services import onnx as onnx_service
 from adacompress_ref.services.onnx import OnnxClassifier, Sidecar, _centre_square
+from adacompress_ref.sidecar import Normalisation
 
 FIELDS = {"input_size": 2, "labels": ["red", "green", "blue"]}
 PIXELS = np.array([[[10, 20, 30], [40, 50, 60]], [[70, 80, 90], [100, 110, 120]]], np.uint8)
@@ -71,8 +72,8 @@ def grey(value):
 def test_defaults(sidecar):
     read = sidecar()
     assert (read.input_size, read.labels) == (2, ["red", "green", "blue"])
-    assert (read.crop, read.mean, read.std, read.scale) == (None, (0, 0, 0), (1, 1, 1), 1)
-    assert (read.channels, read.layout) == ("RGB", "NCHW")
+    assert read.crop is None
+    assert read.normalisation == Normalisation((0, 0, 0), (1, 1, 1), 1, "RGB", "NCHW")
     assert read.output.lower() == "probabilities"
 
 
@@ -87,14 +88,10 @@ def test_every_field(sidecar):
         output="LOGITS",
     )
     assert read == Sidecar(
+        normalisation=Normalisation((1, 2, 3), (4, 5, 6), 0.5, "BGR", "NHWC"),
         input_size=2,
         labels=["red", "green", "blue"],
         crop=0.875,
-        mean=(1, 2, 3),
-        std=(4, 5, 6),
-        scale=0.5,
-        channels="BGR",
-        layout="NHWC",
         output="LOGITS",
     )
 
@@ -111,7 +108,7 @@ def test_every_field(sidecar):
     ],
 )
 def test_the_scale_follows_from_mean_and_std(sidecar, mean, std, scale):
-    assert sidecar(mean=mean, std=std).scale == scale
+    assert sidecar(mean=mean, std=std).normalisation.scale == scale
 
 
 def test_labels_in_a_file(sidecar, tmp_path):

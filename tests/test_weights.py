@@ -112,6 +112,7 @@ def test_manifest_says_what_can_be_fetched():
         assert entry["url"].endswith(entry["file"])
         assert len(bytes.fromhex(entry["sha256"])) == 32
         assert entry["size"] > 0
+        assert entry["sidecar"].keys() == {"mean", "std"}  # an extractor cannot be used without
 
 
 def test_sidecar():

@@ -72,7 +72,8 @@ def open_pilot(
     path = agent_path(arguments)
     goal = getattr(arguments, "agreement", None)
     wanted = {"alpha": arguments.alpha, "agreement": goal}
-    pilot = AdaCompress.load(agent=path, seed=seed, threads=threads, **wanted)
+    models = {"agent": path, "extractor": arguments.extractor}
+    pilot = AdaCompress.load(**models, seed=seed, threads=threads, **wanted)
     check_preset(arguments, pilot.config)
     return pilot
 

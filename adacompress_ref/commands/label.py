@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
         encodings(arguments),
         arguments.output,
         arguments.pixel_limit,
+        arguments.extractor,
         record=arguments.record,
         deadline=arguments.timeout,
         # each process has a pace of its own

@@ -126,7 +126,9 @@ def _cases(
         pilot = open_pilot(arguments)
     elif controller:
         agent = controller.agent
-        pilot = AdaCompress(agent, Extractor(at_once=agent.config.state == "drift"))
+        pilot = AdaCompress(
+            agent, Extractor(arguments.extractor, at_once=agent.config.state == "drift")
+        )
     else:
         say("adacompress: no heat maps without the run's agent; name it with --agent or --preset")
     progress, cases, failed = Progress("report", len(worst), arguments.quiet), [], 0

@@ -64,7 +64,7 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
 def _open_pilot(arguments: argparse.Namespace) -> AdaCompress:
     if arguments.untrained:
         settings = preset(arguments.preset or DEFAULT_PRESET)
-        pilot = AdaCompress.untrained(settings, seed=arguments.seed)
+        pilot = AdaCompress.untrained(settings, extractor=arguments.extractor, seed=arguments.seed)
         pilot.aim(arguments.alpha, arguments.agreement)
         return pilot
     return open_pilot(arguments, arguments.seed)

@@ -122,7 +122,7 @@ def _recorded(tables: list[Table], paths: list[str]) -> _Material:
 def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
     """The readable images of a folder, and how many are not; each is opened anew when drawn."""
     folder, service = Path(arguments.images), open_named_service(arguments)
-    extractor = Extractor(at_once=preset(arguments.preset).state == "drift")
+    extractor = Extractor(arguments.extractor, at_once=preset(arguments.preset).state == "drift")
     names, digests, failed = [], [], 0
     for name in files.find(folder):
         try:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from .. import artifacts, images
 from ..controller import Label
 from ..files import reason
 from ..onnx_session import ModelError, open_session
+from ..sidecar import Fields, Normalisation, beside, one_of
 
 ANSWERS = 5  # labels returned: as many as AC-1 looks at
 LONGEST = 8  # input sizes: an image that gets longer is thin, and only its centre is resized
@@ -24,68 +22,34 @@ LONGEST = 8  # input sizes: an image that gets longer is thin, and only its cent
 
 @dataclass(frozen=True)
 class Sidecar:
-    """`FILE.json` beside FILE: the model's input is (pixel * scale - mean) / std.
+    """`FILE.json` beside FILE, of a classifier.
 
-    Pixels are from 0 to 255. `mean` and `std` are one number, or three in the order of `channels`.
-    `scale` is 1 unless given; 1/255 where `mean` and `std` are plainly in units of 0 to 1, that is
-    no mean above 1 and every std below 1. `crop` c in (0, 1]: short side to input_size / c by
-    bicubic interpolation, centre square cut; None: the whole image made square. `labels` is the
-    list of class names, or a file of one a line, relative to the sidecar.
+    `crop` c in (0, 1]: short side to input_size / c by bicubic interpolation, centre square cut;
+    None: the whole image made square. `labels` is the list of class names, or a file of one a line,
+    relative to the sidecar.
     """
 
+    normalisation: Normalisation
     input_size: int
     labels: list[str]
     crop: float | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: float
-    channels: str
-    layout: str
     output: str
 
     @classmethod
     def read(cls, path: Path) -> Sidecar:
         """Read and check a sidecar. Raises ModelError naming file and field."""
-        try:
-            fields = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError as error:
-            raise ModelError(f"{path}: missing; it says how the model wants its input") from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{path}: not readable JSON ({reason(error)})") from error
-        if not isinstance(fields, dict):
-            raise ModelError(f"{path}: expected a JSON object")
-
-        def field(name: str, convert: Callable[[Any], Any], default: Any = None) -> Any:
-            if name not in fields and default is None:
-                raise ModelError(f"{path}: field {name!r} is missing")
-            value = fields.get(name, default)
-            try:
-                return convert(value)
-            except (TypeError, ValueError, OverflowError, OSError) as error:
-                raise ModelError(
-                    f"{path}: field {name!r} is {value!r:.60}: {reason(error)}"
-                ) from error
-
-        mean, std = field("mean", _three, 0), field("std", _three, 1)
-        unit_range = max(mean) <= 1 and max(std) < 1
-        sidecar = cls(
-            input_size=field("input_size", lambda value: _within(int(value), 1, 4096)),
-            labels=field("labels", lambda value: _names(value, path.parent)),
+        fields = Fields(path)
+        return cls(
+            normalisation=Normalisation.read(fields),
+            input_size=fields.get("input_size", lambda value: _within(int(value), 1, 4096)),
+            labels=fields.get("labels", lambda value: _names(value, path.parent)),
             crop=None
-            if fields.get("crop") is None
-            else field("crop", lambda value: _within(float(value), 0.1, 1)),
-            mean=mean,
-            std=std,
-            scale=field("scale", _finite, 1 / 255 if unit_range else 1),
-            channels=field("channels", lambda value: _one_of(value, "RGB", "BGR"), "RGB"),
-            layout=field("layout", lambda value: _one_of(value, "NCHW", "NHWC"), "NCHW"),
-            output=field(
-                "output", lambda value: _one_of(value, "LOGITS", "PROBABILITIES"), "PROBABILITIES"
+            if fields.values.get("crop") is None
+            else fields.get("crop", lambda value: _within(float(value), 0.1, 1)),
+            output=fields.get(
+                "output", lambda value: one_of(value, "LOGITS", "PROBABILITIES"), "PROBABILITIES"
             ),
         )
-        if 0 in std:
-            raise ModelError(f"{path}: field 'std' has a 0")
-        return sidecar
 
 
 def _within(value: float, least: float, most: float) -> Any:
@@ -94,33 +58,12 @@ def _within(value: float, least: float, most: float) -> Any:
     return value
 
 
-def _one_of(value: str, *allowed: str) -> str:
-    if str(value).upper() not in allowed:
-        raise ValueError(f"must be {' or '.join(allowed)}")
-    return str(value).upper()
-
-
 def _names(value: Any, folder: Path) -> list[str]:
     if isinstance(value, str):
         return (folder / value).read_text("utf-8").splitlines()
     if not isinstance(value, list):
         raise ValueError("must be a list of names, or the name of a file of them")
     return [str(name) for name in value]
-
-
-def _three(value: Any) -> tuple[float, ...]:
-    """One number for each channel."""
-    values = value if isinstance(value, list) else [value] * 3
-    if len(values) != 3:
-        raise ValueError("must be one number or three")
-    return tuple(_finite(each) for each in values)
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("must be a finite number")
-    return number
 
 
 class OnnxClassifier:
@@ -140,8 +83,7 @@ class OnnxClassifier:
     ) -> None:
         model = artifacts.find(Path(path).name, path)
         self.name = name or f"onnx:{path}"
-        beside = model.with_name(f"{model.name}.json")  # model.onnx.json, or model.json
-        self.sidecar = Sidecar.read(beside if beside.is_file() else model.with_suffix(".json"))
+        self.sidecar = Sidecar.read(beside(model))
         self.session = open_session(model, threads)
         self.input_name = self.session.get_inputs()[0].name
 
@@ -158,14 +100,7 @@ class OnnxClassifier:
             picture = images.resized(picture, (size, size), "bicubic")
         else:
             picture = _centre_square(picture, size, round(size / side.crop))
-        pixels = np.asarray(picture)  # [size, size, 3]
-        if side.channels == "BGR":
-            pixels = pixels[:, :, ::-1]
-        scaled: np.ndarray = pixels.astype(np.float32)
-        scaled *= side.scale
-        scaled -= np.array(side.mean, np.float32)
-        scaled /= np.array(side.std, np.float32)
-        return (scaled if side.layout == "NHWC" else scaled.transpose(2, 0, 1))[None]
+        return side.normalisation(np.asarray(picture)[None])  # of [1, size, size, 3]
 
     def probabilities(self, picture: Image.Image) -> np.ndarray:
         """A picture -> probabilities [classes].

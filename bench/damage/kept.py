@@ -119,8 +119,9 @@ def write_sidecar(folder: Path, preset: str) -> None:
 
 def read_sidecar(folder: Path) -> None:
     found = Sidecar.read(folder / "model.json")
-    numbers = [found.input_size, found.crop or 1, found.scale, *found.mean, *found.std]
-    expect(np.isfinite(numbers).all() and 0 not in found.std, f"{numbers}")
+    pixels = found.normalisation
+    numbers = [found.input_size, found.crop or 1, pixels.scale, *pixels.mean, *pixels.std]
+    expect(np.isfinite(numbers).all() and 0 not in pixels.std, f"{numbers}")
     expect(all(isinstance(label, str) for label in found.labels), "labels that are no text")
 
 
