@@ -46,10 +46,17 @@ def parser() -> argparse.ArgumentParser:
         "choose a level for each image and write the file to upload; no service needed",
         "adacompress compress photos/*.jpg -o smaller",
     )
-    one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
+    text = "image files, or folders of them; -: one image from standard input, to standard output"
+    one.add_argument("images", nargs="*", metavar="IMAGE", help=text)
     one.add_argument(
-        "-o", "--output", default="compressed", metavar="DIR", help="default: compressed"
+        "--files-from", metavar="FILE", help="names of more, one a line; -: from standard input"
     )
+    text = "default: compressed; -: one image, to standard output"
+    one.add_argument("-o", "--output", "--dest", metavar="DIR", help=text)
+    one.add_argument("--noaction", action="store_true", help="choose and print, write nothing")
+    one.add_argument("--csv", action="store_true", help="print CSV to standard output")
+    text = "print them with --quiet too, which leaves nothing but errors"
+    one.add_argument("--totals", action="store_true", help=text)
     one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
     one.add_argument(
         "--webp", action="store_true", help="the service takes WebP too (for --preset ladder)"
@@ -159,7 +166,8 @@ def parser() -> argparse.ArgumentParser:
         "adacompress explain photos/*.jpg -o heat.png",
     )
     one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
-    one.add_argument("-o", "--output", required=True, metavar="HEATMAP", help="the picture, .png")
+    text = "the picture, .png; -: to standard output"
+    one.add_argument("-o", "--output", required=True, metavar="HEATMAP", help=text)
     one.add_argument(
         "--level", metavar="C", help="jpeg-q15, or 15, instead of each image's chosen level"
     )
@@ -171,9 +179,10 @@ def parser() -> argparse.ArgumentParser:
         "a run or an evaluation as one page of HTML that needs nothing else",
         "adacompress report state --images photos -o report.html",
     )
-    text = "a run's state folder or log.jsonl; or what evaluate --json printed"
+    text = "a run's state folder or log.jsonl; or what evaluate --json printed; -: standard input"
     one.add_argument("log", metavar="LOG", help=text)
-    one.add_argument("-o", "--output", required=True, metavar="PAGE", help="the page, .html")
+    text = "the page, .html; -: to standard output"
+    one.add_argument("-o", "--output", required=True, metavar="PAGE", help=text)
     one.add_argument(
         "--images", metavar="DIR", help="the run's photographs, to show the worst disagreements"
     )
@@ -249,6 +258,12 @@ def parser() -> argparse.ArgumentParser:
 def contradiction(options: argparse.Namespace) -> str | None:
     """What is wrong with options that are right one by one."""
     command = options.command
+    if command == "compress" and not (options.images or options.files_from):
+        return "name an IMAGE, or a list of them with --files-from"
+    if command == "compress" and [*options.images, options.files_from].count("-") > 1:
+        return "standard input can be read once, leave out the other -"
+    if command == "compress" and options.json and options.csv:
+        return "--csv or --json, not both"
     if command == "label" and options.scheduler and options.record:
         return "--record is for one machine, leave it out with --scheduler"
     if command == "train" and bool(options.images) != bool(options.service):

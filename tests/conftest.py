@@ -1,6 +1,9 @@
 """Fixtures that several test files share."""
 
+import io
 import os
+import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -97,5 +100,30 @@ def adacompress(capsys, tmp_path, monkeypatch):
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def few(tmp_path, photos):
+    """A folder of three photographs."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in ("chelsea.jpg", "clock.jpg", "microaneurysms.jpg"):
+        shutil.copy(photos / name, folder)
+    return folder
+
+
+@pytest.fixture
+def piped(adacompress, monkeypatch):
+    """Like `adacompress`, with bytes on standard input, none where it is closed; its output too."""
+
+    def run(data, *arguments):
+        with monkeypatch.context() as patch:
+            stream = None if data is None else io.TextIOWrapper(io.BytesIO(data))
+            patch.setattr(sys, "stdin", stream)
+            patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+            status, _, err = adacompress(*arguments)
+            return status, sys.stdout.buffer.getvalue(), err
 
     return run

@@ -72,7 +72,11 @@ def test_what_is_typed_is_completed(shell):
         "completion ba": "bash",
         "compress --keep": "--keep-exif",
         "compress photos/my\\ a": "photos/my agent.npz",
+        "compress a.jpg photos/my\\ a": "photos/my agent.npz",
         "compress --output photos/my": "photos/my night",  # a folder, not the file
+        "compress --dest photos/my": "photos/my night",
+        "compress --files-from photos/my\\ a": "photos/my agent.npz",
+        "compress --tot": "--totals",
         "train --table a.npz photos/my\\ a": "photos/my agent.npz",
         "evaluate --agent photos/my\\ a": "photos/my agent.npz",
     }.items():

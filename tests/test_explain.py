@@ -1,5 +1,6 @@
 """Grad-CAM: its gradient against two judges, its pictures, its command, and Figure 7's claim."""
 
+import io
 import json
 import shutil
 
@@ -260,6 +261,13 @@ def test_the_level_named_is_explained(adacompress, few):
     assert explained("--level", "95")[1] == "jpeg-q95"
     assert explained("--level", "jpeg-q95") == explained("--level", "95")
     assert float(explained()[2]) > float(explained("--level", "95")[2])
+
+
+def test_the_picture_on_standard_output(piped, few):
+    status, out, err = piped(b"", "explain", few, "-o", "-")
+    assert (status, Image.open(io.BytesIO(out)).format) == (0, "PNG")
+    assert out[-8:-4] == b"IEND"  # and nothing else
+    assert "2 of 2 images explained" in err
 
 
 def test_the_others_are_done(adacompress, few):

@@ -294,6 +294,18 @@ def test_the_command_for_an_evaluation(adacompress, tmp_path):
     assert "AdaCompress evaluation" in (tmp_path / "page.html").read_text("utf-8")
 
 
+def test_pipes(piped, tmp_path):
+    evaluation = json.dumps(EVALUATION).encode()
+    status, page, _ = piped(evaluation, "report", "-", "-o", "-")
+    assert (status, page.startswith(b"<!doctype html>"), page[-8:]) == (0, True, b"</html>\n")
+    assert piped(evaluation, "report", "-", "-o", "page.html")[:2] == (0, b"")
+    assert (tmp_path / "page.html").read_bytes() == page
+    for data, text in {None: "closed", b"": "not what evaluate --json printed"}.items():
+        status, out, err = piped(data, "report", "-", "-o", "no.html")
+        assert (status, out, err.count("\n"), text in err) == (2, b"", 1, True)
+    assert not (tmp_path / "no.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from .. import artifacts, files
 from ..config import DEFAULT_PRESET, Config, Encoding, preset
-from ..files import ImageError, printable
+from ..files import ImageError, printable, reason
 from ..pilot import AdaCompress
 from ..services import Service, ServiceError, open_service
 
@@ -103,7 +103,7 @@ def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
     """
     inputs: list[Input] = []
     for one in map(Path, named):
-        if not one.is_dir():
+        if not os.path.isdir(one):  # False, too, for a name that no file can have
             inputs.append(Input(one, one.name))
             continue
         try:
@@ -135,13 +135,48 @@ def check_output(path: str, inputs: Iterable[Path] = ()) -> None:
         raise ValueError(f"{shown}: its folder cannot be written ({error.strerror})") from error
 
 
-def read_names(path: str) -> list[str]:
-    """The image names in a file, one a line. Raises ValueError."""
+def standard_input(most: int = -1) -> bytes:
+    """What is piped in, `most` bytes of it where that is named. Raises ValueError."""
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as a list of image names ({error})") from error
-    return [line.strip() for line in lines if line.strip()]
+        return sys.stdin.buffer.read(most)
+    except (AttributeError, OSError) as error:  # None where it is closed
+        why = reason(error) if isinstance(error, OSError) else "closed"
+        raise ValueError(f"standard input: {why}; pipe or redirect a file into it") from error
+
+
+def on_standard_output(arguments: argparse.Namespace) -> bool:
+    """Whether -o names it. Raises ValueError where it cannot have what is to be written there."""
+    if arguments.output == "-" and (arguments.json or getattr(arguments, "csv", False)):
+        raise ValueError("standard output is for what is written: leave out --json and --csv")
+    if arguments.output == "-" and (sys.__stdout__ is None or sys.stdout.isatty()):
+        raise ValueError("standard output is closed or a terminal: redirect it, or name another -o")
+    return bool(arguments.output == "-")
+
+
+def write_output(path: str, data: bytes) -> None:
+    """A file, whole or not at all, or standard output. Raises OSError."""
+    if path == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    else:
+        files.save_atomically(path, data)
+
+
+def read_names(path: str) -> list[str]:
+    """The image names in a file, or `-`, standard input: one a line, or each ended by a zero byte.
+
+    Any other byte may be in a name, as in arguments. Raises ValueError.
+    """
+    try:
+        text = os.fsdecode(standard_input() if path == "-" else Path(path).read_bytes())
+        if "\0" in text and text[-1] != "\0":
+            raise OSError("not text")
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be read as a list of image names ({reason(error)})"
+        ) from error
+    names = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+    return [name for name in names if name]
 
 
 @dataclass

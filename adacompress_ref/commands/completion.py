@@ -103,7 +103,7 @@ def _specs(action: argparse.Action) -> list[str]:
         what = rf'{{compset -P "*\:" && _files || compadd {" ".join(values)}}}'
     value = f"{action.metavar or action.dest}:{what}"
     if not action.option_strings:
-        return [shlex.quote({"+": "*:", "?": "::"}.get(str(action.nargs), ":") + value)]
+        return [shlex.quote({"+": "*:", "*": "*:", "?": "::"}.get(str(action.nargs), ":") + value)]
     specs = []
     for flag in action.option_strings:
         sign, end = "", ""

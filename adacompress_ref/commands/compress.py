@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,21 +15,48 @@ from ..files import ImageError, printable
 from ..parallel import cores, in_order
 from ..pilot import Choice
 from ..progress import Progress
-from . import Input, find_inputs, open_pilot, percent, say
+from . import (
+    Input,
+    find_inputs,
+    on_standard_output,
+    open_pilot,
+    percent,
+    read_names,
+    say,
+    standard_input,
+    write_output,
+)
+
+_FIELDS = ["image", "output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio"]
+_FIELDS += ["error"]
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Choose a level for each image and write the payload."""
-    inputs = find_inputs(arguments.images, Path(arguments.output))
+    if arguments.output is None:
+        arguments.output = "-" if "-" in arguments.images else "compressed"
+    to_standard_output = not arguments.noaction and on_standard_output(arguments)
+    folder = None if to_standard_output or arguments.noaction else Path(arguments.output)
+    inputs, piped = _inputs(arguments)
+    if to_standard_output and len(inputs) != 1:
+        raise ValueError(f"standard output is for one image, not {len(inputs)}; name a folder")
     pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
-    if arguments.webp and all(each.format != "webp" for each in pilot.config.encodings):
+    no_webp = all(each.format != "webp" for each in pilot.config.encodings)
+    if arguments.webp and no_webp and not arguments.quiet:
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
+    # read before others work, so that Ctrl-C need not wait for it
+    data = standard_input(images.FILE_LIMIT + 1) if piped else b""
     protected = {each.path.resolve() for each in inputs}
     taken: set[Path] = set()
     totals: Counter[str] = Counter()
-    progress = Progress("compress", len(inputs), arguments.quiet or not arguments.json)
-    if not arguments.json:
+    rows = "json" if arguments.json else "csv" if arguments.csv else "text"
+    if rows == "text" and (arguments.quiet or to_standard_output):
+        rows = "none"
+    progress = Progress("compress", len(inputs), arguments.quiet or rows in ("text", "none"))
+    if rows == "text":
         print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
+    elif rows == "csv":
+        print(",".join(_FIELDS))
     formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
 
     def choose(one: Input) -> tuple[Choice, int] | ImageError:
@@ -35,26 +64,28 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             if one.error:
                 raise one.error
-            photo = images.read(one.path, pixel_limit=arguments.pixel_limit)
+            source = data if one is piped else one.path
+            photo = images.read(source, name=str(one.path), pixel_limit=arguments.pixel_limit)
             options = {"keep_exif": arguments.keep_exif, "reference": arguments.reference}
             return pilot.choose(photo, formats=formats, **options), len(photo.file)
         except ImageError as error:
             return error
 
     for one, found in zip(inputs, in_order(choose, inputs, arguments.workers), strict=True):
-        record: dict[str, Any] = dict.fromkeys(
-            ("output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio", "error")
-        )
-        record = {"image": str(one.path), **record}
+        record: dict[str, Any] = dict.fromkeys(_FIELDS)
+        record["image"] = str(one.path)
         try:
             if isinstance(found, ImageError):
                 raise found
             choice, original = found
-            ending = "webp" if choice.payload[8:12] == b"WEBP" else "jpg"
-            output = _output(Path(arguments.output), one.name, ending, taken)
-            if output.resolve() in protected:
-                raise ImageError(f"{output}: would overwrite an input; name another folder with -o")
-            _write(output, choice.payload, arguments.overwrite)
+            output = None
+            if folder:
+                ending = "webp" if choice.payload[8:12] == b"WEBP" else "jpg"
+                output = _output(folder, one.name, ending, taken)
+                if output.resolve() in protected:
+                    shown = printable(str(output))
+                    raise ImageError(f"{shown}: would overwrite an input; name another with -o")
+                _write(output, choice.payload, arguments.overwrite)
             record |= _described(choice, output)
             totals.update(
                 done=1,
@@ -67,16 +98,33 @@ def main(arguments: argparse.Namespace) -> int:
         except OSError as error:
             record["error"] = f"{arguments.output}: {error.strerror or error}"
         progress.advance()
-        _show_compressed(record, arguments.json)
+        _show(record, rows)
+        if to_standard_output and not record["error"]:
+            write_output("-", choice.payload)
     compared = (
         f"{percent(totals['bytes'], totals['reference'])} of quality 75 ({totals['reference']:,}), "
     )
-    say(
-        f"{totals['done']} of {len(inputs)} images, {totals['bytes']:,} bytes: "
-        f"{compared if arguments.reference else ''}{percent(totals['bytes'], totals['original'])} "
-        f"of the files as they were ({totals['original']:,})"
-    )
+    if arguments.totals or not (arguments.quiet or (to_standard_output and not totals)):
+        say(
+            f"{totals['done']} of {len(inputs)} images, {totals['bytes']:,} bytes: "
+            f"{compared if arguments.reference else ''}"
+            f"{percent(totals['bytes'], totals['original'])} "
+            f"of the files as they were ({totals['original']:,})"
+        )
     return 0 if totals["done"] == len(inputs) else 1
+
+
+def _inputs(arguments: argparse.Namespace) -> tuple[list[Input], Input | None]:
+    """All images, standard input first, and which that is. Raises ValueError."""
+    named = [each for each in arguments.images if each != "-"]
+    if arguments.files_from:
+        named += read_names(arguments.files_from)
+    inputs = find_inputs(named, Path(arguments.output))
+    piped = Input(Path("stdin"), "stdin") if "-" in arguments.images else None
+    inputs = [piped, *inputs] if piped else inputs
+    if not inputs:
+        raise ValueError("the list of --files-from names no image")
+    return inputs, piped
 
 
 def _write(output: Path, payload: bytes, overwrite: bool) -> None:
@@ -103,9 +151,9 @@ def _output(folder: Path, name: str, ending: str, taken: set[Path]) -> Path:
     return candidate
 
 
-def _described(choice: Choice, output: Path) -> dict[str, Any]:
+def _described(choice: Choice, output: Path | None) -> dict[str, Any]:
     return {
-        "output": str(output),
+        "output": output and str(output),
         "encoding": choice.encoding,
         "quality": choice.quality,
         "bytes": len(choice.payload),
@@ -114,10 +162,15 @@ def _described(choice: Choice, output: Path) -> dict[str, Any]:
     }
 
 
-def _show_compressed(record: dict[str, Any], as_json: bool) -> None:
-    if as_json:
+def _show(record: dict[str, Any], rows: str) -> None:
+    if rows == "json":
         print(json.dumps(record), flush=True)
-    elif record["error"] is None:
+    elif rows == "csv":
+        shown = printable if sys.stdout.isatty() else str  # programs get names as they are
+        values = [shown(each) if isinstance(each, str) else each for each in record.values()]
+        csv.writer(sys.stdout, lineterminator="\n").writerow(values)
+        sys.stdout.flush()
+    elif rows == "text" and record["error"] is None:
         ratio = percent(record["bytes"], record["reference_bytes"] or 0)
         print(
             f"{printable(record['image']):<40} {record['encoding']:>10} "

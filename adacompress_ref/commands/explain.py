@@ -8,22 +8,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .. import files, images
+from .. import images
 from ..config import Config
 from ..explain import explain, sheet
 from ..files import ImageError, printable
 from ..progress import Progress
-from . import check_output, find_inputs, open_pilot, say
+from . import check_output, find_inputs, on_standard_output, open_pilot, say, write_output
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Explain each image; one picture of all."""
     output = Path(arguments.output)
-    if output.suffix.lower() != ".png":
+    to_standard_output = on_standard_output(arguments)
+    if output.suffix.lower() != ".png" and not to_standard_output:
         shown = printable(str(output))
         raise ValueError(f"{shown}: the picture is a PNG; name a file that ends in .png with -o")
     inputs = find_inputs(arguments.images)
-    check_output(arguments.output, [each.path for each in inputs])
+    if not to_standard_output:
+        check_output(arguments.output, [each.path for each in inputs])
     pilot = open_pilot(arguments)
     action = _action(arguments.level, pilot.config)
     progress = Progress("explain", len(inputs), arguments.quiet or not arguments.json)
@@ -49,12 +51,12 @@ def main(arguments: argparse.Namespace) -> int:
         progress.advance()
         if arguments.json:
             print(json.dumps(record), flush=True)
-        elif not record["error"]:
+        elif not record["error"] and not to_standard_output:
             print(f"{printable(str(path)):<40} {record['encoding']:>10} {record['q_value']:>8.3f}")
     if explanations:
         stream = io.BytesIO()
         sheet(explanations).save(stream, "PNG")
-        files.save_atomically(output, stream.getvalue())
+        write_output(arguments.output, stream.getvalue())
     say(f"{len(explanations)} of {len(inputs)} images explained")
     return 0 if len(explanations) == len(inputs) else 1
 

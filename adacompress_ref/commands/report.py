@@ -24,7 +24,15 @@ from ..pilot import AdaCompress
 from ..progress import Progress
 from ..report import Case
 from ..snapshot import unpack
-from . import check_output, open_pilot, say, say_of
+from . import (
+    check_output,
+    on_standard_output,
+    open_pilot,
+    say,
+    say_of,
+    standard_input,
+    write_output,
+)
 
 _SIDE = 420  # pixels that a thumbnail may take
 
@@ -32,18 +40,22 @@ _SIDE = 420  # pixels that a thumbnail may take
 def main(arguments: argparse.Namespace) -> int:
     """Read the log, draw what can be drawn, write the page."""
     output, named = Path(arguments.output), Path(arguments.log)
-    if output.suffix.lower() not in (".html", ".htm"):
-        shown = printable(str(output))
-        raise ValueError(f"{shown}: the page is HTML; name a file that ends in .html with -o")
-    check_output(arguments.output)
+    if not on_standard_output(arguments):
+        if output.suffix.lower() not in (".html", ".htm"):
+            shown = printable(str(output))
+            raise ValueError(f"{shown}: the page is HTML; name a file that ends in .html with -o")
+        check_output(arguments.output)
     log = named / "log.jsonl" if named.is_dir() else named
-    shown, failed = printable(str(log)), 0
-    if not log.is_file():
+    piped, failed = arguments.log == "-", 0
+    shown = "standard input" if piped else printable(str(log))
+    if not (piped or log.is_file()):
         raise ValueError(
             f"{shown}: no such file; name a run's state folder, its log.jsonl, or what evaluate "
             "--json printed"
         )
-    evaluation = _evaluation(log)
+    evaluation = _evaluation(standard_input() if piped else log.read_bytes())
+    if piped and not evaluation:
+        raise ValueError(f"{shown}: not what evaluate --json printed")
     if evaluation:
         try:
             page = report.of_evaluation(evaluation)
@@ -60,17 +72,17 @@ def main(arguments: argparse.Namespace) -> int:
         page = report.of_run(lines, times, settings, cases)
         totals = runlog.summary(lines, times)
         totals["break_even_mbit_per_s"] = report.break_even(totals)
-    files.save_atomically(output, page.encode())
+    write_output(arguments.output, page.encode())
     if arguments.json:
         print(json.dumps(totals))
     say(f"{printable(str(output))}: written, {len(page) // 1000:,} KB")
     return 1 if failed else 0
 
 
-def _evaluation(log: Path) -> dict[str, Any] | None:
-    """What `evaluate --json` printed, where the file holds that."""
+def _evaluation(data: bytes) -> dict[str, Any] | None:
+    """What `evaluate --json` printed, where that is it."""
     try:
-        found = json.loads(log.read_bytes())
+        found = json.loads(data)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and "policies" in found else None
