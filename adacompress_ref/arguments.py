@@ -54,22 +54,16 @@ def parser() -> argparse.ArgumentParser:
     text = "default: compressed; -: one image, to standard output"
     one.add_argument("-o", "--output", "--dest", metavar="DIR", help=text)
     one.add_argument("--noaction", action="store_true", help="choose and print, write nothing")
-    one.add_argument("--csv", action="store_true", help="print CSV to standard output")
-    text = "print them with --quiet too, which leaves nothing but errors"
+    one.add_argument("--csv", action="store_true", help="print CSV with a header line instead")
+    text = "the totals with --quiet too, which leaves nothing but errors"
     one.add_argument("--totals", action="store_true", help=text)
     one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
-    one.add_argument(
-        "--webp", action="store_true", help="the service takes WebP too (for --preset ladder)"
-    )
-    one.add_argument(
-        "--overwrite", action="store_true", help="replace files that differ from the new ones"
-    )
-    one.add_argument(
-        "--no-reference",
-        dest="reference",
-        action="store_false",
-        help="do not encode quality 75 too, to compare with: faster on large images",
-    )
+    text = "the service takes WebP too (for --preset ladder)"
+    one.add_argument("--webp", action="store_true", help=text)
+    text = "replace files that differ from the new ones"
+    one.add_argument("--overwrite", action="store_true", help=text)
+    text = "do not encode quality 75 too, to compare with: faster on large images"
+    one.add_argument("--no-reference", dest="reference", action="store_false", help=text)
     workers_option(one, "images at once, each with its memory")
     agent_options(one)
     image_options(one)
@@ -253,34 +247,3 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("shell", choices=("bash", "zsh"))
     return top
-
-
-def contradiction(options: argparse.Namespace) -> str | None:
-    """What is wrong with options that are right one by one."""
-    command = options.command
-    if command == "compress" and not (options.images or options.files_from):
-        return "name an IMAGE, or a list of them with --files-from"
-    if command == "compress" and [*options.images, options.files_from].count("-") > 1:
-        return "standard input can be read once, leave out the other -"
-    if command == "compress" and options.json and options.csv:
-        return "--csv or --json, not both"
-    if command == "label" and options.scheduler and options.record:
-        return "--record is for one machine, leave it out with --scheduler"
-    if command == "train" and bool(options.images) != bool(options.service):
-        return "--images and --service go together"
-    if command == "train" and options.table and options.encodings:
-        return "--table has its own encodings, leave out --encodings"
-    if command == "train" and options.table and options.extractor:
-        return "--table has its extractor's states already, leave out --extractor"
-    if command == "train" and options.test_share in (0, 1):
-        return "--test-share leaves none to test on, or none to train on"
-    if command == "run" and options.alpha and options.agreement:
-        return "--agreement sets alpha, leave out --alpha"
-    if command == "run" and options.untrained and options.agent:
-        return "--untrained begins with a new agent, leave out --agent"
-    named = command == "report" and (options.agent or options.preset or options.extractor)
-    if named and not options.images:
-        return "--agent, --preset and --extractor draw heat maps on photographs, name --images too"
-    if command == "weights" and options.name and options.action != "fetch":
-        return "only fetch takes a name"
-    return None

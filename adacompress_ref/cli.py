@@ -7,6 +7,7 @@ SIGTERM.
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import signal
@@ -17,7 +18,7 @@ from importlib import import_module
 from threading import current_thread, main_thread
 from types import ModuleType
 
-from .arguments import contradiction, parser
+from .arguments import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def _mend_streams() -> None:
 def _main(arguments: Sequence[str] | None) -> int:
     top = parser()
     options = top.parse_args(arguments)
-    if fault := contradiction(options):
+    if fault := _contradiction(options):
         top.error(f"{options.command}: {fault}")
     # after parsing, so that --help is quick
     commands, module = _load("commands"), _load(f"commands.{options.command}")
@@ -66,6 +67,37 @@ def _main(arguments: Sequence[str] | None) -> int:
     except commands.EXPECTED as error:
         print(f"adacompress: {commands.printable(str(error))}", file=sys.stderr)
         return 2
+
+
+def _contradiction(options: argparse.Namespace) -> str | None:
+    """What is wrong with options that are right one by one."""
+    command = options.command
+    if command == "compress" and not (options.images or options.files_from):
+        return "name an IMAGE, or a list of them with --files-from"
+    if command == "compress" and [*options.images, options.files_from].count("-") > 1:
+        return "standard input can be read once, leave out the other -"
+    if command == "compress" and options.json and options.csv:
+        return "--csv or --json, not both"
+    if command == "label" and options.scheduler and options.record:
+        return "--record is for one machine, leave it out with --scheduler"
+    if command == "train" and bool(options.images) != bool(options.service):
+        return "--images and --service go together"
+    if command == "train" and options.table and options.encodings:
+        return "--table has its own encodings, leave out --encodings"
+    if command == "train" and options.table and options.extractor:
+        return "--table has its extractor's states already, leave out --extractor"
+    if command == "train" and options.test_share in (0, 1):
+        return "--test-share leaves none to test on, or none to train on"
+    if command == "run" and options.alpha and options.agreement:
+        return "--agreement sets alpha, leave out --alpha"
+    if command == "run" and options.untrained and options.agent:
+        return "--untrained begins with a new agent, leave out --agent"
+    named = command == "report" and (options.agent or options.preset or options.extractor)
+    if named and not options.images:
+        return "--agent, --preset and --extractor draw heat maps on photographs, name --images too"
+    if command == "weights" and options.name and options.action != "fetch":
+        return "only fetch takes a name"
+    return None
 
 
 def _load(name: str) -> ModuleType:
