@@ -1,12 +1,14 @@
 """`adacompress compress`: what it reads, prints and writes."""
 
 import csv
+import io
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from adacompress_ref import artifacts, images
+from adacompress_ref.commands import compress, write_output
 
 RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
 RECORD += ["size_ratio", "error"]
@@ -344,6 +347,28 @@ def test_no_picture_goes_to_a_terminal(adacompress, few, monkeypatch):
     for command in (["compress"], ["explain"]):
         status, out, err = adacompress(*command, few / "clock.jpg", "-o", "-")
         assert (status, out, err.count("\n"), "a terminal" in err) == (2, "", 1, True)
+
+
+def test_standard_input_is_read_in_part_and_where_ctrl_c_comes(adacompress, few, monkeypatch):
+    threads = []
+
+    def standard_input(most):
+        threads.append(threading.current_thread())
+        return (few / "clock.jpg").read_bytes()[:most] if most <= images.FILE_LIMIT + 1 else b""
+
+    monkeypatch.setattr(compress, "standard_input", standard_input)
+    assert adacompress("compress", "-", few, "-o", "out", "--workers", 2)[0] == 0
+    assert threads == [threading.main_thread()]
+
+
+def test_output_that_is_taken_in_parts(monkeypatch):
+    class Narrow(io.BytesIO):
+        def write(self, data):
+            return super().write(data[:100])
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Narrow()))
+    write_output("-", bytes(range(250)))
+    assert sys.stdout.buffer.getvalue() == bytes(range(250))
 
 
 @pytest.mark.parametrize(

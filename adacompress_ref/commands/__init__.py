@@ -156,7 +156,8 @@ def on_standard_output(arguments: argparse.Namespace) -> bool:
 def write_output(path: str, data: bytes) -> None:
     """A file, whole or not at all, or standard output. Raises OSError."""
     if path == "-":
-        sys.stdout.buffer.write(data)
+        while data:  # with PYTHONUNBUFFERED, a full disk takes a part and says so the next time
+            data = data[sys.stdout.buffer.write(data) :]
         sys.stdout.flush()
     else:
         files.save_atomically(path, data)
