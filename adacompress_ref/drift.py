@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import images
+from . import codec
 from .config import Config, Encoding
 from .extractor import INPUT_SIZE, Extractor, pool, tensor
 from .parallel import at_once
@@ -57,10 +57,10 @@ def look(
     """
 
     def of_probe() -> list[np.ndarray]:
-        return [features(extractor, images.decode(encoded(PROBE), SIDE))]
+        return [features(extractor, codec.decode(encoded(PROBE), SIDE))]
 
     def of_image() -> list[np.ndarray]:
-        small = images.reduced(picture, SIDE)
+        small = codec.reduced(picture, SIDE)
         views = [(SIDE, None), (GLANCE_SIDE, CENTRE)][: 1 + glance]
         return [features(extractor, small, *view) for view in views]
 
@@ -72,7 +72,7 @@ def of_payloads(extractor: Extractor, itself: np.ndarray, payloads: list[bytes])
     """Drift [n, 2] of n payloads from the features [channels] of the image itself."""
 
     def of_one(payload: bytes) -> np.ndarray:
-        return drift(features(extractor, images.decode(payload, SIDE)), itself)
+        return drift(features(extractor, codec.decode(payload, SIDE)), itself)
 
     found = at_once([partial(of_one, each) for each in payloads], extractor.threads)
     return np.array(found).reshape(-1, DRIFT)
@@ -111,7 +111,7 @@ def measured(
 
     `payloads`: n, and that of the reference behind them.
     """
-    seen = look(extractor, picture, partial(images.encode, picture), True)
+    seen = look(extractor, picture, partial(codec.encode, picture), True)
     per_pixel = len(payloads[-1]) / (picture.width * picture.height)
     numbers = context(seen, per_pixel, min(picture.size))
     return numbers, of_payloads(extractor, seen[0], payloads[:-1])

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from . import drift, equations, images
+from . import codec, drift, equations
 from .config import Pooling
 from .extractor import CORNER, pool, tensor
 from .images import Photo
@@ -83,8 +83,8 @@ def _drift_heat(pilot: AdaCompress, photo: Photo, state: np.ndarray, action: int
     agent, config, row = pilot.agent, pilot.config, state[action]  # [inputs]
     assert isinstance(agent, SurvivalAgent)
     compressed = config.encodings[action] if config.own_drift else drift.PROBE
-    sent = images.decode(images.encode(photo.picture, compressed), drift.SIDE)
-    pair = images.reduced(photo.picture, drift.SIDE), sent
+    sent = codec.decode(codec.encode(photo.picture, compressed), drift.SIDE)
+    pair = codec.reduced(photo.picture, drift.SIDE), sent
     views = np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair])
     of_image, of_payload = pilot.extractor.run(views)
     survival = float(agent.survival(row))

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from . import artifacts, images, sidecar
+from . import artifacts, codec, sidecar
 from .config import CHANNELS, Config, Pooling, Resize
 from .files import reason
 from .onnx_session import ModelError, open_session
@@ -41,13 +41,13 @@ def tensor(
         box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
     elif resize == "bilinear":
         # the same to the eye, and of 12 megapixels 4 times as fast
-        picture = images.reduced(picture, 3 * side)
+        picture = codec.reduced(picture, 3 * side)
         box = (0, 0, *picture.size)
     left, top, right, bottom = box
     slices = math.gcd(side, threads)  # upright; their seams are not seen in the pixels
     edges = [left + (right - left) * place / slices for place in range(slices + 1)]
     jobs = [
-        partial(images.resized, picture, (side // slices, side), resize, (x0, top, x1, bottom))
+        partial(codec.resized, picture, (side // slices, side), resize, (x0, top, x1, bottom))
         for x0, x1 in pairwise(edges)
     ]
     parts = [np.asarray(each) for each in at_once(jobs, threads)]

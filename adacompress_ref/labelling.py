@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import drift, files, images
+from . import codec, drift, files, images
 from .artifacts import ArtifactError
 from .config import REFERENCE, Encoding
 from .equations import BEST_LABELS
@@ -77,7 +77,7 @@ def label_image(
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
     answers: dict[bytes, tuple[list[str], list[float]]] = {}
     picture = photo.picture
-    payloads = [images.encode(picture, each) for each in (*source.encodings, REFERENCE)]
+    payloads = [codec.encode(picture, each) for each in (*source.encodings, REFERENCE)]
     for payload in payloads:
         if payload not in answers:
             best = ask(service, payload)[:BEST_LABELS]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import images
+from . import codec
 from .config import REFERENCE, Config, Encoding
 from .drift import PROBE
 from .files import ImageError
@@ -45,7 +45,7 @@ class Payloads:
     def encoded(self, encoding: Encoding) -> bytes:
         """J(x, c). Raises ImageError."""
         if encoding not in self._encoded:
-            self._encoded[encoding] = images.encode(self.photo.picture, encoding, self.exif)
+            self._encoded[encoding] = codec.encode(self.photo.picture, encoding, self.exif)
         return self._encoded[encoding]
 
     @property
@@ -62,7 +62,7 @@ class Payloads:
         payload = self.encoded(encoding)
         if self.config.state == "drift" and self.size(encoding) > self.size(REFERENCE):
             encoding, payload = REFERENCE, self.reference
-        if images.original_is_enough(self.photo, len(payload), self.formats):
+        if self.photo.is_enough(len(payload), self.formats):
             return "original", self.photo.file
         return encoding.name, payload
 
@@ -88,7 +88,7 @@ class Payloads:
         if self._sample is None or encoding == PROBE:  # which is made anyway
             return len(self.encoded(encoding))
         if encoding not in self._estimates:
-            bare = images.estimate(self.photo.picture, self._sample, encoding)
+            bare = codec.estimate(self.photo.picture, self._sample, encoding)
             self._estimates[encoding] = bare + len(self.exif or b"")
         return self._estimates[encoding]
 
@@ -104,9 +104,9 @@ class Payloads:
             encoding = self.encoding(action)
             try:
                 size = min(self.size(encoding), reference)
-                if images.original_is_enough(self.photo, size, self.formats):
+                if self.photo.is_enough(size, self.formats):
                     size = len(self.photo.file)
-                dimensions = images.dimensions(self.photo.picture.size, encoding)
+                dimensions = codec.dimensions(self.photo.picture.size, encoding)
                 check_size(self.service, size, *dimensions)
             except (ImageError, RefusedError) as error:  # another encoding may hold it
                 refused = str(error)
@@ -126,4 +126,4 @@ class Payloads:
             return None
         if most and len(self.reference) > NEAR * most:
             return None
-        return images.sample(picture, every)
+        return codec.sample(picture, every)

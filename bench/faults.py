@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 import adacompress_ref as ac
-from adacompress_ref import images
+from adacompress_ref import codec, images
 from adacompress_ref.config import REFERENCE, Encoding
 from adacompress_ref.controller import Upload, measured
 from adacompress_ref.images import Photo
@@ -53,7 +53,7 @@ def crops(folder: Path, count: int, rng: np.random.Generator) -> list[Photo]:
             for most in (pixels.shape[0] - height, pixels.shape[1] - width)
         )
         cut = Image.fromarray(pixels[top : top + height, left : left + width])
-        found.append(images.read(images.encode(cut, Encoding("jpeg", None, 92)), name=f"c{number}"))
+        found.append(images.read(codec.encode(cut, Encoding("jpeg", None, 92)), name=f"c{number}"))
     return found
 
 
@@ -119,8 +119,8 @@ class Stream:
         assert step is not None
         original = result.encoding == "original"
         encoding = REFERENCE if original else Encoding.parse(str(result.encoding))
-        payload = photo.file if original else images.encode(photo.picture, encoding)
-        reference = images.encode(photo.picture, REFERENCE)
+        payload = photo.file if original else codec.encode(photo.picture, encoding)
+        reference = codec.encode(photo.picture, REFERENCE)
         truth = [Upload(len(each), self.truth.label(each)) for each in (payload, reference)]
         accuracy, _ = measured(truth[0], truth[1], self.pilot.config)
         sent = [step.compressed, step.reference]

@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from adacompress_ref import artifacts, files, images
+from adacompress_ref import artifacts, codec, files, images
 from adacompress_ref.agent import DQNAgent
 from adacompress_ref.config import CHANNELS, REFERENCE, TEN_LEVELS
 from adacompress_ref.extractor import tensor
@@ -71,7 +71,7 @@ def steps(photo: images.Photo, pilots: dict[str, AdaCompress]) -> dict[str, Call
         "resize and tensor, bilinear": partial(tensor, picture, "bilinear"),
         "extractor at 224": partial(pilots["authors"].extractor.run, view),
         "Q-values": partial(agent.q_values, state),
-        "encode, quality 75": partial(images.encode, picture, REFERENCE),
+        "encode, quality 75": partial(codec.encode, picture, REFERENCE),
     }
     decisions = {f"decision, {name}": partial(decide, each, photo) for name, each in pilots.items()}
     return parts | decisions

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adacompress_ref import files, images
+from adacompress_ref import codec, files, images
 from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS
 from adacompress_ref.equations import BEST_LABELS
 from adacompress_ref.labelling import Labelling
@@ -105,7 +105,7 @@ def relabelled(table: Table, name: str, service: Service, folder: Path) -> Table
     for row, image in enumerate(table.images):
         picture = images.read(folder / image, name=image).picture
         for column, encoding in enumerate((*table.source.encodings, REFERENCE)):
-            payload = images.encode(picture, encoding)
+            payload = codec.encode(picture, encoding)
             if len(payload) != table.bytes[row, column]:
                 raise Missing(f"{image}: not the photograph that the table was made from")
             best = ask(service, payload)[:BEST_LABELS]

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adacompress_ref import drift, files, images
+from adacompress_ref import codec, drift, files, images
 from adacompress_ref.arrays import load_arrays, save_arrays
 from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.equations import BEST_LABELS
@@ -52,7 +52,7 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
     if exposure < 1:
         pixels = night.simulate(pixels, exposure, rng)
     picture = Image.fromarray(pixels)
-    payloads = [images.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
+    payloads = [codec.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
     labels = np.full((len(SERVICES), len(payloads), BEST_LABELS), "", "<U48")
     scores = np.zeros(labels.shape, np.float32)
     for place, service in enumerate(services):

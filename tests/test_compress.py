@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import artifacts, images
+from adacompress_ref import artifacts, codec, images
 from adacompress_ref.commands import compress, write_output
 
 RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
@@ -34,7 +34,7 @@ def test_compress_prints_one_object_a_line(adacompress, few):
         assert list(line) == RECORD
         written = Path(line["output"]).read_bytes()
         assert len(written) == line["bytes"]
-        assert images.decode(written).size == images.read(line["image"]).picture.size
+        assert codec.decode(written).size == images.read(line["image"]).picture.size
         assert line["encoding"] == f"jpeg-q{line['quality']}"
         assert line["size_ratio"] == round(line["bytes"] / line["reference_bytes"], 6)
         assert line["error"] is None

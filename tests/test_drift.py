@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from adacompress_ref import artifacts, drift, images
+from adacompress_ref import artifacts, codec, drift, images
 from adacompress_ref.config import REFERENCE, TEN_LEVELS, Config, Encoding, preset
 from adacompress_ref.extractor import Extractor
 
@@ -58,7 +58,7 @@ def test_features_of_the_whole_or_of_the_centre(centred):
 @pytest.mark.parametrize("size", [(1, 1), (50, 1), (2, 300)])
 def test_looks_at_odd_shapes(size):
     shown = Image.new("RGB", size, (9, 9, 9))
-    seen = drift.look(FakeExtractor(), shown, partial(images.encode, shown), True)
+    seen = drift.look(FakeExtractor(), shown, partial(codec.encode, shown), True)
     np.testing.assert_allclose(seen, 9, atol=1.01)  # the probe rounds
 
 
@@ -68,7 +68,7 @@ def looked(centred, glance, threads=1, *others):
 
     def encoded(encoding):
         asked.append(encoding)
-        return images.encode(Image.new("RGB", (64, 64), "grey"), encoding)
+        return codec.encode(Image.new("RGB", (64, 64), "grey"), encoding)
 
     seeing = FakeExtractor(threads)
     return seeing, drift.look(seeing, centred, encoded, glance, *others), asked
@@ -105,7 +105,7 @@ def test_a_large_picture_is_reduced_before_it_is_looked_at():
     pixels = np.random.default_rng(0).integers(0, 256, (640, 960, 3), np.uint8)
     shown = Image.fromarray(pixels)
     seeing = FakeExtractor()
-    drift.look(seeing, shown, partial(images.encode, shown), True)
+    drift.look(seeing, shown, partial(codec.encode, shown), True)
     _, whole, glance = seeing.views
     small = shown.reduce(4)  # 160 x 240
     again = FakeExtractor()
@@ -190,14 +190,14 @@ def test_the_strongest_are_the_same_in_any_order():
 def test_payloads_are_measured_against_the_image_itself(photos):
     picture = images.read(photos / "clock.jpg").picture
     seeing = FakeExtractor()
-    files = [images.encode(picture, Encoding("jpeg", None, q)) for q in (5, 1, 100)]
-    reference = images.encode(picture, REFERENCE)
+    files = [codec.encode(picture, Encoding("jpeg", None, q)) for q in (5, 1, 100)]
+    reference = codec.encode(picture, REFERENCE)
     context, drifts = drift.measured(seeing, picture, [*files, reference])
     assert len(seeing.views) == 3 + 3  # whole, probe, glance, and payloads but for the reference
     assert (context.shape, context.dtype, drifts.shape) == ((9,), np.float32, (3, 2))
-    itself = drift.features(seeing, images.reduced(picture, 160))
+    itself = drift.features(seeing, codec.reduced(picture, 160))
     for file, found in zip(files, drifts, strict=True):
-        expected = drift.drift(drift.features(seeing, images.decode(file, 160)), itself)
+        expected = drift.drift(drift.features(seeing, codec.decode(file, 160)), itself)
         np.testing.assert_allclose(found, expected)
     assert drifts[1, 1] > drifts[0, 1] > drifts[2, 1]
     np.testing.assert_allclose(drifts[0], context[2:4], rtol=1e-6)  # the probe
@@ -212,8 +212,8 @@ def test_the_drift_of_what_is_unchanged_is_the_floor(extractor):
     """At any size: the image and its payload reach E in the same way."""
     for size in ((300, 400), (639, 900), (2600, 2570)):
         plain = Image.new("RGB", size, (128, 128, 128))
-        itself = drift.features(extractor, images.reduced(plain, 160))
-        payload = images.encode(plain, Encoding("jpeg", None, 100))
+        itself = drift.features(extractor, codec.reduced(plain, 160))
+        payload = codec.encode(plain, Encoding("jpeg", None, 100))
         np.testing.assert_allclose(
             drift.of_payloads(extractor, itself, [payload]), [[FLOOR] * 2], atol=1e-3
         )
@@ -222,7 +222,7 @@ def test_the_drift_of_what_is_unchanged_is_the_floor(extractor):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_payloads_keep_their_order_in_threads(photos, threads):
     picture = images.read(photos / "clock.jpg").picture
-    files = [images.encode(picture, each) for each in TEN_LEVELS]
+    files = [codec.encode(picture, each) for each in TEN_LEVELS]
     found = drift.of_payloads(FakeExtractor(threads), np.ones(24), files)
     each = [drift.of_payloads(FakeExtractor(), np.ones(24), [file])[0] for file in files]
     np.testing.assert_array_equal(found, each)
@@ -231,7 +231,7 @@ def test_payloads_keep_their_order_in_threads(photos, threads):
 def test_stronger_compression_moves_features_further(extractor, photos):
     picture = images.read(photos / "chelsea.jpg").picture
     levels = [Encoding("jpeg", None, quality) for quality in (5, 25, 65)]
-    payloads = [images.encode(picture, level) for level in (*levels, REFERENCE)]
+    payloads = [codec.encode(picture, level) for level in (*levels, REFERENCE)]
     context, drifts = drift.measured(extractor, picture, payloads)
     assert (np.diff(drifts, axis=0) < 0).all()
     scaled = (context - drift._MEAN) / drift._SPREAD

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import drift, equations, images
+from adacompress_ref import codec, drift, equations, images
 from adacompress_ref import explain as explaining
 from adacompress_ref.config import PRESETS, Encoding
 from adacompress_ref.explain import Explanation, drift_gradient, map_gradient, overlay, sheet
@@ -244,8 +244,8 @@ def test_heat_of_drift_is_that_of_the_payload_seen(photos, preset, compressed, m
     action = names.index(compressed if preset == "ladder" else "jpeg-q25")
     found = explaining.explain(pilot, photo, action)
     ((of_payload, of_image, by_drift, gradient),) = handed
-    sent = images.decode(images.encode(photo.picture, Encoding.parse(compressed)), 160)
-    for seen, at in ((sent, of_payload), (images.reduced(photo.picture, 160), of_image)):
+    sent = codec.decode(codec.encode(photo.picture, Encoding.parse(compressed)), 160)
+    for seen, at in ((sent, of_payload), (codec.reduced(photo.picture, 160), of_image)):
         expected = pilot.extractor.run(tensor(seen, "bilinear", 160)[None])[0]
         np.testing.assert_allclose(at, expected, rtol=1e-3, atol=1e-3)
     assert np.abs(by_drift).max() > 0

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from adacompress_ref import drift, images, labelling
+from adacompress_ref import codec, drift, images, labelling
 from adacompress_ref.config import Encoding
 from adacompress_ref.controller import Label
 from adacompress_ref.extractor import Extractor
@@ -129,7 +129,7 @@ def test_a_row(folder, tmp_path, fake):
     table = Table.load(tmp_path / "t.npz")
     file = (folder / "clock.jpg").read_bytes()
     picture = images.read(file).picture
-    payloads = [images.encode(picture, each) for each in (*TWO, Encoding("jpeg", None, 75))]
+    payloads = [codec.encode(picture, each) for each in (*TWO, Encoding("jpeg", None, 75))]
     assert table.bytes[1].tolist() == [len(payload) for payload in payloads]
     assert table.labels[1, :, 0].tolist() == [fake.label(each)[0].name for each in payloads]
     assert table.labels[1, :, 1:].tolist() == [[""] * 4] * 3

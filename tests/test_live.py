@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import drift, images
+from adacompress_ref import codec, drift, images
 from adacompress_ref.config import LADDER, PRESETS, REFERENCE, TEN_LEVELS, Config, Encoding
 from adacompress_ref.controller import Label, Upload
 from adacompress_ref.live import LiveImage
@@ -86,7 +86,7 @@ def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_fo
         assert image.upload(action, False)[0].size == len(payload)
         assert name in (LADDER[action].name, "jpeg-q75", "original")
         if name != "original":
-            width, height = images.decode(payload).size
+            width, height = codec.decode(payload).size
             assert (height <= size[0], width <= size[1]) == (True, True)
     rungs = [encoding.name for encoding, open_ in zip(LADDER, usable, strict=True) if open_]
     assert ("jpeg-160-q20" in rungs) == ("webp" not in formats)
@@ -133,7 +133,7 @@ def test_an_image_too_long_for_webp_is_sent_in_another_way():
 def test_the_file_itself_is_sent_where_it_is_smaller_and_the_service_takes_its_format():
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[::2] = 40
-    file = images.encode(Image.fromarray(pixels), Encoding("jpeg", None, 5))
+    file = codec.encode(Image.fromarray(pixels), Encoding("jpeg", None, 5))
     photo = images.read(file)
     config = Config(encodings=(Encoding("jpeg", None, 95),))
     name, payload = LiveImage(photo, config, None).payloads.of(0)
@@ -150,21 +150,21 @@ def test_a_state_by_hand(photo, preset, threads):
     config, seeing = PRESETS[preset], Colours()
     found = LiveImage(photo, config, Colours(threads), taken=("jpeg", "webp")).state
     files = {
-        each: images.encode(photo.picture, each)
+        each: codec.encode(photo.picture, each)
         for each in {*config.encodings, REFERENCE}
         if each.quality <= 75
     }
     reference = len(files[REFERENCE])
     sizes = {each: len(file) for each, file in files.items()}
     if preset == "fast":
-        sample = images.sample(photo.picture, 3)
+        sample = codec.sample(photo.picture, 3)
         for each in sizes:
             if each.quality > 5:
-                sizes[each] = images.estimate(photo.picture, sample, each)
+                sizes[each] = codec.estimate(photo.picture, sample, each)
         reference = sizes[REFERENCE]
     context, _ = drift.measured(seeing, photo.picture, [files[REFERENCE]])
     context[7] = np.log(reference / (photo.picture.width * photo.picture.height))
-    itself = drift.features(seeing, images.reduced(photo.picture, 160))
+    itself = drift.features(seeing, codec.reduced(photo.picture, 160))
     ratios, drifts = np.ones(len(config.encodings)), np.zeros((len(config.encodings), 2))
     for action, each in enumerate(config.encodings):
         if each.quality <= 75:
@@ -183,14 +183,14 @@ def test_a_state_by_hand(photo, preset, threads):
 )
 def test_what_a_state_costs(photo, preset, looks, encoded, monkeypatch):
     made = []
-    encode = images.encode
+    encode = codec.encode
 
     def note(picture, encoding, exif=None):
         if picture.size == photo.picture.size:
             made.append(encoding)
         return encode(picture, encoding, exif)
 
-    monkeypatch.setattr(images, "encode", note)
+    monkeypatch.setattr(codec, "encode", note)
     seeing = Colours()
     image = LiveImage(photo, PRESETS[preset], seeing)
     for _ in range(2):
@@ -243,7 +243,7 @@ class Failing:
     name = "failing"
 
     def __init__(self, photo, compressed=None, reference=None, **options):
-        self.size = len(images.encode(photo.picture, Encoding("jpeg", None, 75)))
+        self.size = len(codec.encode(photo.picture, Encoding("jpeg", None, 75)))
         self.errors = {"compressed": compressed, "reference": reference}
         self.asked = []
         vars(self).update(options)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import images
+from adacompress_ref import codec, images
 from adacompress_ref.config import PRESETS, REFERENCE, TEN_LEVELS, Config, Encoding
 from adacompress_ref.files import ImageError
 from adacompress_ref.parallel import at_once
@@ -43,13 +43,13 @@ def large():
 @pytest.fixture
 def encoded(monkeypatch):
     """The list of (size, encoding) that everything encoded from now on is added to."""
-    made, encode = [], images.encode
+    made, encode = [], codec.encode
 
     def note(picture, encoding, exif=None):
         made.append((picture.size, encoding.name))
         return encode(picture, encoding, exif)
 
-    monkeypatch.setattr(images, "encode", note)
+    monkeypatch.setattr(codec, "encode", note)
     return made
 
 
@@ -75,7 +75,7 @@ def test_a_payload_is_made_once_and_is_that_of_images(small, encoded):
         assert payloads.of(1) == ("jpeg-q15", payloads.encoded(TEN_LEVELS[1]))
     assert payloads.reference == payloads.of(7)[1]
     assert encoded == [((330, 250), "jpeg-q15"), ((330, 250), "jpeg-q75")]
-    assert payloads.of(1)[1] == images.encode(small.picture, TEN_LEVELS[1])
+    assert payloads.of(1)[1] == codec.encode(small.picture, TEN_LEVELS[1])
 
 
 @pytest.mark.parametrize("size_sample", [1, 3])
@@ -94,7 +94,7 @@ def test_above_the_reference_it_stands_in_and_nothing_is_encoded(small, encoded,
     # it is the preset's state that tells, and the published presets send what they say
     paper = Payloads(small, PRESETS["paper"], JPEG)
     assert paper.encoding(9).name == "jpeg-q95"
-    assert paper.of(9) == ("jpeg-q95", images.encode(small.picture, TEN_LEVELS[9]))
+    assert paper.of(9) == ("jpeg-q95", codec.encode(small.picture, TEN_LEVELS[9]))
 
 
 def test_above_the_reference_but_smaller_is_what_it_is(small):
@@ -103,8 +103,8 @@ def test_above_the_reference_but_smaller_is_what_it_is(small):
     config = LADDER.replace(encodings=tuple(map(Encoding.parse, names)))
     payloads = Payloads(small, config, ("jpeg", "webp"))
     assert payloads.encoding(0).name == "jpeg-100-q90"
-    assert payloads.of(0) == (names[0], images.encode(small.picture, Encoding.parse(names[0])))
-    webp = images.encode(small.picture, Encoding.parse(names[1]))
+    assert payloads.of(0) == (names[0], codec.encode(small.picture, Encoding.parse(names[0])))
+    webp = codec.encode(small.picture, Encoding.parse(names[1]))
     assert len(webp) > len(payloads.reference)
     assert payloads.of(1) == ("jpeg-q75", payloads.reference)
     expected = [len(payloads.of(0)[1]) / len(payloads.reference), 1]
@@ -112,7 +112,7 @@ def test_above_the_reference_but_smaller_is_what_it_is(small):
 
 
 def test_the_file_itself_where_it_is_smaller(small):
-    file = images.encode(small.picture, Encoding("jpeg", None, 30))
+    file = codec.encode(small.picture, Encoding("jpeg", None, 30))
     photo = images.read(file)
     payloads = Payloads(photo, TUNED, JPEG)
     assert payloads.of(5) == ("original", file)
@@ -132,7 +132,7 @@ def test_exif_goes_with_every_payload_and_into_every_size(small, large):
     for photo in (small, large):
         bare, kept = Payloads(photo, FAST, JPEG), Payloads(photo, FAST, JPEG, None, block)
         for action in (0, 1, 4):
-            assert kept.of(action)[1] == images.encode(photo.picture, FAST.encodings[action], block)
+            assert kept.of(action)[1] == codec.encode(photo.picture, FAST.encodings[action], block)
             more = kept.size(FAST.encodings[action]) - bare.size(FAST.encodings[action])
             assert more == pytest.approx(len(block), abs=8)
 
@@ -161,7 +161,7 @@ def test_what_the_format_cannot_hold_is_closed_and_the_rest_open(encoded):
 def test_sizes_of_small_photographs_are_exact(small):
     payloads = Payloads(small, TUNED, JPEG)
     for encoding in TEN_LEVELS:
-        assert payloads.size(encoding) == len(images.encode(small.picture, encoding))
+        assert payloads.size(encoding) == len(codec.encode(small.picture, encoding))
 
 
 @pytest.mark.parametrize(("preset", "every_row"), [("tuned", 8), ("fast", 8)])
@@ -176,13 +176,13 @@ def test_sizes_of_large_photographs_are_near_and_cost_a_sample(large, encoded, p
     assert len(encoded) == len(set(encoded))  # each once
     reference = len(payloads.reference)
     for action, encoding in enumerate(config.encodings):
-        truth = min(len(images.encode(large.picture, encoding)) / reference, 1)
+        truth = min(len(codec.encode(large.picture, encoding)) / reference, 1)
         assert ratios[action] == pytest.approx(truth, rel=0.04)
         assert payloads.size(encoding) == pytest.approx(
-            len(images.encode(large.picture, encoding)), rel=0.05
+            len(codec.encode(large.picture, encoding)), rel=0.05
         )
     # and what is sent is the whole of it
-    assert payloads.of(1)[1] == images.encode(large.picture, config.encodings[1])
+    assert payloads.of(1)[1] == codec.encode(large.picture, config.encodings[1])
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
@@ -202,11 +202,11 @@ def test_jobs_weigh_each_once_the_longest_first_but_for_the_probe(name, encoded,
 
 def test_a_preset_may_estimate_small_ones_too(small):
     exact, near = Payloads(small, FAST.replace(size_sample=1), JPEG), Payloads(small, FAST, JPEG)
-    third = images.sample(small.picture, 3)
+    third = codec.sample(small.picture, 3)
     for encoding in FAST.encodings[1:]:
-        size = len(images.encode(small.picture, encoding))
+        size = len(codec.encode(small.picture, encoding))
         assert exact.size(encoding) == size
-        assert near.size(encoding) == images.estimate(small.picture, third, encoding) != size
+        assert near.size(encoding) == codec.estimate(small.picture, third, encoding) != size
         assert near.size(encoding) == pytest.approx(size, rel=0.08)
         assert near.encoded(encoding) == exact.encoded(encoding)
     for payloads in (exact, near):  # the probe is made anyway
@@ -231,15 +231,15 @@ def test_webp_and_short_sides_are_never_estimated(large):
         config = LADDER.replace(encodings=(Encoding("jpeg", None, 45), Encoding.parse(name)))
         payloads = Payloads(large, config, ("jpeg", "webp"))
         for encoding in (*config.encodings, REFERENCE):
-            assert payloads.size(encoding) == len(images.encode(large.picture, encoding))
+            assert payloads.size(encoding) == len(codec.encode(large.picture, encoding))
 
 
 def test_near_a_limit_sizes_are_exact(large):
-    truth = len(images.encode(large.picture, REFERENCE))
+    truth = len(codec.encode(large.picture, REFERENCE))
     for most, exact in ((truth - 1, True), (truth + 1, True), (2 * truth, False)):
         payloads = Payloads(large, TUNED, JPEG, Limited(max_bytes=most))
         sizes = [payloads.size(encoding) for encoding in TEN_LEVELS[:8]]
-        truths = [len(images.encode(large.picture, encoding)) for encoding in TEN_LEVELS[:8]]
+        truths = [len(codec.encode(large.picture, encoding)) for encoding in TEN_LEVELS[:8]]
         assert (sizes == truths) == exact
         usable = np.isfinite(payloads.ratios(every(TUNED)))
         expected = [size <= most for size in truths]
@@ -251,7 +251,7 @@ def test_with_exif_near_a_limit_sizes_are_exact():
     Image.linear_gradient("L").resize((1400, 900)).save(stream, "PNG")
     photo = images.read(stream.getvalue())
     exif = b"Exif\0\0" + b"\0" * 60_000
-    truth = len(images.encode(photo.picture, REFERENCE, exif))
+    truth = len(codec.encode(photo.picture, REFERENCE, exif))
     assert truth < 110_000  # more of it EXIF than pixels
     for most, exact in ((truth, True), (2 * truth, False)):
         payloads = Payloads(photo, TUNED, JPEG, Limited(max_bytes=most), exif)
@@ -272,7 +272,7 @@ def test_what_is_beyond_a_limit_is_closed(photo, request):
         ratios = Payloads(photo, config, JPEG, Limited(**limits)).ratios([0, 1])
         return np.isfinite(ratios).tolist()
 
-    whole, half = (len(images.encode(photo.picture, each)) for each in config.encodings)
+    whole, half = (len(codec.encode(photo.picture, each)) for each in config.encodings)
     assert whole > half
     assert usable() == usable(max_bytes=whole, max_side=width, min_side=1) == [True, True]
     assert usable(max_bytes=whole - 1) == [False, True]
@@ -284,7 +284,7 @@ def test_what_is_beyond_a_limit_is_closed(photo, request):
 
 def test_the_file_itself_is_held_to_the_limits_too(small):
     """Not its encoding, which may be larger."""
-    file = images.encode(small.picture, Encoding("jpeg", None, 30))
+    file = codec.encode(small.picture, Encoding("jpeg", None, 30))
     photo = images.read(file)
     action = 5  # quality 55
     for most, usable in ((len(file), True), (len(file) - 1, False)):

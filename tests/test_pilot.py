@@ -12,7 +12,7 @@ from PIL import Image
 
 import adacompress_ref as ac
 import adacompress_ref.state
-from adacompress_ref import images
+from adacompress_ref import codec, images
 from adacompress_ref.agent import AgentError, DQNAgent
 from adacompress_ref.artifacts import ArtifactError
 from adacompress_ref.config import CHANNELS, REFERENCE, Config, Encoding
@@ -64,7 +64,7 @@ def taking(action, extractor, **changes):
 def tiny_jpeg(quality=5):
     pixels = np.zeros((32, 48, 3), np.uint8)
     pixels[::2] = 90
-    return images.encode(Image.fromarray(pixels), Encoding("jpeg", None, quality))
+    return codec.encode(Image.fromarray(pixels), Encoding("jpeg", None, quality))
 
 
 # Choosing --------------------------------------------------------------------------------------
@@ -83,8 +83,8 @@ def test_any_kind_of_source_gives_the_same_choice(pilot, photos):
     chosen = pilot.config.encodings[int(np.argmax(choice.q_values))]
     assert (choice.encoding, choice.quality) == (chosen.name, chosen.quality)
     picture = images.read(path).picture
-    assert choice.payload == images.encode(picture, chosen)
-    assert choice.reference_bytes == len(images.encode(picture, REFERENCE))
+    assert choice.payload == codec.encode(picture, chosen)
+    assert choice.reference_bytes == len(codec.encode(picture, REFERENCE))
     assert choice.size_ratio == len(choice.payload) / choice.reference_bytes
 
 
@@ -94,7 +94,7 @@ def test_the_shipped_agents_of_all_presets_choose(photos, extractor):
         choice = pilot.choose(photos / "coffee.jpg")
         assert choice.q_values.shape == (len(pilot.config.encodings),)
         whole = images.read(photos / "coffee.jpg").picture.size
-        size = images.decode(choice.payload).size
+        size = codec.decode(choice.payload).size
         short_side = Encoding.parse(choice.encoding).short_side
         assert size == whole if short_side is None else min(size) == short_side
 
@@ -102,13 +102,13 @@ def test_the_shipped_agents_of_all_presets_choose(photos, extractor):
 @pytest.fixture
 def encoded(monkeypatch):
     """The list of encodings that everything encoded from now on is added to."""
-    made, encode = [], images.encode
+    made, encode = [], codec.encode
 
     def note(picture, encoding, exif=None):
         made.append(encoding.name)
         return encode(picture, encoding, exif)
 
-    monkeypatch.setattr(images, "encode", note)
+    monkeypatch.setattr(codec, "encode", note)
     return made
 
 
@@ -128,7 +128,7 @@ def test_a_preset_that_estimates_does_not_encode_it_whole(photos, encoded):
     pilot = untaught("fast")
     whole = images.read(photos / "clock.jpg")
     choice = pilot.choose(whole)
-    assert choice.reference_bytes == len(images.encode(whole.picture, REFERENCE))
+    assert choice.reference_bytes == len(codec.encode(whole.picture, REFERENCE))
     alone = pilot.choose(whole, reference=False)
     assert (alone.encoding, alone.payload) == (choice.encoding, choice.payload)
     assert (alone.reference_bytes, alone.size_ratio) == (None, None)

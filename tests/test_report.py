@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import AdaCompress, charts, images, report, runlog, timeline
+from adacompress_ref import AdaCompress, charts, codec, images, report, runlog, timeline
 from adacompress_ref.config import Encoding
 from adacompress_ref.state import StateFolder
 
@@ -213,7 +213,7 @@ def test_an_evaluation():
 def logged(tmp_path, photos):
     """A state folder whose log has a lost label of clock.jpg, and an agent."""
     photo = images.read(photos / "clock.jpg")
-    sizes = [len(images.encode(photo.picture, Encoding("jpeg", None, q))) for q in (5, 75)]
+    sizes = [len(codec.encode(photo.picture, Encoding("jpeg", None, q))) for q in (5, 75)]
     changes = {
         "sha256": hashlib.sha256(photo.file).hexdigest(),
         "encoding": "jpeg-q5",
@@ -248,7 +248,7 @@ def test_the_command(adacompress, logged, photos, tmp_path):
     reference, compressed, heat = (np.asarray(each, float) for each in pictures(html))
     photo = images.read(photos / "clock.jpg")
     assert reference.shape == compressed.shape == heat.shape
-    small = images.resized(photo.picture, reference.shape[1::-1], "bilinear")
+    small = codec.resized(photo.picture, reference.shape[1::-1], "bilinear")
     errors = [np.abs(each - small).mean() for each in (reference, compressed, heat)]
     assert errors[0] < errors[1] / 2 < errors[2] / 4
     assert {path: path.read_bytes() for path in logged.iterdir()} == before

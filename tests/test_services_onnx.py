@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import images
+from adacompress_ref import codec, images
 from adacompress_ref.artifacts import ArtifactError
 from adacompress_ref.config import REFERENCE, Encoding
 from adacompress_ref.onnx_session import ModelError
@@ -63,7 +63,7 @@ def classifier(tmp_path):
 
 def grey(value):
     """A payload that decodes to one grey value everywhere."""
-    return images.encode(Image.new("RGB", (8, 8), (value,) * 3), Encoding("jpeg", None, 95))
+    return codec.encode(Image.new("RGB", (8, 8), (value,) * 3), Encoding("jpeg", None, 95))
 
 
 # The sidecar -----------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def squeezenet():
 )
 def test_squeezenet_knows_what_is_there(squeezenet, photos, photo, names):
     picture = images.read(photos / photo).picture
-    labels = squeezenet.label(images.encode(picture, REFERENCE))
+    labels = squeezenet.label(codec.encode(picture, REFERENCE))
     assert len(labels) == 5
     assert names & {label.name for label in labels}
     scores = [label.score for label in labels]
@@ -373,7 +373,7 @@ def test_squeezenet_knows_what_is_there(squeezenet, photos, photo, names):
 
 
 def test_squeezenet_takes_webp(squeezenet, photos):
-    payload = images.encode(images.read(photos / "coffee.jpg").picture, Encoding("webp", None, 80))
+    payload = codec.encode(images.read(photos / "coffee.jpg").picture, Encoding("webp", None, 80))
     assert squeezenet.label(payload)[0].name == "espresso"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import files, images, report, runlog
+from .. import codec, files, images, report, runlog
 from ..arrays import load_arrays
 from ..config import REFERENCE, Encoding
 from ..controller import Controller
@@ -161,12 +161,12 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
     photo = images.read(folder / name, name=name, pixel_limit=limit)
     if hashlib.sha256(photo.file).hexdigest() != line["sha256"]:
         raise ImageError(f"{photo.name}: not the file that was sent; name the folder of that run")
-    reference = images.decode(images.encode(photo.picture, REFERENCE))
+    reference = codec.decode(codec.encode(photo.picture, REFERENCE))
     try:
         level = None if encoding == "original" else Encoding.parse(encoding)
     except ValueError as error:
         raise ImageError(f"{photo.name}: {error}") from error
-    sent = images.decode(images.encode(photo.picture, level)) if level else photo.picture
+    sent = codec.decode(codec.encode(photo.picture, level)) if level else photo.picture
     heat = None
     if pilot:
         try:
@@ -176,7 +176,7 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
     width, height = photo.picture.size
     scale = _SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = [images.resized(each, size, "bilinear") for each in (reference, sent)]
+    small = [codec.resized(each, size, "bilinear") for each in (reference, sent)]
     return Case(line, _jpeg(small[0]), _jpeg(small[1]), heat)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import files, images, training
+from .. import codec, files, images, training
 from ..agent import AgentError, DQNAgent
 from ..config import REFERENCE, Config, preset
 from ..drift import preprocessing
@@ -127,7 +127,7 @@ def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
     for name in files.find(folder):
         try:
             photo = images.read(folder / name, name=name, pixel_limit=arguments.pixel_limit)
-            check_limits(service, images.encode(photo.picture, REFERENCE))
+            check_limits(service, codec.encode(photo.picture, REFERENCE))
         except (ImageError, RefusedError) as error:
             say_of(name, error)
             failed += 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import artifacts, images
+from .. import artifacts, codec
 from ..controller import Label
 from ..files import reason
 from ..onnx_session import ModelError, open_session
@@ -97,7 +97,7 @@ class OnnxClassifier:
         """A picture -> the model's input [1, ...] float32."""
         side, size = self.sidecar, self.sidecar.input_size
         if side.crop is None:
-            picture = images.resized(picture, (size, size), "bicubic")
+            picture = codec.resized(picture, (size, size), "bicubic")
         else:
             picture = _centre_square(picture, size, round(size / side.crop))
         return side.normalisation(np.asarray(picture)[None])  # of [1, size, size, 3]
@@ -126,7 +126,7 @@ class OnnxClassifier:
 
     def label(self, payload: bytes) -> list[Label]:
         """The five best classes of an encoded image. Raises ImageError or ModelError."""
-        scores = self.probabilities(images.decode(payload))
+        scores = self.probabilities(codec.decode(payload))
         best = np.argsort(-scores, kind="stable")[:ANSWERS]
         return [Label(self.sidecar.labels[index], float(scores[index])) for index in best]
 
@@ -138,9 +138,9 @@ def _centre_square(picture: Image.Image, size: int, short_side: int) -> Image.Im
     across, down = max(size, round(width * factor)), max(size, round(height * factor))
     left, top = (across - size) // 2, (down - size) // 2
     if max(across, down) <= LONGEST * size:
-        whole = images.resized(picture, (across, down), "bicubic")
+        whole = codec.resized(picture, (across, down), "bicubic")
         return whole.crop((left, top, left + size, top + size))
     # The same square of a thin image, without the rest of it, which may not fit into memory.
     x, y = width / across, height / down  # pixels of the image for one of the whole
     box = (left * x, top * y, (left + size) * x, (top + size) * y)
-    return images.resized(picture, (size, size), "bicubic", box)
+    return codec.resized(picture, (size, size), "bicubic", box)

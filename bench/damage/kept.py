@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adacompress_ref import images, runlog
+from adacompress_ref import codec, runlog
 from adacompress_ref.agent import AgentError, DQNAgent
 from adacompress_ref.config import PRESETS, REFERENCE, TEN_LEVELS
 from adacompress_ref.controller import Controller, Label, Upload
@@ -127,7 +127,7 @@ def read_sidecar(folder: Path) -> None:
 
 @functools.cache
 def payload() -> bytes:
-    return images.encode(Image.new("RGB", (16, 16)), REFERENCE)
+    return codec.encode(Image.new("RGB", (16, 16)), REFERENCE)
 
 
 def write_recording(folder: Path, preset: str) -> None:

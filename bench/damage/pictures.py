@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from adacompress_ref import images
+from adacompress_ref import codec, images
 from adacompress_ref.config import REFERENCE
 from adacompress_ref.drift import SIDE
 
@@ -159,9 +159,9 @@ def image_case(kind: str, rng: Random, folder: Path, photo: Image.Image) -> Case
         expect(found.pixels.dtype == np.uint8, "not uint8")
         expect(found.picture.mode == "RGB" and not found.picture.info, "more than a picture")
         expect(0 < height * width <= limit, f"{width} x {height} is beyond the limit")
-        payload = images.encode(found.picture, REFERENCE, found.exif)
-        expect(images.decode(payload).size == found.picture.size, "encoded to another size")
-        small, seen = images.reduced(found.picture, SIDE), images.decode(payload, SIDE)
+        payload = codec.encode(found.picture, REFERENCE, found.exif)
+        expect(codec.decode(payload).size == found.picture.size, "encoded to another size")
+        small, seen = codec.reduced(found.picture, SIDE), codec.decode(payload, SIDE)
         expect(small.size == seen.size, "reduced to another size")
 
     return f"{variant} {damage}, limit {limit:,}", use

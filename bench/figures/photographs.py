@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from adacompress_ref import files, images
+from adacompress_ref import codec, files, images
 from adacompress_ref.config import REFERENCE, Encoding
 
 from .. import tables
@@ -68,8 +68,8 @@ def draw_slides(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
                 (column + 1, chosen["quality"], "compressed"),
             ):
                 axes = grid[row, place]
-                payload = images.encode(picture, Encoding("jpeg", None, level))
-                axes.imshow(_square(images.decode(payload)))
+                payload = codec.encode(picture, Encoding("jpeg", None, level))
+                axes.imshow(_square(codec.decode(payload)))
                 axes.spines[:].set_visible(False)
                 name, score = chosen[answer]
                 axes.set_title(f"quality {level}\n{_short(name)}, {score:.2f}", fontsize=8.5)
@@ -94,8 +94,8 @@ def top_five(bench: Bench) -> dict[str, Any]:
     wanted = (lambda each: each.startswith(SEA_SNAKE), lambda each: "snake" in each, bool)
     name = next(each for fits in wanted for each in names if fits(each))
     photo = images.read(folder / name, name=name)
-    payload = images.encode(photo.picture, Encoding("jpeg", None, 20))
-    versions = {"original": photo.picture, "quality 20": images.decode(payload)}
+    payload = codec.encode(photo.picture, Encoding("jpeg", None, 20))
+    versions = {"original": photo.picture, "quality 20": codec.decode(payload)}
     services: dict[str, Any] = {}
     for service in SERVICES:
         classifier: Any = tables.open_named(service, bench.cache)
@@ -109,7 +109,7 @@ def top_five(bench: Bench) -> dict[str, Any]:
     return {
         "image": name,
         "original_bytes": len(photo.file),
-        "reference_bytes": len(images.encode(photo.picture, REFERENCE)),
+        "reference_bytes": len(codec.encode(photo.picture, REFERENCE)),
         "quality_20_bytes": len(payload),
         "services": services,
     }
@@ -117,12 +117,12 @@ def top_five(bench: Bench) -> dict[str, Any]:
 
 def draw_top_five(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     picture = _read(bench, results["image"])
-    payload = images.encode(picture, Encoding("jpeg", None, 20))
+    payload = codec.encode(picture, Encoding("jpeg", None, 20))
     services = results["services"]
     figure, grid = plt.subplots(2, 1 + len(services), figsize=(WIDTH, 4.2))
     sizes = (results["original_bytes"], results["quality_20_bytes"])
     for row, (version, shown) in enumerate(
-        (("original", picture), ("quality 20", images.decode(payload)))
+        (("original", picture), ("quality 20", codec.decode(payload)))
     ):
         grid[row, 0].imshow(shown)
         grid[row, 0].set_title(f"{version}, {sizes[row] / 1000:.1f} KB", fontsize=9)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from adacompress_ref import images
+from adacompress_ref import codec, images
 from adacompress_ref.config import Config, preset
 from adacompress_ref.evaluation import Measures, ratio_of_fixed
 from adacompress_ref.onnx_session import open_session
@@ -176,7 +176,7 @@ def deeper_states(bench: Bench, table: Table) -> np.ndarray:
     rows = []
     for name in table.images:
         picture = images.read(folder / name, name=name).picture
-        small = np.asarray(images.resized(picture, (224, 224), "bilinear"), np.float32)
+        small = np.asarray(codec.resized(picture, (224, 224), "bilinear"), np.float32)
         batch = ((small - 127) / 128).transpose(2, 0, 1)[None]
         rows.append(session.run(["features"], {"image": batch})[0][0])
     states = np.stack(rows)
