@@ -36,8 +36,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         arguments.output = "-" if "-" in arguments.images else "compressed"
     to_standard_output = not arguments.noaction and on_standard_output(arguments)
-    folder = None if to_standard_output or arguments.noaction else Path(arguments.output)
     inputs, piped = _inputs(arguments)
+    written = not (to_standard_output or arguments.noaction)
+    folder = _Folder(Path(arguments.output), inputs, arguments.overwrite) if written else None
     if to_standard_output and len(inputs) != 1:
         raise ValueError(f"standard output is for one image, not {len(inputs)}; name a folder")
     pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
@@ -46,8 +47,6 @@ def main(arguments: argparse.Namespace) -> int:
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     # read before others work, so that Ctrl-C need not wait for it
     data = standard_input(images.FILE_LIMIT + 1) if piped else b""
-    protected = {each.path.resolve() for each in inputs}
-    taken: set[Path] = set()
     totals: Counter[str] = Counter()
     rows = "json" if arguments.json else "csv" if arguments.csv else "text"
     if rows == "text" and (arguments.quiet or to_standard_output):
@@ -78,14 +77,7 @@ def main(arguments: argparse.Namespace) -> int:
             if isinstance(found, ImageError):
                 raise found
             choice, original = found
-            output = None
-            if folder:
-                ending = "webp" if choice.payload[8:12] == b"WEBP" else "jpg"
-                output = _output(folder, one.name, ending, taken)
-                if output.resolve() in protected:
-                    shown = printable(str(output))
-                    raise ImageError(f"{shown}: would overwrite an input; name another with -o")
-                _write(output, choice.payload, arguments.overwrite)
+            output = folder.save(one.name, choice.payload) if folder else None
             record |= _described(choice, output)
             totals.update(
                 done=1,
@@ -127,28 +119,36 @@ def _inputs(arguments: argparse.Namespace) -> tuple[list[Input], Input | None]:
     return inputs, piped
 
 
-def _write(output: Path, payload: bytes, overwrite: bool) -> None:
-    """Raises ImageError where another file has that name and must not be replaced."""
-    if output.is_file():
-        if output.read_bytes() == payload:
-            return
-        if not overwrite:
-            raise ImageError(
-                f"{printable(str(output))}: exists and differs; name another folder with -o, "
-                "or replace it with --overwrite"
-            )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    files.save_atomically(output, payload)
+class _Folder:
+    """Where payloads go: no two of a run to one name, and none in the place of an input."""
 
+    def __init__(self, path: Path, inputs: list[Input], overwrite: bool) -> None:
+        self.path, self.overwrite = path, overwrite
+        self.protected = {each.path.resolve() for each in inputs}
+        self.taken: set[Path] = set()
 
-def _output(folder: Path, name: str, ending: str, taken: set[Path]) -> Path:
-    """A path in `folder` that no other image of this run has."""
-    base = folder / Path(name).with_suffix("")
-    candidate, number = base.with_name(f"{base.name}.{ending}"), 2
-    while candidate in taken:
-        candidate, number = base.with_name(f"{base.name}-{number}.{ending}"), number + 1
-    taken.add(candidate)
-    return candidate
+    def save(self, name: str, payload: bytes) -> Path:
+        """Write a payload where it belongs. Raises ImageError where that must not be replaced."""
+        base = self.path / Path(name).with_suffix("")
+        ending = "webp" if payload[8:12] == b"WEBP" else "jpg"
+        output, number = base.with_name(f"{base.name}.{ending}"), 2
+        while output in self.taken:
+            output, number = base.with_name(f"{base.name}-{number}.{ending}"), number + 1
+        self.taken.add(output)
+        shown = printable(str(output))
+        if output.resolve() in self.protected:
+            raise ImageError(f"{shown}: would overwrite an input; name another folder with -o")
+        if output.is_file():
+            if output.read_bytes() == payload:
+                return output
+            if not self.overwrite:
+                raise ImageError(
+                    f"{shown}: exists and differs; name another folder with -o, or replace it "
+                    "with --overwrite"
+                )
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.save_atomically(output, payload)
+        return output
 
 
 def _described(choice: Choice, output: Path | None) -> dict[str, Any]:
