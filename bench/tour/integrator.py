@@ -18,8 +18,7 @@ class MyService:  # the call to your own service goes into label
 pilot, service, sent, reference = ac.AdaCompress.load(), MyService(), 0, 0
 for photo in sorted(Path(__file__).parents[2].glob("tests/photos/*.jpg")):
     result = pilot.upload(photo, service)
-    sent, reference = sent + result.bytes_sent, reference + result.reference_bytes
-    print(
-        f"{photo.name:<20} {result.encoding:>8} {', '.join(each.name for each in result.labels[:2])}"
-    )
+    sent, reference = sent + result.bytes_sent, reference + (result.reference_bytes or 0)
+    best = ", ".join(label.name for label in result.labels[:2])
+    print(f"{photo.name:<20} {result.encoding:>8}  {best}")
 print(f"{sent} bytes sent, {sent / reference:.1%} of always quality 75")
