@@ -1,11 +1,14 @@
 """The environment before the judges of others: Gymnasium's checker, Stable-Baselines3's DQN."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import adacompress_ref
 from adacompress_ref.config import PRESETS
 from adacompress_ref.environment import Environment, RecordedImage
 
@@ -73,3 +76,16 @@ def test_the_dqn_of_stable_baselines3_learns_in_it(recorded, preset):
     agent.learn(1000)
     # quality 5 changes the label of the first image and keeps that of the second
     assert [agent.predict(each.state, deterministic=True)[0] for each in env.images] == [1, 0]
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme(capsys):
+    pytest.importorskip("stable_baselines3", reason="the extra `bench` installs it")
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    before, example = re.search(r"(.*)^```py\n(.*?)^```", readme, re.DOTALL | re.MULTILINE).groups()
+    names = {"ac": adacompress_ref}  # of the first example
+    exec(re.findall(r"```python\n(.*?)```", before, re.DOTALL)[-1], names)
+    assert capsys.readouterr().out == "[0 3]\n"
+    exec(example, names)
+    assert capsys.readouterr().out == "[0 3]\n"
+    assert "# [0 3]\n" in example
