@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adacompress_ref.evaluation import Measures
 from bench import reproduce
-from bench.figures import common, latency, levels, services, streams
+from bench.figures import common, latency, levels, report, services, streams
 
 
 def test_published_latency_follows_from_its_inputs():
@@ -127,3 +128,14 @@ def test_without_matplotlib_there_is_json_alone(tmp_path, capsys, monkeypatch):
     assert reproduce.main(["--only", "latency", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "latency.json").exists() and not (tmp_path / "latency.png").exists()
     assert "JSON only" in capsys.readouterr().err
+
+
+def test_a_report_in_two_columns_is_cut_between_sections_and_between_lines():
+    pixels = np.full((4000, 8), 255, np.uint8)
+    for first, last in ((0, 1000), (1060, 1800), (1812, 2880), (2900, 4000)):  # text
+        pixels[first:last] = 0
+    found = np.asarray(report.columns(Image.fromarray(pixels).convert("RGB")))[..., 0] == 0
+    # 1,831 rows a column; the cut is 20 rows below row 999, so the next text begins at row 41
+    assert found.shape == (1831, 16)
+    assert found[:, 0].nonzero()[0].tolist() == [*range(1000)]
+    assert found[:, 8].nonzero()[0].tolist() == [*range(41, 781)]
