@@ -15,7 +15,7 @@ from PIL import Image
 
 from adacompress_ref import runlog
 from adacompress_ref.jsonlines import append_line
-from bench.tour import auditor, operator
+from bench.tour import for_auditors, for_operators
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = (1280, 64, 32, 32, 10)
@@ -27,7 +27,7 @@ class Audit:
     def __init__(self, preset):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            assert auditor.main(["--preset", preset]) == 0
+            assert for_auditors.main(["--preset", preset]) == 0
         self.lines = printed.getvalue().splitlines()
         self.texts, name = {}, ""
         for line in self.lines[2:]:
@@ -217,7 +217,7 @@ def test_other_presets_agree_with_their_pieces(preset):
 def test_an_image_that_is_not_there(capsys, tmp_path):
     (tmp_path / "empty.jpg").touch()
     for arguments in (["no.jpg"], [str(tmp_path / "empty.jpg")], [str(tmp_path)]):
-        assert auditor.main(arguments) == 2
+        assert for_auditors.main(arguments) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
 
@@ -228,7 +228,7 @@ def run(name):
 
 
 def test_the_integrator_sends_what_the_readme_says():
-    *lines, total = run("integrator").stdout.splitlines()
+    *lines, total = run("for_integrators").stdout.splitlines()
     readme = (ROOT / "README.md").read_text("utf-8")
     for line in lines:
         name, encoding, *_ = line.split()
@@ -261,18 +261,18 @@ TOTALS = "3 images, 0 failed; 1 estimate, 2 inference\nincluded, 0.633;"  # 1900
     ],
 )
 def test_what_is_not_accounted_for_is_seen(monkeypatch, tmp_path, images, changes, expected):
-    monkeypatch.setattr(operator, "IMAGES", 3)
-    monkeypatch.setattr(operator, "same", lambda *_: True)
+    monkeypatch.setattr(for_operators, "IMAGES", 3)
+    monkeypatch.setattr(for_operators, "same", lambda *_: True)
     for number in images:
         append_line(tmp_path / "log.jsonl", entry(number, **(MEASURED if number == 1 else {})))
     told = {"stopped": 1, "printed": TOTALS, "mended": TOTALS, "counted": "6 requests, 4 answered"}
     log = (tmp_path / "log.jsonl").read_bytes()
-    assert operator.account(tmp_path, **{**told, "log": log, **changes}) is expected
+    assert for_operators.account(tmp_path, **{**told, "log": log, **changes}) is expected
 
 
 @pytest.mark.slow
 def test_the_operator_loses_nothing():
-    done = run("operator")
+    done = run("for_operators")
     assert (done.returncode, done.stderr) == (0, "")
     assert " 40 in all; 0 lost, 0 sent twice\n" in done.stdout
     assert "went on from state.previous.npz\n40 images were done before, 0 are left" in done.stdout

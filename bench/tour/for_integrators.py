@@ -1,6 +1,6 @@
 """AdaCompress in front of a service of one's own: what an integrator would copy.
 
-`python -m bench.tour.integrator` sends the photographs of tests/photos.
+`python -m bench.tour.for_integrators` sends the photographs of tests/photos.
 """
 
 from pathlib import Path

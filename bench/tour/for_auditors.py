@@ -1,7 +1,7 @@
 """One photograph through one step of the system: every number, its equation, its function.
 
-`python -m bench.tour.auditor [IMAGE [NEXT]] [--preset NAME]`. First each equation by itself, in
-the order of the step; then the whole step at once, by `AdaCompress.upload`, which must agree.
+`python -m bench.tour.for_auditors [IMAGE [NEXT]] [--preset NAME]`. First each equation by itself,
+in the order of the step; then the whole step at once, by `AdaCompress.upload`, which must agree.
 Below each equation stand the rows of DIFFERENCES.md that concern it, first those of the config
 fields in which the preset is not as preset `paper`.
 """
