@@ -1,10 +1,10 @@
 """A run as an operator has it: faults, Ctrl-C, a restart, a damaged file, the report.
 
 `python -m bench.tour.for_operators` types each command that it shows, in a folder that is gone in
-the end: 40 random crops of tests/photos go to `adacompress serve`, which lets a fifth of all requests
-fail. Then it counts: images in the log, uploads in the log, and what the service says that it
-answered. A fault may cut off an answer that the service has given, and counted; that upload
-is sent again.
+the end: 40 random crops of tests/photos go to `adacompress serve`, which lets a fifth of all
+requests fail. Then it counts: images in the log, uploads in the log, and what the service says
+that it answered. A fault may cut off an answer that the service has given, and counted; that
+upload is sent again.
 """
 
 from __future__ import annotations
