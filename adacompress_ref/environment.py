@@ -26,7 +26,7 @@ class RecordedImage:
         """The recorded uploads of an action, and of the reference where asked."""
         sizes = self.table.bytes[self.index]  # [A + 1]
         if self.config.state == "drift" and sizes[action] > sizes[-1]:
-            action = -1  # as in LiveImage.payload
+            action = -1  # as in Payloads.of
         return self._recorded(action), self._recorded(-1) if reference else None
 
     def _recorded(self, column: int) -> Upload:

@@ -90,7 +90,7 @@ class Table:
         if config.state == "drift":
             formats = {encoding.format for encoding in self.source.encodings}
             usable = drift.open_actions(config, formats) | every  # [A]
-            ratios = self.size_ratios()[rows]  # as in LiveImage.payload: the reference at most
+            ratios = self.size_ratios()[rows]  # as in Payloads.ratios: the reference at most
             ratios = np.where(usable, np.minimum(ratios, 1), np.inf)
             return drift.rows(self.context[rows], self.drift[rows], ratios, config)
         return self.features[rows, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]

@@ -112,8 +112,15 @@ def test_the_index_leads_to_the_rows_of_each_tag():
         tag = row["tag"][:4]
         section = re.search(rf"^## {tag}: .*?(?=^## )", TEXT, re.MULTILINE | re.DOTALL)[0]
         numbers = [int(found["number"]) for found in tables(section)[0]]
-        ends = [int(number) for number in re.findall(r"\d+", row["differences"])]
+        ends = [int(number) for number in re.findall(r"\d+", row["differences"].split(";")[0])]
         assert (numbers[0], numbers[-1]) == (ends[0], ends[-1])
+
+
+def test_the_index_leads_once_to_each_row_of_the_presets():
+    """Behind a semicolon."""
+    added = ";".join(row["differences"].partition(";")[2] for row in INDEX)
+    numbers = sorted(map(int, re.findall(r"\d+", added)))
+    assert numbers == [int(row["number"]) for row in ROWS if int(row["number"]) > 57]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["number"])
@@ -136,6 +143,19 @@ def test_every_trap_has_its_row():
     assert len(TRAPS) == 18
     for what, number in TRAPS.items():
         assert ROWS[number - 1]["what"] == what
+
+
+def test_what_stands_in_a_module_or_class_is_there():
+    paths = (REPOSITORY / "adacompress_ref").glob("*.py")
+    modules = {path.stem: path.read_text("utf-8") for path in paths} | {"numpy": "def gradient"}
+    for first, *names in re.findall(r"`(\w+)\.(\w+)(?:\.(\w+))?`", TEXT):
+        if names[0] == "py":
+            assert first in modules
+            continue
+        homes = [text for text in modules.values() if f"class {first}" in text]
+        text = modules[first] if first in modules else homes[0]
+        for name in filter(None, names):
+            assert re.search(rf"(def |class |^    ){name}\b", text, re.MULTILINE), name
 
 
 def test_references_to_rows_are_to_rows():
