@@ -18,7 +18,7 @@ import numpy as np
 
 import adacompress_ref as ac
 from adacompress_ref import drift, equations, images
-from adacompress_ref.changes import Estimator
+from adacompress_ref.changes import Estimator, Watch
 from adacompress_ref.config import PRESETS
 from adacompress_ref.controller import measured
 from adacompress_ref.explain import explain
@@ -29,6 +29,10 @@ from adacompress_ref.live import LiveImage
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOGRAPHS = ROOT / "tests" / "photos"
 TABLES = (ROOT / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
+ROWS = TABLES[
+    : TABLES.index("\nThe state was larger once")
+]  # further tables begin with numbers too
+SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", ROWS, re.MULTILINE))
 
 
 def show(what: str, value: object, function: str = "") -> None:
@@ -45,17 +49,16 @@ def some(array: np.ndarray, count: int = 5) -> str:
 
 
 def equation(number: int, text: str, config: ac.Config) -> None:
-    """A heading, and the rows of DIFFERENCES.md."""
+    """A heading, and the rows of DIFFERENCES.md; those behind a semicolon are for drift."""
     print(f"AC-{number}  {text}")
-    index = re.search(rf"^\| AC-{number}\b.*", TABLES, re.MULTILINE)
-    sections = {each[:4]: each for each in re.split(r"^## ", TABLES, flags=re.MULTILINE)}
-    row = re.compile(r"^\| (\d+) \|.* \| (.+) \|$", re.MULTILINE)  # number, and switch
-    own = row.findall(sections[f"AC-{number}"])
-    added = row.findall(sections["The "]) if config.state == "drift" else []
-    found, others = [], [each for each, _ in own]
+    index = re.search(rf"^\| AC-{number}\b.* \| (.+) \| (.+) \|$", TABLES, re.MULTILINE)
     assert index
-    for name in re.findall(r"`(\w+)`", index[0].split(" | ")[-2]):
-        numbers = [each for each, switch in own + added if f"`{name}`" in switch]
+    own, _, added = (re.findall(r"\d+", part) for part in index[2].partition(";"))
+    rows = [str(each) for each in range(int(own[0]), int(own[-1]) + 1)]
+    rows += added if config.state == "drift" else []
+    found, others = [], rows
+    for name in re.findall(r"`(\w+)`", index[1]):
+        numbers = [each for each in rows if f"`{name}`" in SWITCHES[each]]
         value = getattr(config, name)
         if numbers and value != getattr(PRESETS["paper"], name):
             found.append(f"{name}={value!s:.20} ({', '.join(numbers)})")
@@ -85,7 +88,10 @@ def show_drift(image: LiveImage, pilot: ac.AdaCompress) -> None:
         show(what, some(features), "drift.look")
     show("probe's drift", some(drift.drift(seen[1], seen[0])), "drift.drift")
     show("state s", some(image.state), "drift.rows")
-    show("P(survives)", some(agent.survival(image.state), 10), "SurvivalAgent.survival")
+    row = int(agent.q_values(image.state).argmax())
+    show(f"its row {row}", some(image.state[row], image.state.size), "drift.rows")
+    survival = np.where(np.isinf(image.state[:, -1]), np.nan, agent.survival(image.state))
+    show("P(survives)", some(survival, len(survival)), "SurvivalAgent.survival")
 
 
 def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: Photo) -> bool:
@@ -96,12 +102,15 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     show("photograph x", f"{Path(photo.name).name}, {photo.picture.size} pixels", "images.read")
     (show_drift if config.state == "drift" else show_features)(image, pilot)
     q_values = agent.q_values(image.state)
-    show("Q(s, c)", some(q_values, 10), "DQNAgent.q_values")
+    show("Q(s, c)", some(q_values, len(q_values)), "DQNAgent.q_values")
     action = equations.best_action(q_values)
     show("level c", f"{action}, {config.encodings[action].name}", "best_action")
 
     equation(9, "Grad-CAM of that level, scaled to its maximum", config)
-    heat = explain(pilot, photo).heat
+    if config.state == "features":
+        slope = agent.network.input_gradient(image.state, action)
+        show("dQ(s, c)/ds", some(slope), "QNetwork.input_gradient")
+    heat = explain(pilot, photo, action, image.formats).heat
     show("heat", f"of {heat.size} cells", "grad_cam")
     for row in heat:
         print(" " * 8 + "".join(f"{cell:12.4g}" for cell in row))
@@ -143,10 +152,24 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     show("means", f"{before:.4f}, then {estimator.mean_accuracy:.4f}", "Estimator.record")
     as_printed = equations.windowed_mean_as_printed([*earlier, accuracy], n)
     show("as printed", f"{as_printed:.4f}, n + 1 terms over n", "windowed_mean_as_printed")
+    if isinstance(agent, ac.SurvivalAgent):
+        watch = Watch(config)
+        survival = float(agent.survival(image.state[action]))
+        watch.measure(survival, accuracy)
+        above = f"retrain above {config.surprise_limit:g}"
+        show(
+            "surprise",
+            f"{watch.surprise:.4f} with P - A = {survival - accuracy:.4f}; {above}",
+            "Watch.measure",
+        )
+    else:
+        show("retrain", "yes" if estimator.must_retrain else "no", "Estimator.must_retrain")
 
     equation(8, "p_est' = p_est + omega grad(A_mean), clipped", config)
     limits = f"omega {config.omega:g}, from {config.p_min:g} to {config.p_max:g}"
     show("p_est", f"{estimator.p_est:.4f}; {limits}")
+    gradient = estimator.mean_accuracy - estimator.previous_mean
+    show("grad(A_mean)", f"{gradient:.4f}", "Estimator.update_p_est")
     estimator.update_p_est()
     show("p_est'", f"{estimator.p_est:.4f}", "estimation_probability")
 
@@ -154,7 +177,7 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     # s' is the state of the next image, and D gets the transition when that has come
     next_state = LiveImage(following, config, pilot.extractor, service).state
     next_q = agent.q_values(next_state)
-    show("Q(s', c')", some(next_q, 10), "DQNAgent.q_values")
+    show("Q(s', c')", some(next_q, len(next_q)), "DQNAgent.q_values")
     y = float(equations.target(np.array([reward]), config.gamma, next_q[None])[0])
     show("y", f"{y:.4f} with gamma {config.gamma:g}", "target")
     if isinstance(agent, ac.SurvivalAgent):
@@ -186,7 +209,8 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     whole.controller.suspected = False
     taken = whole.upload(photo, service).step
     assert taken is not None
-    show("next state", f"{whole.controller.state}, drawn with seed 0", "Controller.step")
+    drawn = "" if whole.controller.state == "retrain" else ", drawn with seed 0"
+    show("next state", whole.controller.state + drawn, "Controller.step")
     whole.upload(following, service)  # completes the transition
     of_pieces = (action, accuracy, reward, estimator.mean_accuracy, estimator.p_est)
     of_whole = (taken.action, taken.accuracy, taken.reward, taken.mean_accuracy, taken.p_est)
