@@ -164,6 +164,10 @@ class Config:
             raise ValueError("config fields 'beta_1' and 'beta_2': from 0 to below 1")
         if self.state == "drift" and (self.gamma or self.alpha <= 0):
             raise ValueError("config field 'state': drift needs gamma 0 and alpha above 0")
+        if self.retrain_rule == "surprise" and self.state != "drift":
+            raise ValueError("config field 'retrain_rule': surprise needs state drift")
+        if self.shift_limit and self.retrain_rule != "surprise":  # nothing else would end suspicion
+            raise ValueError("config field 'shift_limit': must be 0 without retrain_rule surprise")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some fields changed."""

@@ -146,6 +146,8 @@ def test_what_json_leaves_out_is_the_default():
         {"shift_limit": float("inf")},
         {"surprise_slack": True},
         {"surprise_limit": None},
+        {"shift_limit": 5.0},  # without surprise, p_est would never come down again
+        {"retrain_rule": "surprise"},  # of what? P is there with drift alone
         {"suspect_for": 0},
         {"suspect_for": 1.5},
         {"preset": 5},
