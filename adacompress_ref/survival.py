@@ -78,15 +78,8 @@ class SurvivalAgent(DQNAgent):
 
     # Learning ---------------------------------------------------------------------------------
 
-    def remember(
-        self, state: np.ndarray, action: int, reward: float, next_state: np.ndarray
-    ) -> None:
-        """Keep the chosen action's row, and the accuracy that the reward was made of (AC-3)."""
-        accuracy = (reward - self.config.beta + state[action, -1]) / self.alpha
-        self.observe(state, action, accuracy)
-
     def observe(self, state: np.ndarray, action: int, accuracy: float) -> None:
-        """Keep the chosen action's row and the accuracy measured; ds in it may be an estimate."""
+        """Keep the chosen action's row and the accuracy measured: what `remember` is to others."""
         self.replay.add(state[action], action, accuracy, None)
 
     def end_training(self) -> None:
