@@ -37,8 +37,8 @@ def tensor(
     width, height = picture.size
     box: tuple[float, ...] = (0, 0, width, height)
     if part:
-        cut = min(picture.size) * part
-        box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
+        own = min(picture.size) * part
+        box = ((width - own) / 2, (height - own) / 2, (width + own) / 2, (height + own) / 2)
     elif resize == "bilinear":
         # the same to the eye, and of 12 megapixels 4 times as fast
         picture = codec.reduced(picture, 3 * side)

@@ -196,6 +196,20 @@ def test_a_system_of_drift_runs_from_nothing(photos, name):
     assert all(result.step.compressed.size <= result.reference_bytes for result in results)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_of_many_images_each_has_its_choice_or_its_error_in_order(pilot, photos, workers):
+    names = ["clock.jpg", "missing.jpg", "coffee.jpg", "grass.jpg"]
+    paths = [photos / name for name in names]
+    first, error, *others = pilot.choose_many(iter(paths), workers=workers, reference=False)
+    assert isinstance(error, ImageError) and "missing.jpg" in str(error)
+    for path, choice in zip([paths[0], *paths[2:]], [first, *others], strict=True):
+        alone = pilot.choose(path)
+        assert (choice.payload, choice.encoding) == (alone.payload, alone.encoding)
+        assert choice.reference_bytes is None  # `reference` has come through
+    with pytest.raises(ValueError, match="workers=0: must be at least 1"):
+        pilot.choose_many(paths, workers=0)
+
+
 def test_alpha_and_agreement_are_for_presets_of_drift(tmp_path, extractor):
     tuned = untaught("tuned").agent
     tuned.save(tmp_path / "tuned.npz")

@@ -24,7 +24,7 @@ LONGEST = 8  # input sizes: an image that gets longer is thin, and only its cent
 class Sidecar:
     """`FILE.json` beside FILE, of a classifier.
 
-    `crop` c in (0, 1]: short side to input_size / c by bicubic interpolation, centre square cut;
+    `crop` c in [0.1, 1]: short side to input_size / c by bicubic interpolation, centre square cut;
     None: the whole image made square. `labels` is the list of class names, or a file of one a line,
     relative to the sidecar.
     """
