@@ -34,16 +34,13 @@ def tensor(
 
     With `part`, the square in its middle that has this share of the shorter side.
     """
-    width, height = picture.size
-    box: tuple[float, ...] = (0, 0, width, height)
-    if part:
-        own = min(picture.size) * part
-        box = ((width - own) / 2, (height - own) / 2, (width + own) / 2, (height + own) / 2)
-    elif resize == "bilinear":
+    if resize == "bilinear" and not part:
         # the same to the eye, and of 12 megapixels 4 times as fast
         picture = codec.reduced(picture, 3 * side)
-        box = (0, 0, *picture.size)
-    left, top, right, bottom = box
+    width, height = picture.size
+    across, down = [min(picture.size) * part] * 2 if part else picture.size
+    left, right = (width - across) / 2, (width + across) / 2
+    top, bottom = (height - down) / 2, (height + down) / 2
     slices = math.gcd(side, threads)  # upright; their seams are not seen in the pixels
     edges = [left + (right - left) * place / slices for place in range(slices + 1)]
     jobs = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def find(folder: str | os.PathLike[str]) -> list[str]:
     if not names:
         raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
     return sorted(names)
+
+
+def digest(path: str | os.PathLike[str]) -> str | None:
+    """SHA-256 of a file of any size, in hexadecimal digits; None where it cannot be read."""
+    found = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while part := file.read(2**20):
+                found.update(part)
+    except OSError:
+        return None
+    return found.hexdigest()
 
 
 def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:

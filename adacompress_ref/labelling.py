@@ -149,13 +149,7 @@ class Labelling:
         return rows
 
     def _is_done(self, name: str) -> bool:
-        if name not in self.rows:
-            return False
-        try:
-            content = (self.folder / name).read_bytes()
-        except OSError:
-            return False
-        return hashlib.sha256(content).hexdigest() == self.rows[name].digest
+        return name in self.rows and files.digest(self.folder / name) == self.rows[name].digest
 
     def _check_same(self, source: Source, where: Path) -> None:
         if source != self.source:

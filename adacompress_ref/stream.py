@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import images, runlog
-from .files import ImageError, printable
+from .files import ImageError, digest, printable
 from .images import Photo
 from .pilot import AdaCompress, Result
 from .services import (
@@ -96,7 +96,7 @@ class Stream:
         """Images that no line of the log has, by name and content."""
         known = {line["image"] for line in self.lines}
         done = {(line["image"], line["sha256"]) for line in self.lines}
-        return [n for n in names if n not in known or (n, _digest(self.folder / n)) not in done]
+        return [n for n in names if n not in known or (n, digest(self.folder / n)) not in done]
 
     def send(self, names: list[str], stopping: Callable[[], object]) -> Iterator[dict[str, Any]]:
         """Each image's line, which is in the log already; saves as it goes, and at the end.
@@ -157,7 +157,7 @@ class Stream:
             result = self._upload(photo, stopping)
             line, seconds = runlog.answer(name, sha256, result), result.seconds
         except (ImageError, RefusedError) as error:
-            line = runlog.failure(name, sha256 or _digest(self.folder / name), error)
+            line = runlog.failure(name, sha256 or digest(self.folder / name), error)
         seconds = seconds | {"total": time.perf_counter() - started}
         return line, {"image": name} | {what: round(seconds[what], 6) for what in seconds}
 
@@ -178,15 +178,3 @@ class Stream:
                     time.sleep(LOOK_EVERY)
                 if stopping():
                     raise
-
-
-def _digest(path: Path) -> str | None:
-    """SHA-256 of a file of any size; None where it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
-    except OSError:
-        return None
-    return digest.hexdigest()
