@@ -69,7 +69,7 @@ class Extractor:
     """E. Thread-safe: the session may be shared, nothing else changes.
 
     `path` names another MobileNetV2 in ONNX, with a sidecar beside it that says how it wants its
-    input (`sidecar.Normalisation`): E is then what stands before its last pooling. By default the
+    input (`sidecar.Normalisation`): E is then what `trunk.cut` leaves of it. By default the
     shipped one. `threads` (None: one a core) share each run, or with `at_once` have a run each,
     which is faster where there are several. Raises ArtifactError or ModelError.
     """
@@ -83,7 +83,6 @@ class Extractor:
         self.path = artifacts.find("mobilenetv2.onnx", path)
         self.threads = threads or cores()
         self.normalisation: Normalisation | None = None  # none: RGB in [-1, 1], as in `tensor`
-        self.sha256 = artifacts.sha256(self.path)
         model, self.channels, self.channels_last = None, CHANNELS, False
         described = sidecar.beside(self.path)
         if described.is_file():
@@ -92,13 +91,15 @@ class Extractor:
             kind = repr(self.normalisation).encode()
             self.sha256 = hashlib.sha256(model + kind).hexdigest()  # of all that makes a state
         self.session = open_session(self.path, 1 if at_once else self.threads, model)
-        self.input_name = self.session.get_inputs()[0].name
+        entry = self.session.get_inputs()[0]
+        self.input_name = entry.name
+        self.input_type = np.float16 if entry.type == "tensor(float16)" else np.float32
         outputs = [output.name for output in self.session.get_outputs()]
         if model:
             self.output_name = outputs[0]
             self._try()
         elif "map" in outputs:
-            self.output_name = "map"
+            self.output_name, self.sha256 = "map", artifacts.sha256(self.path)
         else:
             raise ModelError(
                 f"{self.path}: has neither an output named map nor a sidecar, {described.name}, "
@@ -108,13 +109,14 @@ class Extractor:
     def _try(self) -> None:
         """See how another model's map is laid out. Raises ModelError."""
         try:
-            *_, rows, columns = shape = self.run(np.zeros((1, 3, 64, 96), np.float32)).shape
+            shape = self.run(np.zeros((1, 3, 64, 96), np.float32)).shape
         except Exception as error:  # its exceptions share no base class
             raise ModelError(
-                f"{self.path}: does not take images of any size ({reason(error)})"
+                f"{self.path}: does not take images of any size, laid out as its sidecar says: "
+                f"{self.normalisation and self.normalisation.layout} ({reason(error)})"
             ) from error
         self.channels_last = shape[1:3] == (2, 3)
-        if not self.channels_last and (rows, columns) != (2, 3):
+        if len(shape) != 4 or (not self.channels_last and shape[2:] != (2, 3)):
             raise ModelError(
                 f"{self.path}: of 64 x 96 pixels it makes a map {list(shape)}; "
                 "a MobileNetV2 has one cell for 32 x 32 pixels"
@@ -128,7 +130,9 @@ class Extractor:
         """
         if self.normalisation:
             tensors = self.normalisation((tensors.transpose(0, 2, 3, 1) + 1) * 127.5)
-        found = self.session.run([self.output_name], {self.input_name: tensors})[0]
+        taken = tensors.astype(self.input_type, copy=False)
+        found = self.session.run([self.output_name], {self.input_name: taken})[0]
+        found = found.astype(np.float32, copy=False)  # of float16
         return found.transpose(0, 3, 1, 2) if self.channels_last else found
 
     def state(self, picture: Image.Image, config: Config) -> np.ndarray:

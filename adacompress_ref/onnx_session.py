@@ -22,7 +22,7 @@ def open_session(
     Of the file, or of a `model` made of it. Raises ModelError if it is missing or not a model.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone; they come back as exceptions too
+    options.log_severity_level = 4  # its errors come back as exceptions, and print nothing
     if threads is not None:
         options.intra_op_num_threads = threads
     # Its threads wait for work by spinning: after a run for 0.3 ms, not 50, at the same speed.
