@@ -69,10 +69,11 @@ class AdaCompress:
     """Chooses an encoding for each image and runs the three states against a service.
 
     One object is one running system, and threads may share it. `upload` changes its agent and its
-    windows, so from several threads one sends after the other, in the order they come. `choose`
-    changes nothing and any number may be at work at once; where an upload learns meanwhile, it
-    decides by the agent as it is at that moment. Extractor and services may be shared too, also
-    with other objects; `send_waiting`, `aim` and `resume` are for one thread alone.
+    windows, so from several threads one sends after the other, in no set order. `choose` changes
+    nothing and any number may be at work at once; where an upload learns meanwhile, it decides by
+    the agent as it is at that moment. Other objects may share the extractor, those of
+    `open_service`, and services whose `label` may be called from several threads at once.
+    `send_waiting` is for one thread alone; `aim` and `resume` while no other is at work.
 
     With a `queue`, a folder, an image that the service does not answer waits there. Raises
     AgentError where the agent does not fit the extractor.
