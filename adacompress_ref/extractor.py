@@ -119,7 +119,7 @@ class Extractor:
         if len(shape) != 4 or (not self.channels_last and shape[2:] != (2, 3)):
             raise ModelError(
                 f"{self.path}: of 64 x 96 pixels it makes a map {list(shape)}; "
-                "a MobileNetV2 has one cell for 32 x 32 pixels"
+                "a MobileNetV2 has one cell for 32 x 32 pixels, which may be an output called map"
             )
         self.channels = shape[3 if self.channels_last else 1]
 
