@@ -30,7 +30,10 @@ def open_session(
     options.add_session_config_entry("session.intra_op.spin_duration_us", "300")
     try:
         return onnxruntime.InferenceSession(
-            model or os.fspath(path), options, providers=["CPUExecutionProvider"]
+            model or os.fspath(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # to the same provider, with lines on standard output
         )
     except Exception as error:  # its exceptions share no base class
         raise ModelError(f"{path}: not a usable ONNX model ({reason(error)})") from error

@@ -202,6 +202,14 @@ def test_the_wrong_layout_is_said_in_one_line(onnx, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")  # from ONNX Runtime neither
 
 
+def test_what_onnx_runtime_cannot_say_is_printed_by_nobody(onnx, tmp_path, capfd):
+    path = described(tmp_path / "small.onnx")
+    path.write_bytes(small(onnx).SerializeToString().replace(b"Relu", b"Rel\xee"))
+    with pytest.raises(ModelError, match=r"small\.onnx: not a usable ONNX model \([^\n]*$"):
+        Extractor(path, 1)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_model_of_two_inputs(onnx, tmp_path):
     model = small(onnx)
     model.graph.input.insert(0, onnx.helper.make_tensor_value_info("ratio", 1, []))
