@@ -97,7 +97,6 @@ class Extractor:
         outputs = [output.name for output in self.session.get_outputs()]
         if model:
             self.output_name = outputs[0]
-            self._try()
         elif "map" in outputs:
             self.output_name, self.sha256 = "map", artifacts.sha256(self.path)
         else:
@@ -105,15 +104,18 @@ class Extractor:
                 f"{self.path}: has neither an output named map nor a sidecar, {described.name}, "
                 "that says how it wants its input; see weights/README.md"
             )
+        if model or path is not None:
+            self._try()
 
     def _try(self) -> None:
         """See how another model's map is laid out. Raises ModelError."""
         try:
             shape = self.run(np.zeros((1, 3, 64, 96), np.float32)).shape
         except Exception as error:  # its exceptions share no base class
+            layout = self.normalisation.layout if self.normalisation else "NCHW"
             raise ModelError(
-                f"{self.path}: does not take images of any size, laid out as its sidecar says: "
-                f"{self.normalisation and self.normalisation.layout} ({reason(error)})"
+                f"{self.path}: does not take images of any size as {layout}; its sidecar names the "
+                f"layout ({reason(error)})"
             ) from error
         self.channels_last = shape[1:3] == (2, 3)
         if len(shape) != 4 or (not self.channels_last and shape[2:] != (2, 3)):

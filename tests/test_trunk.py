@@ -197,9 +197,22 @@ def test_weights_in_a_file_of_their_own(onnx, tmp_path):
 
 def test_the_wrong_layout_is_said_in_one_line(onnx, tmp_path, capfd):
     onnx.save(small(onnx), path := described(tmp_path / "small.onnx", layout="NHWC"))
-    with pytest.raises(ModelError, match=r"any size, laid out as its sidecar says: NHWC \([^\n]*$"):
+    with pytest.raises(ModelError, match=r"any size as NHWC; its [^\n]*$"):
         Extractor(path, 1)
     assert capfd.readouterr() == ("", "")  # from ONNX Runtime neither
+
+
+def test_a_map_without_a_sidecar_is_tried_too(onnx, tmp_path):
+    model = small(onnx, pooling=None, outputs=("last",))
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "map"
+    onnx.save(model, path := tmp_path / "small.onnx")
+    with pytest.raises(ModelError, match=r"does not take images of any size as NCHW; its s"):
+        Extractor(path, 1)  # 224 x 224 alone
+    for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_param = "any"
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    onnx.save(model, path)
+    assert Extractor(path, 1).channels == WIDTH
 
 
 def test_what_onnx_runtime_cannot_say_is_printed_by_nobody(onnx, tmp_path, capfd):
