@@ -82,12 +82,15 @@ def _pooled(nodes: list[Field]) -> bytes | None:
 
 
 def _needed(nodes: list[Field], found: bytes) -> set[bytes]:
-    """The names of all that `found` is made of, itself too. Not all tools write nodes in order."""
+    """The names of all that `found` is made of, itself too. Not all tools write nodes in order.
+
+    An input or output left out has an empty name.
+    """
     makers = {name: node for node in nodes for name in _all(node.value, NODE_OUTPUT)}
     needed, left = {found}, [found]
     while left:
         node = makers.get(left.pop())
-        more = set(_all(node.value, NODE_INPUT)) - needed if node else set()
+        more = set(_all(node.value, NODE_INPUT)) - needed - {b""} if node else set()
         needed |= more
         left += more
     return needed

@@ -202,6 +202,16 @@ def test_the_wrong_layout_is_said_in_one_line(onnx, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")  # from ONNX Runtime neither
 
 
+def test_the_head_is_left_out(onnx, tmp_path):
+    model, node = small(onnx), onnx.helper.make_node
+    model.graph.node[2].CopyFrom(node("Clip", ["cells", "", "axes"], ["last"]))  # without a minimum
+    model.graph.node.append(node("Dropout", ["scores"], ["again", ""]))  # and a mask
+    onnx.save(model, path := tmp_path / "small.onnx")
+    graph = onnx.load_from_string(cut(path, False)).graph
+    assert [each.op_type for each in graph.node] == ["Identity", "Conv", "Clip"]
+    assert [each.name for each in graph.initializer] == ["kernel", "axes"]
+
+
 def test_a_map_without_a_sidecar_is_tried_too(onnx, tmp_path):
     model = small(onnx, pooling=None, outputs=("last",))
     model.graph.node[-1].output[0] = model.graph.output[0].name = "map"
