@@ -12,13 +12,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdaCompress": "pilot",
-    "Choice": "pilot",
-    "Result": "pilot",
+    "Choice": "results",
+    "Result": "results",
     "Config": "config",
     "Encoding": "config",
     "preset": "config",
     "Controller": "controller",
     "Label": "controller",
+    "Step": "controller",
     "Upload": "controller",
     "DQNAgent": "agent",
     "SurvivalAgent": "survival",
@@ -39,6 +40,7 @@ _HOMES = {
     "open_service": "services",
     "ArtifactError": "artifacts",
     "ImageError": "files",
+    "Photo": "images",
     "ModelError": "onnx_session",
     "StateError": "state",
 }
@@ -53,15 +55,17 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from .config import preset as preset
     from .controller import Controller as Controller
     from .controller import Label as Label
+    from .controller import Step as Step
     from .controller import Upload as Upload
     from .environment import Environment as Environment
     from .evaluation import evaluate as evaluate
     from .extractor import Extractor as Extractor
     from .files import ImageError as ImageError
+    from .images import Photo as Photo
     from .onnx_session import ModelError as ModelError
     from .pilot import AdaCompress as AdaCompress
-    from .pilot import Choice as Choice
-    from .pilot import Result as Result
+    from .results import Choice as Choice
+    from .results import Result as Result
     from .services import AuthenticationError as AuthenticationError
     from .services import ProtocolError as ProtocolError
     from .services import QuotaError as QuotaError

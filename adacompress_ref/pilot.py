@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
@@ -15,54 +14,19 @@ import numpy as np
 from . import artifacts, config, images
 from .agent import DQNAgent
 from .config import Config, Encoding
-from .controller import Controller, Label, Step
+from .controller import Controller
 from .drift import preprocessing, row_length
-from .equations import size_ratio
 from .evaluation import check_fits
 from .extractor import Extractor
 from .files import ImageError
 from .images import Photo
 from .live import LiveImage
 from .parallel import in_order
+from .results import Choice, Result
 from .services import ProtocolError, RefusedError, Service, ServiceError, UnavailableError
 from .waiting import Queue
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
-
-
-@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
-class Choice:
-    """What would be uploaded for one image."""
-
-    encoding: str  # a name like jpeg-q15; `original` where the file itself is smaller
-    quality: int | None  # None for `original`
-    payload: bytes = field(repr=False)
-    reference_bytes: int | None  # of JPEG quality 75, where it was asked for
-    q_values: np.ndarray  # [actions]
-
-    @property
-    def size_ratio(self) -> float | None:
-        """AC-2."""
-        if self.reference_bytes is None:
-            return None
-        return size_ratio(len(self.payload), self.reference_bytes)
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What became of one upload. `step` has all that was measured; None where it is pending."""
-
-    labels: Sequence[Label] = ()  # best first
-    state: str | None = None  # inference, estimate or retrain
-    bytes_sent: int = 0  # both uploads where there were two
-    encoding: str | None = None
-    quality: int | None = None
-    reference_bytes: int | None = None  # what always sending the reference would have cost
-    original_bytes: int = 0  # the file as it was
-    step: Step | None = None
-    pending: bool = False  # not answered yet: it waits in the queue, see `send_waiting`
-    fault: str | None = None  # why it waits, or why one of two uploads had no answer
-    seconds: dict[str, float] = field(default_factory=dict)  # of decision, encode, upload
 
 
 class AdaCompress:

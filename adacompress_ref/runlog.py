@@ -11,7 +11,8 @@ import numpy as np
 
 from .controller import Label
 from .images import Photo
-from .pilot import AdaCompress, Result
+from .pilot import AdaCompress
+from .results import Result
 from .services import RefusedError, Service, called
 
 _OF_RESULT = (

@@ -12,7 +12,8 @@ from typing import Any
 from . import images, runlog
 from .files import ImageError, digest, printable
 from .images import Photo
-from .pilot import AdaCompress, Result
+from .pilot import AdaCompress
+from .results import Result
 from .services import (
     AuthenticationError,
     ProtocolError,

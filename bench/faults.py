@@ -29,7 +29,7 @@ from adacompress_ref import codec, images
 from adacompress_ref.config import REFERENCE, Encoding
 from adacompress_ref.controller import Upload, measured
 from adacompress_ref.images import Photo
-from adacompress_ref.pilot import Result
+from adacompress_ref.results import Result
 from adacompress_ref.serve import Server
 from adacompress_ref.services import ask
 

@@ -3,7 +3,8 @@
 import pytest
 
 from adacompress_ref.controller import Label
-from adacompress_ref.pilot import AdaCompress, Result
+from adacompress_ref.pilot import AdaCompress
+from adacompress_ref.results import Result
 from bench import faults
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from .. import files, images
 from ..files import ImageError, printable
 from ..parallel import cores, in_order
-from ..pilot import Choice
 from ..progress import Progress
+from ..results import Choice
 from . import (
     Input,
     find_inputs,
