@@ -19,6 +19,8 @@ setup(
     packages=[
         "adacompress_ref",
         "adacompress_ref.commands",
+        "adacompress_ref.imitations",
+        "adacompress_ref.report",
         "adacompress_ref.services",
         "adacompress_ref.weights",
     ],

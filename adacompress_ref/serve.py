@@ -22,8 +22,8 @@ from urllib.parse import parse_qsl
 from .controller import Label
 from .files import reason
 from .imitations import all_formats
+from .imitations.wire_format import Answer, Refused, Request, WireFormat
 from .services import Service, ask
-from .wire_formats import Answer, Refused, Request, WireFormat
 
 FAULTS = ("timeout", "reset", "429", "500", "503", "malformed", "truncated", "expired", "slow")
 BODY_LIMIT = 16 * 2**20  # bytes

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref import AdaCompress, charts, codec, images, report, runlog, timeline
+from adacompress_ref import AdaCompress, codec, images, report, runlog
 from adacompress_ref.config import Encoding
+from adacompress_ref.report import charts, timeline
 from adacompress_ref.state import StateFolder
 
 HOSTILE = '<script>alert("1")</script>\x1b.jpg'

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from . import charts, runlog
+from .. import runlog
+from . import charts
 from .page import key, section
 
 COLUMNS = 240  # of a chart, at most

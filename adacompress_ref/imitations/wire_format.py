@@ -11,9 +11,9 @@ from email.message import Message
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl
 
-from .controller import Label
-from .files import ImageError
-from .services import RefusedError
+from ..controller import Label
+from ..files import ImageError
+from ..services import RefusedError
 
 Classify = Callable[[bytes], Sequence[Label]]
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import charts, runlog, timeline
-from .evaluation import MEASURED
+from .. import runlog
+from ..evaluation import MEASURED
+from . import charts, timeline
 from .page import page, picture, section, table, text, tiles
 
 LINKS = (1, 5, 20, 100)  # Mbit/s
