@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import numpy
-import onnxruntime
 import PIL
 from distributed import Client, KilledWorker, Security, rpc
 
@@ -23,6 +22,7 @@ from . import __version__
 from .artifacts import ArtifactError
 from .files import printable, reason
 from .labelling import Labelling, open_models
+from .onnx_session import onnxruntime
 from .services import ServiceError
 from .table import Source
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+# Version 1.29 and later, once imported, report to their maker and keep an identifier in ~/.cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from .files import reason

@@ -12,6 +12,7 @@ ENVIRONMENT = """\
 from the environment:
   ADACOMPRESS_WEIGHTS    folder of weight files, searched before the shipped one
   ADACOMPRESS_OFFLINE    1: weights fetch downloads nothing
+  ORT_DISABLE_TELEMETRY  1 unless set: ONNX Runtime reports nothing to its maker
   XDG_CACHE_HOME         where weights fetch makes its folder; default: ~/.cache
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE,
   AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE, AWS_REGION, AWS_DEFAULT_REGION

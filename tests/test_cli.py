@@ -78,7 +78,9 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
     _, out, _ = adacompress("--help")
     package = Path(cli.__file__).parent
     text = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
-    named = re.findall(r'environ(?:\.get\(|\[)"(\w+)"|"((?:AWS|BAIDU|FACEPP|GOOGLE)_\w+)"', text)
+    named = re.findall(
+        r'environ(?:\.get\(|\.setdefault\(|\[)"(\w+)"|"((?:AWS|BAIDU|FACEPP|GOOGLE)_\w+)"', text
+    )
     assert len(named) > 15
     assert {a or b for a, b in named} <= set(re.findall(r"\w+", out))
 

@@ -1,5 +1,8 @@
 """E: the tensor that goes in, the map that comes out, its pooling."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -147,3 +150,13 @@ def test_files_that_cannot_be_used(tmp_path):
 def test_a_model_without_a_feature_map_is_refused():
     with pytest.raises(ModelError, match=r"squeezenet1_1\.onnx"):
         Extractor(artifacts.find("squeezenet1_1.onnx"))
+
+
+def test_onnx_runtime_reports_nothing(tmp_path):
+    off = ("ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS")  # what else keeps it silent
+    environment = {name: value for name, value in os.environ.items() if name not in off}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    code = "from adacompress_ref.extractor import Extractor; Extractor(threads=1)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert (done.stderr, list(tmp_path.iterdir())) == ("", [])
