@@ -206,9 +206,9 @@ class Labelling:
         except (ValueError, ServiceError) as error:
             self.failed[name] = str(error)
             return
-        self.rows[name] = row
         key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
         Table.from_rows(self.source, [row]).save(self.finished / f"{key}.npz")
+        self.rows[name] = row
 
     def finish(self) -> Table:
         """Write the table and remove the partial folder. Raises TableError if no row is there."""

@@ -117,6 +117,17 @@ def test_stopped_here(folder, tmp_path, fake, after):
     assert (tmp_path / "stop.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
 
 
+def test_an_image_whose_answers_cannot_be_kept_is_not_counted(folder, tmp_path, fake, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "t.npz")
+
+    work = Labelling(folder, "squeezenet", TWO, tmp_path / "t.npz")
+    monkeypatch.setattr(Table, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        work.run(None, print)
+    assert not work.rows
+
+
 def test_any_executor(folder, tmp_path, fake):
     label(folder, tmp_path / "here.npz")
     with ThreadPoolExecutor(3) as executor:
