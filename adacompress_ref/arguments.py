@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", "--dest", metavar="DIR", help=text)
     one.add_argument("--noaction", action="store_true", help="choose and print, write nothing")
     one.add_argument("--csv", action="store_true", help="print CSV with a header line instead")
-    text = "the totals with --quiet too, which leaves nothing but errors"
+    text = "the totals with --quiet too"
     one.add_argument("--totals", action="store_true", help=text)
     one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
     text = "the service takes WebP too (for --preset ladder)"
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--no-reference", dest="reference", action="store_false", help=text)
     workers_option(one, "images at once, each with its memory")
     agent_options(one)
-    image_options(one)
+    image_options(one, "print errors alone")
 
     one = command(
         "label",

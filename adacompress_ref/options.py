@@ -111,12 +111,12 @@ def encoding_option(one: argparse.ArgumentParser) -> None:
     )
 
 
-def image_options(one: argparse.ArgumentParser) -> None:
+def image_options(one: argparse.ArgumentParser, quiet: str = "no progress") -> None:
     """--extractor, --pixel-limit and --quiet."""
     one.add_argument(
         "--extractor",
         metavar="FILE",
-        help="another MobileNetV2, .onnx with a .json beside it, and an agent trained with it",
+        help="another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone",
     )
     one.add_argument(
         "--pixel-limit",
@@ -125,4 +125,4 @@ def image_options(one: argparse.ArgumentParser) -> None:
         metavar="N",
         help="largest image, in pixels, WebP and TIFF half; default: 50331648",
     )
-    one.add_argument("--quiet", action="store_true", help="no progress")
+    one.add_argument("--quiet", action="store_true", help=quiet)
