@@ -8,6 +8,7 @@ SIGTERM.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import signal
@@ -59,13 +60,16 @@ def _main(arguments: Sequence[str] | None) -> int:
     commands, module = _load("commands"), _load(f"commands.{options.command}")
     try:
         return module.main(options)
-    except BrokenPipeError:
-        raise
     except BrokenExecutor:
         print("adacompress: a worker process died; run again to go on", file=sys.stderr)
         return 1
     except commands.EXPECTED as error:
-        print(f"adacompress: {commands.printable(str(error))}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, OSError) and error.filename:
+            text = f"{error.filename}: {error.strerror}"
+        elif isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):
+            raise  # of standard output: errors of files name them
+        print(f"adacompress: {commands.printable(text)}", file=sys.stderr)
         return 2
 
 

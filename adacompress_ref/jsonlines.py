@@ -15,7 +15,7 @@ from .arrays import sync_folder
 def append_line(path: Path, entry: dict[str, Any]) -> None:
     """Add a line in one write, as others may add to the file too; it is on disk on return.
 
-    Raises OSError, as where the disk is full; then nothing was added.
+    Raises OSError naming `path`, as where the disk is full; then nothing was added.
     """
     data, new = json.dumps(entry).encode() + b"\n", not path.exists()
     with open(path, "ab", buffering=0) as file:
@@ -24,9 +24,9 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
             if file.write(data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
-        except OSError:
+        except OSError as error:
             file.truncate(size)
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
     if new:
         sync_folder(str(path.parent))
 

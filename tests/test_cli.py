@@ -108,6 +108,7 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("compress - --files-from -", "read once"),
         ("compress few --csv --json", "not both"),
         ("compress few --files-from few", "few: cannot be read as a list"),
+        ("compress few -o few/clock.jpg", "few/clock.jpg: a file; name a folder with -o"),
         ("compress few -o - --json", "leave out --json"),
         ("compress few -o -", "one image, not 3"),
         ("compress - few", "one image, not 4"),
@@ -596,7 +597,7 @@ def test_weights_fetch_prints_the_path(adacompress, tmp_path, monkeypatch):
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "adacompress: stopped"),
-        (OSError(28, "No space left on device"), 2, "No space left on device"),
+        (OSError(28, "No space left on device", "a.npz"), 2, "a.npz: No space left on device"),
         (cli.BrokenExecutor(), 1, "a worker process died; run again to go on"),
     ],
 )
@@ -661,10 +662,14 @@ def test_a_stream_that_is_closed(few, line, status):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_output_that_cannot_be_written():
+def test_output_that_cannot_be_written(few):
     done = shell("adacompress weights list > /dev/full")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "No space left" in done.stderr
+    assert done.stderr == "adacompress: standard output: No space left on device\n"
+    done = shell(
+        f"adacompress compress {shlex.quote(str(few))} --noaction --quiet --csv > /dev/full"
+    )
+    assert done.stderr == "adacompress: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

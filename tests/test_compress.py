@@ -111,6 +111,15 @@ def test_a_folder_without_images_is_one_failed_input(adacompress, few, tmp_path)
     assert adacompress("compress", "bare", "bare", "-o", "out")[0] == 2
 
 
+def test_an_output_that_cannot_be_written_is_named(adacompress, few, tmp_path):
+    (tmp_path / "out" / "clock.jpg").mkdir(parents=True)
+    status, out, _ = adacompress("compress", few, "-o", "out", "--json")
+    errors = [line["error"] for line in records(out)]
+    assert (status, errors[0], errors[2]) == (1, None, None)
+    assert errors[1].startswith("out/clock.jpg: ")
+    assert errors[1].endswith("; mend that, or name another folder with -o")
+
+
 def test_another_file_is_replaced_only_when_asked(adacompress, few, tmp_path):
     compress = ("compress", few, "-o", "out", "--json")
     assert adacompress(*compress)[0] == 0
@@ -200,7 +209,7 @@ def test_odd_images(adacompress, tmp_path):
 def test_an_output_folder_that_cannot_be_made(adacompress, few, tmp_path):
     (tmp_path / "file").touch()
     status, _, err = adacompress("compress", few, "-o", "file")
-    assert status == 1
+    assert status == 2
     assert "adacompress: file: " in err
 
 

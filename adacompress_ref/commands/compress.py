@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, images
-from ..files import ImageError, printable
+from ..files import ImageError, printable, reason
 from ..parallel import cores, in_order
 from ..progress import Progress
 from ..results import Choice
@@ -88,7 +88,8 @@ def main(arguments: argparse.Namespace) -> int:
         except ImageError as error:
             record["error"] = str(error)
         except OSError as error:
-            record["error"] = f"{arguments.output}: {error.strerror or error}"
+            place = printable(str(error.filename or arguments.output))
+            record["error"] = f"{place}: {reason(error)}; mend that, or name another folder with -o"
         progress.advance()
         _show(record, rows)
         if to_standard_output and not record["error"]:
@@ -123,6 +124,8 @@ class _Folder:
     """Where payloads go: no two of a run to one name, and none in the place of an input."""
 
     def __init__(self, path: Path, inputs: list[Input], overwrite: bool) -> None:
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{printable(str(path))}: a file; name a folder with -o")
         self.path, self.overwrite = path, overwrite
         self.protected = {each.path.resolve() for each in inputs}
         self.taken: set[Path] = set()
