@@ -76,6 +76,9 @@ def _main(arguments: Sequence[str] | None) -> int:
 def _contradiction(options: argparse.Namespace) -> str | None:
     """What is wrong with options that are right one by one."""
     command = options.command
+    for name, value in vars(options).items():  # as "$DIR" is where DIR is not set
+        if value == "" or (isinstance(value, list) and "" in value):
+            return f"{name.replace('_', '-')} is empty; name one, or leave it out"
     if command == "compress" and not (options.images or options.files_from):
         return "name an IMAGE, or a list of them with --files-from"
     if command == "compress" and [*options.images, options.files_from].count("-") > 1:

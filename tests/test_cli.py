@@ -108,6 +108,9 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("compress - --files-from -", "read once"),
         ("compress few --csv --json", "not both"),
         ("compress few --files-from few", "few: cannot be read as a list"),
+        ("compress EMPTY", "images is empty"),
+        ("compress few --dest EMPTY", "output is empty"),
+        ("run --images few --service squeezenet --state EMPTY", "state is empty"),
         ("compress few -o few/clock.jpg", "few/clock.jpg: a file; name a folder with -o"),
         ("compress few -o - --json", "leave out --json"),
         ("compress few -o -", "one image, not 3"),
@@ -147,7 +150,8 @@ def test_unusable_arguments(adacompress, few, arguments, match):
         Path(name).mkdir()
     arguments = arguments.replace("AGENT", str(artifacts.find("agent-paper.npz")))
     before = sorted(few.parent.rglob("*"))
-    status, out, err = adacompress(*arguments.split())
+    words = ["" if word == "EMPTY" else word for word in arguments.split()]
+    status, out, err = adacompress(*words)
     assert sorted(few.parent.rglob("*")) == before
     assert (status, out) == (2, "")
     *before, last = err.strip().splitlines()
