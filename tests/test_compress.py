@@ -111,6 +111,16 @@ def test_a_folder_without_images_is_one_failed_input(adacompress, few, tmp_path)
     assert adacompress("compress", "bare", "bare", "-o", "out")[0] == 2
 
 
+@pytest.mark.parametrize("command", ["compress --noaction", "explain -o h.png"])
+def test_no_message_is_glued_to_the_bar(adacompress, few, monkeypatch, command):
+    (few / "camera.jpg").write_bytes(b"no image")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("adacompress_ref.progress._BAR_EVERY", 0)
+    status, _, err = adacompress(*command.split(), few, "--json")
+    before, _, after = err.partition("adacompress: ")
+    assert (status, before[-3:], "] " in after) == (1, "\x1b[K", True)
+
+
 def test_an_output_that_cannot_be_written_is_named(adacompress, few, tmp_path):
     (tmp_path / "out" / "clock.jpg").mkdir(parents=True)
     status, out, _ = adacompress("compress", few, "-o", "out", "--json")

@@ -90,8 +90,9 @@ def main(arguments: argparse.Namespace) -> int:
         except OSError as error:
             place = printable(str(error.filename or arguments.output))
             record["error"] = f"{place}: {reason(error)}; mend that, or name another folder with -o"
-        progress.advance()
+        progress.clear()
         _show(record, rows)
+        progress.advance()
         if to_standard_output and not record["error"]:
             write_output("-", choice.payload)
     compared = (

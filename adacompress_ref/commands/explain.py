@@ -47,12 +47,14 @@ def main(arguments: argparse.Namespace) -> int:
             }
         except ImageError as error:
             record["error"] = str(error)
-            say(f"adacompress: {error}")
-        progress.advance()
+        progress.clear()
+        if record["error"]:
+            say(f"adacompress: {record['error']}")
         if arguments.json:
             print(json.dumps(record), flush=True)
         elif not record["error"] and not to_standard_output:
             print(f"{printable(str(path)):<40} {record['encoding']:>10} {record['q_value']:>8.3f}")
+        progress.advance()
     if explanations:
         stream = io.BytesIO()
         sheet(explanations).save(stream, "PNG")

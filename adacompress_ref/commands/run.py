@@ -41,8 +41,9 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
     progress = Progress("run", len(left), arguments.quiet or not arguments.json)
     with stop_signal() as stop:
         for line in stream.send(left, lambda: stop.signal):
-            progress.advance()
+            progress.clear()
             _show(line, arguments.json)
+            progress.advance()
     totals = runlog.summary(stream.lines, stream.times)
     if arguments.agreement and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {arguments.agreement:g} is out of reach so far")
