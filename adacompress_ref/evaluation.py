@@ -174,6 +174,6 @@ def check_fits(agent: DQNAgent, encodings: tuple[Encoding, ...], extractor: dict
     if sha256 != extractor["sha256"]:
         raise AgentError(
             f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
-            f"{extractor['sha256']:.8}; name that one, or train an agent with this one"
+            f"{extractor['sha256']:.8}; name that one with --extractor, or train with this one"
         )
     raise AgentError(f"the agent was trained on other states: {trained}; here: {extractor}")

@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from adacompress_ref import artifacts, codec, files, images
@@ -28,6 +27,7 @@ from adacompress_ref.agent import DQNAgent
 from adacompress_ref.config import CHANNELS, REFERENCE, TEN_LEVELS
 from adacompress_ref.extractor import tensor
 from adacompress_ref.live import LiveImage
+from adacompress_ref.onnx_session import onnxruntime
 from adacompress_ref.pilot import AdaCompress
 
 from .peers import pytorch_network

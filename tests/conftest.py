@@ -16,6 +16,8 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports ONNX Runtime
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

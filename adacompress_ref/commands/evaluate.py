@@ -39,6 +39,6 @@ def show_policies(report: dict[str, Any]) -> None:
     print(
         f"service {printable(report['service'])}, alpha {report['alpha']:g}, preset "
         f"{report['preset']}: against the best fixed level ({report['best_fixed']}) the agent "
-        f"captures {'no' if gap is None else f'{gap:.1%}'} gap to the oracle; bytes saved against "
-        f"fixed levels of the same agreement {report['saving_vs_fixed']:.1%}"
+        f"captures {'none' if gap is None else f'{gap:.1%}'} of the gap to the oracle; bytes saved "
+        f"against fixed levels of the same agreement: {report['saving_vs_fixed']:.1%}"
     )
