@@ -35,7 +35,7 @@ from .figures.sceneries import STATES, Part, Trace, draw, lines, measures
 from .tables import DATA, Missing
 
 SERVICES = visits.SERVICES
-ALPHAS = {"tuned": 2.5, "ladder": 3.0}
+ALPHAS = {"tuned": 2.5, "fast": 2.5, "ladder": 3.0}
 
 
 def _there_and_back(scenery: str, other: bool = False) -> tuple[Part, ...]:
