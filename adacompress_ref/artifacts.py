@@ -21,8 +21,10 @@ class ArtifactError(ValueError):
 
 def shipped_folder() -> Path:
     """The weights inside the installed package, or beside it in a checkout."""
-    inside = _PACKAGE / "weights"
-    return inside if inside.is_dir() else _PACKAGE.parent / "weights"
+    inside, beside = _PACKAGE / "weights", _PACKAGE.parent / "weights"
+    # what lies beside a copy in another project may be that project's own
+    ours = not inside.is_dir() and (beside / "manifest.json").is_file()
+    return beside if ours else inside
 
 
 def cache_folder() -> Path:

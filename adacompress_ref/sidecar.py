@@ -68,14 +68,13 @@ class Normalisation:
     @classmethod
     def read(cls, fields: Fields) -> Normalisation:
         """Take it from a sidecar. Raises ModelError."""
-        mean, std = fields.get("mean", _three, 0), fields.get("std", _three, 1)
-        if 0 in std:
-            raise ModelError(f"{fields.path}: field 'std' has a 0")
+        mean = fields.get("mean", lambda value: _three(value, _finite), 0)
+        std = fields.get("std", lambda value: _three(value, _factor), 1)
         unit_range = max(mean) <= 1 and max(std) < 1
         return cls(
             mean=mean,
             std=std,
-            scale=fields.get("scale", _finite, 1 / 255 if unit_range else 1),
+            scale=fields.get("scale", _factor, 1 / 255 if unit_range else 1),
             channels=fields.get("channels", lambda value: one_of(value, "RGB", "BGR"), "RGB"),
             layout=fields.get("layout", lambda value: one_of(value, "NCHW", "NHWC"), "NCHW"),
         )
@@ -97,16 +96,22 @@ def one_of(value: str, *allowed: str) -> str:
     return str(value).upper()
 
 
-def _three(value: Any) -> tuple[float, ...]:
+def _three(value: Any, convert: Callable[[Any], float]) -> tuple[float, ...]:
     """One number for each channel."""
     values = value if isinstance(value, list) else [value] * 3
     if len(values) != 3:
         raise ValueError("must be one number or three")
-    return tuple(_finite(each) for each in values)
+    return tuple(convert(each) for each in values)
 
 
 def _finite(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError("must be a finite number")
+    return number
+
+
+def _factor(value: Any) -> float:
+    if not (number := _finite(value)):
+        raise ValueError("must not be 0")
     return number

@@ -180,3 +180,14 @@ def test_offline(places, server, monkeypatch):
 def test_a_name_that_the_manifest_does_not_know(places, server):
     with pytest.raises(ArtifactError, match="there are: good, other, gone"):
         artifacts.fetch("best")
+
+
+def test_weights_beside_a_copy_are_its_own_only_with_a_manifest(tmp_path, monkeypatch):
+    monkeypatch.undo()  # the fixture's folders
+    monkeypatch.setattr(artifacts, "_PACKAGE", tmp_path / "codec")
+    (tmp_path / "weights").mkdir()
+    assert artifacts.shipped_folder() == tmp_path / "codec" / "weights"  # another project's
+    (tmp_path / "weights" / "manifest.json").touch()
+    assert artifacts.shipped_folder() == tmp_path / "weights"  # as in a checkout
+    (tmp_path / "codec" / "weights").mkdir(parents=True)
+    assert artifacts.shipped_folder() == tmp_path / "codec" / "weights"

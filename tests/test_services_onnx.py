@@ -133,6 +133,7 @@ def test_labels_in_a_file(sidecar, tmp_path):
         ("mean", "dark"),
         ("mean", None),
         ("std", [1, 1, 0]),
+        ("scale", 0),
         ("std", ["a", 1, 1]),
         ("scale", "large"),
         ("scale", None),
