@@ -51,11 +51,8 @@ class AdaCompress:
         trained: bool = True,
         queue: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_fits(agent, agent.config.encodings, preprocessing(extractor.sha256, agent.config))
-        self.agent = agent
-        self.config = agent.config
         self.extractor = extractor
-        self.controller = Controller(agent, trained)
+        self.resume(Controller(agent, trained))
         self.queue = Queue(queue) if queue is not None else None
         self._turn = Lock()  # of the controller
         self._unanswered: Path | None = None  # the latest in the queue that had no answer
@@ -122,11 +119,9 @@ class AdaCompress:
 
     def resume(self, controller: Controller) -> None:
         """Go on from a running system that was kept. Raises AgentError if it does not fit."""
-        agent = controller.agent
-        check_fits(
-            agent, agent.config.encodings, preprocessing(self.extractor.sha256, agent.config)
-        )
-        self.agent, self.config, self.controller = agent, agent.config, controller
+        agent, settings = controller.agent, controller.config
+        check_fits(agent, settings.encodings, preprocessing(self.extractor.sha256, settings))
+        self.agent, self.config, self.controller = agent, settings, controller
 
     def choose(
         self,
@@ -232,9 +227,8 @@ class AdaCompress:
 
     def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.config, self.extractor, service)
-        reference_bytes = len(
-            image.payloads.reference
-        )  # first, as it fails where the image is too large
+        # first, as it fails where the image is too large
+        reference_bytes = len(image.payloads.reference)
         image.lap("encode")
         with self._turn:
             step = self.controller.step(image)
