@@ -188,11 +188,8 @@ class DQNAgent:
 
     def from_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the place of what `to_arrays` gave. Raises AgentError if the sizes differ."""
-        columns = {
-            "parameters": self.network.parameters,
-            "adam_mean": self.optimiser.mean,
-            "adam_variance": self.optimiser.variance,
-        }
+        # the vectors among them are the agent's own, not copies
+        columns = {name: own for name, own in self.to_arrays().items() if own.ndim}
         for name, own in columns.items():
             if arrays[name].shape != own.shape:
                 raise AgentError(
