@@ -41,7 +41,8 @@ class DQNAgent:
         self.state_size = state_size
         self.rng = rng
         self.stamp = dict(stamp or {})
-        self.network = QNetwork((state_size, *config.hidden, self._outputs()), rng)
+        outputs = len(config.encodings) if config.state == "features" else 1  # P, see survival.py
+        self.network = QNetwork((state_size, *config.hidden, outputs), rng)
         self.optimiser = Adam(
             self.network.parameters,
             config.learning_rate,
@@ -68,9 +69,6 @@ class DQNAgent:
 
             return SurvivalAgent(config, state_size, rng, stamp)
         return DQNAgent(config, state_size, rng, stamp)
-
-    def _outputs(self) -> int:
-        return len(self.config.encodings)
 
     # Acting -----------------------------------------------------------------------------------
 
@@ -238,15 +236,15 @@ class DQNAgent:
             raise AgentError(f"{path}: not an agent that can be used ({text})") from error
         return agent
 
-    @classmethod
+    @staticmethod
     def from_keras(
-        cls, path: str | os.PathLike[str], rng: np.random.Generator | None = None
+        path: str | os.PathLike[str], rng: np.random.Generator | None = None
     ) -> DQNAgent:
         """The authors' network, or any dense ReLU stack that Keras 2 saved as HDF5.
 
         Preset `authors`, with as many levels from 5 to 95 as the network has outputs. Raises
         AgentError, or ImportError where h5py is missing (extra `keras`).
         """
-        from .keras_file import load_into  # here, as it is no part of the core
+        from .keras_file import load  # here, as it is no part of the core
 
-        return load_into(cls, path, rng or np.random.default_rng())
+        return load(path, rng or np.random.default_rng())

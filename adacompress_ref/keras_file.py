@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .agent import AgentError, DQNAgent
 from .config import Encoding, preset
-
-if TYPE_CHECKING:
-    from .agent import DQNAgent
 
 _INERT = ("InputLayer", "Dropout", "Flatten")  # change nothing when a vector is predicted
 
@@ -59,19 +57,15 @@ def _name(activation: Any) -> Any:
     return activation.get("class_name") if isinstance(activation, dict) else activation
 
 
-def load_into(
-    kind: type[DQNAgent], path: str | os.PathLike[str], rng: np.random.Generator
-) -> DQNAgent:
+def load(path: str | os.PathLike[str], rng: np.random.Generator) -> DQNAgent:
     """The body of `DQNAgent.from_keras`."""
-    from .agent import AgentError
-
     try:
         stack = read_dense_stack(path)
         widths = [len(stack[0][0]), *(len(bias) for _, bias in stack)]
         levels = np.linspace(5, 95, widths[-1]).round().astype(int)
         encodings = tuple(Encoding("jpeg", None, int(quality)) for quality in levels)
         config = preset("authors").replace(hidden=tuple(widths[1:-1]), encodings=encodings)
-        agent = kind(config, widths[0], rng)
+        agent = DQNAgent(config, widths[0], rng)
         for place, (kernel, bias) in enumerate(stack):
             agent.network.weights[place][:] = kernel
             agent.network.biases[place][:] = bias

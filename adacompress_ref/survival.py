@@ -38,9 +38,6 @@ class SurvivalAgent(DQNAgent):
         self.anchor = self.network.parameters.copy()
         self.trained = False
 
-    def _outputs(self) -> int:
-        return 1
-
     # Acting -----------------------------------------------------------------------------------
 
     def survival(self, state: np.ndarray) -> np.ndarray:
