@@ -20,6 +20,7 @@ import numpy as np
 from . import codec, drift, files, images
 from .artifacts import ArtifactError
 from .config import REFERENCE, Encoding
+from .controller import Label
 from .equations import BEST_LABELS
 from .extractor import Extractor, pool, tensor
 from .services import (
@@ -75,17 +76,11 @@ def label_image(
     """
     extractor, service = open_models(source, options, extractor_path)
     photo = images.read(path, name=name, pixel_limit=pixel_limit)
-    answers: dict[bytes, tuple[list[str], list[float]]] = {}
     picture = photo.picture
     payloads = [codec.encode(picture, each) for each in (*source.encodings, REFERENCE)]
-    for payload in payloads:
-        if payload not in answers:
-            best = ask(service, payload)[:BEST_LABELS]
-            rest = BEST_LABELS - len(best)
-            answers[payload] = (
-                [label.name for label in best] + [""] * rest,
-                [label.score for label in best] + [0.0] * rest,
-            )
+    answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
+    none = [Label("", 0.0)] * BEST_LABELS
+    best = [(answers[payload] + none)[:BEST_LABELS] for payload in payloads]
     context, drifts = drift.measured(extractor, picture, payloads)
     maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
     return Row(
@@ -93,8 +88,8 @@ def label_image(
         digest=hashlib.sha256(photo.file).hexdigest(),
         original_bytes=len(photo.file),
         bytes=np.array([len(payload) for payload in payloads]),
-        labels=np.array([answers[payload][0] for payload in payloads]),
-        scores=np.array([answers[payload][1] for payload in payloads], np.float32),
+        labels=np.array([[label.name for label in each] for each in best]),
+        scores=np.array([[label.score for label in each] for each in best], np.float32),
         features=np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps]),
         context=context,
         drift=drifts,
@@ -138,25 +133,21 @@ class Labelling:
     def _kept(self) -> list[Row]:
         """Rows of an earlier run, from the table and from the partial folder."""
         rows = []
-        if self.path.exists():
-            table = Table.load(self.path)
-            self._check_same(table.source, self.path)
-            rows = table.rows()
-        for file in sorted(self.finished.glob("*.npz")):
+        places = [(self.path, self.path)] if self.path.exists() else []
+        places += [(self.finished, file) for file in sorted(self.finished.glob("*.npz"))]
+        for where, file in places:
             table = Table.load(file)
-            self._check_same(table.source, self.finished)
+            if table.source != self.source:
+                raise TableError(
+                    f"{where}: holds answers of {table.source.service} for "
+                    f"{len(table.source.encodings)} encodings by extractor "
+                    f"{table.source.extractor[:8]}, not what is asked for; choose another name"
+                )
             rows += table.rows()
         return rows
 
     def _is_done(self, name: str) -> bool:
         return name in self.rows and files.digest(self.folder / name) == self.rows[name].digest
-
-    def _check_same(self, source: Source, where: Path) -> None:
-        if source != self.source:
-            raise TableError(
-                f"{where}: holds answers of {source.service} for {len(source.encodings)} encodings "
-                f"by extractor {source.extractor[:8]}, not what is asked for; choose another name"
-            )
 
     def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
