@@ -183,8 +183,7 @@ class Config:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Config:
         """The inverse of `to_json`. Raises ValueError for a field that does not exist or fit."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(fields) - known)
+        unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise ValueError(f"config field {unknown[0]!r} is not known to this version")
         values: dict[str, Any] = {

@@ -136,7 +136,9 @@ class Controller:
             raise
         accuracy, agreement = measured(compressed, reference, self.config)
         reward = None
-        self._complete_pending(observed)
+        if self.pending is not None:  # this image's state is the s' of the one before
+            self.agent.remember(*self.pending, observed)
+            self.pending = None
         if state != "retrain" and compressed.labels is not None:
             score = compressed.labels[0].score if compressed.labels else 0.0
             if self.watch.see(np.append(observed.reshape(-1, observed.shape[-1])[0], score)):
@@ -177,12 +179,6 @@ class Controller:
             epsilon=epsilon,
             alpha=alpha,
         )
-
-    def _complete_pending(self, next_state: np.ndarray) -> None:
-        """Store the transition of the image before, now that its s' is known."""
-        if self.pending is not None:
-            self.agent.remember(*self.pending, next_state)
-            self.pending = None
 
     def _judge(self) -> None:
         """Switch states after a measurement."""

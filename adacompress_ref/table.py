@@ -17,7 +17,6 @@ from .files import reason
 
 FILE_FORMAT = 3
 RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
-
 POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
 
 
