@@ -150,7 +150,7 @@ class DQNAgent:
         the predictions at the time of the draw. Returns the loss of the first pass.
         """
         rows = np.arange(len(states))
-        first_loss = 0.0
+        losses = []
         for gradient_pass in range(self.config.gradient_passes):
             layers = self.network.forward(states)
             q_values = layers[-1]  # [n, actions]
@@ -159,17 +159,14 @@ class DQNAgent:
                     held = q_values.copy()
                     held[rows, actions] = targets
                 errors = q_values - held  # [n, actions]
-                loss = equations.loss(errors)
                 gradient = errors * (2.0 / errors.size)
             else:
                 errors = q_values[rows, actions] - targets  # [n]
-                loss = equations.loss(errors)
                 gradient = np.zeros_like(q_values)
                 gradient[rows, actions] = errors * (2.0 / errors.size)
-            if gradient_pass == 0:
-                first_loss = loss
+            losses.append(equations.loss(errors))
             self.optimiser.step(self.network.parameters, self.network.backward(layers, gradient))
-        return first_loss
+        return losses[0]
 
     # Keeping ----------------------------------------------------------------------------------
 
