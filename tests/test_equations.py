@@ -50,15 +50,6 @@ def test_agreement_asks_for_the_best_reference_label():
     assert equations.agreement(["a", "b"], ["b"]) == 0
 
 
-@given(labels, labels, st.integers(1, 8))
-def test_ac_1_is_a_share(reference, compressed, most):
-    accuracy = equations.accuracy(reference, compressed, most)
-    if not reference:
-        assert accuracy is None
-    else:
-        assert 0 <= accuracy <= 1
-
-
 @given(labels.filter(bool), labels, st.integers(1, 8))
 def test_ac_1_is_the_printed_sum_with_the_maximum(reference, compressed, most):
     kept = reference[:most]
@@ -181,11 +172,6 @@ def test_ac_8_is_clipped(p_est, gradient, omega):
 def test_ac_8_a_falling_accuracy_never_lowers_it(p_est, fall):
     assert estimation(p_est, -fall) >= p_est
     assert estimation(p_est, fall) <= p_est
-
-
-@given(st.floats(0.2, 0.95))
-def test_ac_8_an_undefined_gradient_leaves_it(p_est):
-    assert estimation(p_est, nan) == p_est
 
 
 @given(st.lists(unit, min_size=2, max_size=30), st.floats(-5, 5))

@@ -228,13 +228,6 @@ def test_the_authors_network(shared):
     assert (found.argmax(axis=1) == q_values.argmax(axis=1)).all()
 
 
-def test_the_authors_network_saved_and_loaded(shared, tmp_path):
-    agent = DQNAgent.from_keras(shared / "golden" / AGENT)
-    agent.save(tmp_path / "agent.npz")
-    again = DQNAgent.load(tmp_path / "agent.npz")
-    assert again.network.parameters.tobytes() == agent.network.parameters.tobytes()
-
-
 def run(capsys, monkeypatch, *arguments):
     """Exit status, standard output and standard error of the command."""
     monkeypatch.setattr(sys, "argv", ["keras_parity", *map(str, arguments)])

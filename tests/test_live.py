@@ -130,19 +130,6 @@ def test_an_image_too_long_for_webp_is_sent_in_another_way():
     assert np.isfinite(state[[LADDER.index(Encoding("jpeg", None, 45))], -1])
 
 
-def test_the_file_itself_is_sent_where_it_is_smaller_and_the_service_takes_its_format():
-    pixels = np.zeros((64, 64, 3), np.uint8)
-    pixels[::2] = 40
-    file = codec.encode(Image.fromarray(pixels), Encoding("jpeg", None, 5))
-    photo = images.read(file)
-    config = Config(encodings=(Encoding("jpeg", None, 95),))
-    name, payload = LiveImage(photo, config, None).payloads.of(0)
-    assert (name, payload) == ("original", file)
-    name, payload = LiveImage(photo, config, None, taken=("webp",)).payloads.of(0)
-    assert name == "jpeg-q95"
-    assert len(payload) > len(file)
-
-
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("preset", ["tuned", "fast", "ladder"])
 def test_a_state_by_hand(photo, preset, threads):

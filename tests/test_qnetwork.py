@@ -1,4 +1,4 @@
-"""The network by hand, by finite differences, and against PyTorch and Keras."""
+"""The network by hand, by finite differences, and against PyTorch."""
 
 import math
 
@@ -257,18 +257,3 @@ def test_twenty_learning_steps_against_torch(torch, hold, rng):
     assert np.abs(agent.network.parameters - flat(tensors)).max() < 1e-6
     assert np.abs(agent.network.parameters - start).max() > 0.05
     assert agent.optimiser.steps == count == 100
-
-
-def test_the_authors_network_against_keras(shared):
-    """Their weights give the Q-values that Keras computed with them."""
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed: Keras files cannot be read")
-    golden = shared / "golden"
-    network = QNetwork((1280, 64, 32, 32, 10))
-    with h5py.File(golden / "authors_agent_imagenet_baidu.h5") as file:
-        for layer in range(4):
-            name = f"dense_{layer + 1}"
-            group = file["model_weights"][name][name]
-            network.weights[layer][:] = group["kernel:0"][:]
-            network.biases[layer][:] = group["bias:0"][:]
-    recorded = np.load(golden / "authors_agent_q_values.npz", allow_pickle=False)
-    assert network.q_values(recorded["features"]) == pytest.approx(recorded["q_values"], abs=1e-4)
