@@ -41,15 +41,11 @@ def read_dense_stack(path: str | os.PathLike[str]) -> list[tuple[np.ndarray, np.
                     f"expected Dense with {activation}"
                 )
             group = stored[layer["name"]]
-            arrays = [np.asarray(group[_text(name)]) for name in group.attrs["weight_names"]]
+            arrays = [np.asarray(group[name]) for name in group.attrs["weight_names"]]
             kernel = arrays[0].astype(np.float32)
             bias = arrays[1] if layer["use_bias"] else np.zeros(kernel.shape[1])
             stack.append((kernel, bias.astype(np.float32)))
     return stack
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _name(activation: Any) -> Any:
