@@ -76,10 +76,10 @@ def of_evaluation(found: dict[str, Any]) -> str:
         for policy in policies
     ]
     images, gap = f"{_number(found['images']):,.0f}", found["gap_captured"]
-    share = "none" if gap is None else _percent(_number(gap))
+    share = "none" if gap is None else f"{_number(gap):.1%}"
     figures = [
         ("Images", images, f"{_number(found['unlabelled']):,.0f} of them without a label"),
-        ("Bytes saved", _percent(_number(found["saving_vs_fixed"])), "by the agent, against fixed "
+        ("Bytes saved", f"{_number(found['saving_vs_fixed']):.1%}", "by the agent, against fixed "
          "levels of the same agreement"),
         ("Gap captured", share, f"from the best fixed level, {found['best_fixed']}, to the oracle"),
     ]  # fmt: skip
@@ -99,10 +99,6 @@ def _number(value: Any) -> float:
     if type(value) not in (int, float) or not abs(value) < 1e9:
         raise ValueError(f"{value!r:.40} is no number")
     return float(value)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"
 
 
 def _size(count: float) -> str:
@@ -136,12 +132,12 @@ def _totals(totals: dict[str, Any]) -> str:
     figures = [("Images", f"{totals['images']:,}", states)]
     if totals["reference_bytes"]:
         sent, reference = totals["bytes_sent"], totals["reference_bytes"]
-        original = _percent(sent / totals["original_bytes"]) if totals["original_bytes"] else "-"
+        original = f"{sent / totals['original_bytes']:.1%}" if totals["original_bytes"] else "-"
         note = f"of always quality 75: {_size(sent)} of {_size(reference)}, references included; "
         note += f"{original} of the files as they were"
-        figures.append(("Bytes sent", _percent(totals["net_size_ratio"]), note))
+        figures.append(("Bytes sent", f"{totals['net_size_ratio']:.1%}", note))
         note = "of quality 75, in the mean of images, without references"
-        figures.append(("Compressed uploads", _percent(totals["size_ratio"]), note))
+        figures.append(("Compressed uploads", f"{totals['size_ratio']:.1%}", note))
         kept = "not measured: no estimate yet"
         if totals["measured"]:
             low, high = _wilson(totals["agreement"], totals["measured"])
@@ -166,8 +162,8 @@ def _levels(sent: list[dict[str, Any]]) -> str:
     rows = []
     for name in sorted(counts, key=lambda name: re.sub("[0-9]+", lambda n: n[0].zfill(6), name)):
         share = counts[name] / len(sent)
-        drawn = charts.bar(counts[name] / max(counts.values()), f"{name}: {_percent(share)}")
-        rows.append([text(name), f"{counts[name]:,}", _percent(share), drawn])
+        drawn = charts.bar(counts[name] / max(counts.values()), f"{name}: {share:.1%}")
+        rows.append([text(name), f"{counts[name]:,}", f"{share:.1%}", drawn])
     shown = table("numbers bars", ["level", "images", "share", ""], rows)
     return section("Levels chosen", "", shown)
 
