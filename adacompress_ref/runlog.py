@@ -15,15 +15,11 @@ from .pilot import AdaCompress
 from .results import Result
 from .services import RefusedError, Service, called
 
-_OF_RESULT = (
-    *("state", "encoding", "quality", "bytes_sent", "reference_bytes", "original_bytes", "fault"),
-)
+_OF_IMAGE = ("image", "sha256", "error", "bytes", "answered_by", "labels", "compressed_labels")
+_SIZES = ("bytes_sent", "reference_bytes", "original_bytes")
+_OF_RESULT = ("state", "encoding", "quality", *_SIZES, "fault")
 _OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilon", "alpha")
-FIELDS = (
-    *("image", "sha256", "error", "bytes", "answered_by", "labels", "compressed_labels"),
-    *_OF_RESULT,
-    *_OF_STEP,
-)
+FIELDS = _OF_IMAGE + _OF_RESULT + _OF_STEP
 TIMES = ("decision", "encode", "upload", "total")  # seconds
 _MOST = 1e12  # bytes or seconds of one image
 BEST_LABELS = 5  # that are logged: all that AC-1 looks at
@@ -64,7 +60,7 @@ def check(line: dict[str, Any]) -> None:
         raise ValueError(f"image is {line['image']!r:.40}")
     if line["error"] is not None:
         return
-    for name in ("bytes", "bytes_sent", "reference_bytes", "original_bytes"):
+    for name in ("bytes", *_SIZES):
         least = 1 if name == "reference_bytes" else 0
         if not isinstance(line[name], int) or not least <= line[name] < _MOST:
             raise ValueError(f"{name} is {line[name]!r:.40}")
@@ -77,7 +73,7 @@ def check(line: dict[str, Any]) -> None:
             raise ValueError(f"{name} is {line[name]!r:.40}")
     if line["agreement"] not in (None, 0, 1):
         raise ValueError(f"agreement is {line['agreement']!r:.40}")
-    for name in ("image", "state", "encoding", "answered_by"):
+    for name in ("state", "encoding", "answered_by"):
         if not isinstance(line[name], str):
             raise ValueError(f"{name} is {line[name]!r:.40}")
 
