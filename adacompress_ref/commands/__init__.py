@@ -81,10 +81,7 @@ def open_pilot(
 def open_named_service(arguments: argparse.Namespace) -> Service:
     """The service named, as its options say. Raises what `open_service` does."""
     return open_service(
-        arguments.service,
-        deadline=arguments.timeout,
-        rate=arguments.rate,
-        record=arguments.record,
+        arguments.service, deadline=arguments.timeout, rate=arguments.rate, record=arguments.record
     )
 
 

@@ -199,7 +199,7 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
 
         if not file:
             return OnnxClassifier.bundled(threads)
-        return OnnxClassifier(file, name=name, threads=threads)
+        return OnnxClassifier(file, threads=threads)
     if kind == "recorded" and file:
         from .recorded import Recorded
 

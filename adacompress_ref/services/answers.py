@@ -10,13 +10,7 @@ from typing import Any
 
 from ..controller import Label
 from ..files import printable, reason
-from .errors import (
-    AuthenticationError,
-    ProtocolError,
-    QuotaError,
-    RefusedError,
-    UnavailableError,
-)
+from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
 

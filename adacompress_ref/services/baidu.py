@@ -89,8 +89,7 @@ class Baidu:
             now = time.monotonic()
             if self._token in ("", rejected) or now >= self._renew_at:
                 token = self.transport.call(
-                    lambda: build_token_request(self.endpoint, self._key, self._secret),
-                    parse_token,
+                    lambda: build_token_request(self.endpoint, self._key, self._secret), parse_token
                 )
                 # a set of its own, as another thread may be going through the old one
                 self.transport.secrets = self.transport.secrets | {token.text}

@@ -10,13 +10,7 @@ from typing import Any, NoReturn
 
 from ..controller import Label
 from .answers import check_status, read_answer, read_labels, retry_after, shown
-from .errors import (
-    AuthenticationError,
-    ProtocolError,
-    QuotaError,
-    RefusedError,
-    UnavailableError,
-)
+from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
 from .http import Request, Transport
 from .settings import check_endpoint, find_credentials
 

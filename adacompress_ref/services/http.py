@@ -121,10 +121,8 @@ class Transport:
     def _built(self, build: Callable[[], Request]) -> Request:
         try:
             return build()
-        except UnicodeError:  # not its text, which holds the secret
-            raise AuthenticationError(
-                f"{self.name}: the credentials have letters that cannot be sent; check them"
-            ) from None
+        except UnicodeError as error:  # not its text, which holds the secret
+            raise _explained(self.name, "", error) from None
 
     def exchange(self, request: Request) -> Response:
         """One try. Raises ServiceError where there is no answer at all, or no end of it."""

@@ -75,11 +75,7 @@ class OnnxClassifier:
     formats = ("jpeg", "webp")
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str | None = None,
-        threads: int | None = None,
+        self, path: str | os.PathLike[str], *, name: str | None = None, threads: int | None = None
     ) -> None:
         model = artifacts.find(Path(path).name, path)
         self.name = name or f"onnx:{path}"
@@ -90,8 +86,7 @@ class OnnxClassifier:
     @classmethod
     def bundled(cls, threads: int | None = None) -> OnnxClassifier:
         """SqueezeNet 1.1, as shipped."""
-        path = artifacts.find("squeezenet1_1.onnx")
-        return cls(path, name="squeezenet", threads=threads)
+        return cls(artifacts.find("squeezenet1_1.onnx"), name="squeezenet", threads=threads)
 
     def tensor(self, picture: Image.Image) -> np.ndarray:
         """A picture -> the model's input [1, ...] float32."""
@@ -103,10 +98,7 @@ class OnnxClassifier:
         return side.normalisation(np.asarray(picture)[None])  # of [1, size, size, 3]
 
     def probabilities(self, picture: Image.Image) -> np.ndarray:
-        """A picture -> probabilities [classes].
-
-        Raises ImageError or ModelError.
-        """
+        """A picture -> probabilities [classes]. Raises ImageError or ModelError."""
         tensor = self.tensor(picture)
         try:
             scores = self.session.run(None, {self.input_name: tensor})[0].ravel()
