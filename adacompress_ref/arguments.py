@@ -48,9 +48,8 @@ def parser() -> argparse.ArgumentParser:
     )
     text = "image files, or folders of them; -: one image from standard input, to standard output"
     one.add_argument("images", nargs="*", metavar="IMAGE", help=text)
-    one.add_argument(
-        "--files-from", metavar="FILE", help="names of more, one a line; -: from standard input"
-    )
+    text = "names of more, one a line; -: from standard input"
+    one.add_argument("--files-from", metavar="FILE", help=text)
     text = "default: compressed; -: one image, to standard output"
     one.add_argument("-o", "--output", "--dest", metavar="DIR", help=text)
     one.add_argument("--noaction", action="store_true", help="choose and print, write nothing")
@@ -94,16 +93,14 @@ def parser() -> argparse.ArgumentParser:
         "adacompress train --table photos.npz -o agent.npz",
     )
     source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--table", nargs="+", metavar="TABLE", help="made by label; several services, if there are"
-    )
+    text = "made by label; several services, if there are"
+    source.add_argument("--table", nargs="+", metavar="TABLE", help=text)
     source.add_argument("--images", metavar="DIR", help="folder of images, uploaded as it learns")
     service_options(one, required=False)
     one.add_argument("-o", "--output", required=True, metavar="AGENT", help="the agent, .npz")
     held_out = one.add_mutually_exclusive_group()
-    held_out.add_argument(
-        "--test-images", metavar="FILE", help="names of images never to train on, one a line"
-    )
+    text = "names of images never to train on, one a line"
+    held_out.add_argument("--test-images", metavar="FILE", help=text)
     held_out.add_argument(
         "--test-share",
         type=number(float, 0, 1),
@@ -131,26 +128,16 @@ def parser() -> argparse.ArgumentParser:
         "the three states over a stream of images",
         "adacompress run --images photos --service squeezenet --state state",
     )
-    one.add_argument(
-        "--images", required=True, metavar="DIR", help="folder of images, in name order"
-    )
+    text = "folder of images, in name order"
+    one.add_argument("--images", required=True, metavar="DIR", help=text)
     service_options(one)
-    one.add_argument(
-        "--wait",
-        type=number(float, 0),
-        default=60,
-        metavar="S",
-        help="seconds for an image without an answer; after three, the rest is left; default: 60",
-    )
+    text = "seconds for an image without an answer; after three, the rest is left; default: 60"
+    one.add_argument("--wait", type=number(float, 0), default=60, metavar="S", help=text)
     one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
     one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
     agent_options(one)
-    one.add_argument(
-        "--agreement",
-        type=number(float, 0.01, 1),
-        metavar="P",
-        help="instead of --alpha: the share of answers to keep, such as 0.98",
-    )
+    text = "instead of --alpha: the share of answers to keep, such as 0.98"
+    one.add_argument("--agreement", type=number(float, 0.01, 1), metavar="P", help=text)
     seed_option(one)
     image_options(one)
 
@@ -162,9 +149,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     text = "the picture, .png; -: to standard output"
     one.add_argument("-o", "--output", required=True, metavar="HEATMAP", help=text)
-    one.add_argument(
-        "--level", metavar="C", help="jpeg-q15, or 15, instead of each image's chosen level"
-    )
+    text = "jpeg-q15, or 15, instead of each image's chosen level"
+    one.add_argument("--level", metavar="C", help=text)
     agent_options(one)
     image_options(one)
 
@@ -177,12 +163,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("log", metavar="LOG", help=text)
     text = "the page, .html; -: to standard output"
     one.add_argument("-o", "--output", required=True, metavar="PAGE", help=text)
-    one.add_argument(
-        "--images", metavar="DIR", help="the run's photographs, to show the worst disagreements"
-    )
-    one.add_argument(
-        "--worst", type=number(int, 0), default=6, metavar="N", help="of these; default: 6"
-    )
+    text = "the run's photographs, to show the worst disagreements"
+    one.add_argument("--images", metavar="DIR", help=text)
+    text = "of these; default: 6"
+    one.add_argument("--worst", type=number(int, 0), default=6, metavar="N", help=text)
     preset_option(one)
     one.set_defaults(preset=None, alpha=None)
     one.add_argument("--agent", metavar="FILE", help="for heat maps; default: the state folder's")
@@ -193,19 +177,12 @@ def parser() -> argparse.ArgumentParser:
         "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs",
         "adacompress serve --latency 0.2 --error-rate 0.05",
     )
-    one.add_argument(
-        "--service", default="squeezenet", metavar="S", help="squeezenet (default) or onnx:FILE"
-    )
-    one.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="default: this machine alone"
-    )
-    one.add_argument(
-        "--port",
-        type=number(int, 0, 65535),
-        default=8000,
-        metavar="N",
-        help="default: 8000; 0: any that is free",
-    )
+    text = "squeezenet (default) or onnx:FILE"
+    one.add_argument("--service", default="squeezenet", metavar="S", help=text)
+    text = "default: this machine alone"
+    one.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=text)
+    text = "default: 8000; 0: any that is free"
+    one.add_argument("--port", type=number(int, 0, 65535), default=8000, metavar="N", help=text)
     one.add_argument(
         "--latency",
         type=number(float, 0, 3600),
@@ -220,20 +197,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="BITS",
         help="a second, for uploads; default: no limit",
     )
-    one.add_argument(
-        "--error-rate",
-        type=number(float, 0, 1),
-        default=0.0,
-        metavar="P",
-        help="share of requests with a fault: no answer, a damaged one, an error; default: 0",
-    )
-    one.add_argument(
-        "--quota",
-        type=number(int, 0),
-        default=float("inf"),
-        metavar="N",
-        help="images answered, then quota errors; default: no limit",
-    )
+    text = "share of requests with a fault: no answer, a damaged one, an error; default: 0"
+    one.add_argument("--error-rate", type=number(float, 0, 1), default=0.0, metavar="P", help=text)
+    text = "images answered, then quota errors; default: no limit"
+    one.add_argument("--quota", type=number(int, 0), default=float("inf"), metavar="N", help=text)
     seed_option(one)
 
     one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")

@@ -46,42 +46,26 @@ def number(kind: Callable, least: float, most: float | None = None) -> Callable[
 
 def preset_option(one: argparse.ArgumentParser) -> None:
     """--preset."""
-    one.add_argument(
-        "--preset",
-        choices=sorted(PRESETS),
-        default=DEFAULT_PRESET,
-        help=f"default: {DEFAULT_PRESET}",
-    )
+    text = f"default: {DEFAULT_PRESET}"
+    one.add_argument("--preset", choices=sorted(PRESETS), default=DEFAULT_PRESET, help=text)
 
 
 def service_options(one: argparse.ArgumentParser, required: bool = True) -> None:
     """--service, and how an online one is spoken to."""
-    one.add_argument(
-        "--service",
-        required=required,
-        metavar="S",
-        help="squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE",
-    )
-    one.add_argument(
-        "--record", metavar="FILE", help="add all answers to FILE, for --service recorded:FILE"
-    )
-    one.add_argument(
-        "--timeout", type=number(float, 0.1), metavar="S", help="seconds for one try; default: 20"
-    )
-    one.add_argument(
-        "--rate", type=number(float, 0.001), metavar="N", help="most requests a second"
-    )
+    text = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE"
+    one.add_argument("--service", required=required, metavar="S", help=text)
+    text = "add all answers to FILE, for --service recorded:FILE"
+    one.add_argument("--record", metavar="FILE", help=text)
+    text = "seconds for one try; default: 20"
+    one.add_argument("--timeout", type=number(float, 0.1), metavar="S", help=text)
+    text = "most requests a second"
+    one.add_argument("--rate", type=number(float, 0.001), metavar="N", help=text)
 
 
 def workers_option(one: argparse._ActionsContainer, what: str) -> None:
     """--workers."""
-    one.add_argument(
-        "--workers",
-        type=number(int, 1),
-        default=cores(),
-        metavar="N",
-        help=f"{what}; default: one a core",
-    )
+    text = f"{what}; default: one a core"
+    one.add_argument("--workers", type=number(int, 1), default=cores(), metavar="N", help=text)
 
 
 def seed_option(one: argparse.ArgumentParser) -> None:
@@ -94,30 +78,20 @@ def agent_options(one: argparse.ArgumentParser) -> None:
     preset_option(one)
     one.set_defaults(preset=None)  # an agent named has its own
     one.add_argument("--agent", metavar="FILE", help="default: the shipped agent of the preset")
-    one.add_argument(
-        "--alpha",
-        type=number(float, 0.01, 1000),
-        metavar="X",
-        help="AC-3: what an answer kept is worth, in uploads of quality 75; not for paper, authors",
-    )
+    text = "AC-3: what an answer kept is worth, in uploads of quality 75; not for paper, authors"
+    one.add_argument("--alpha", type=number(float, 0.01, 1000), metavar="X", help=text)
 
 
 def encoding_option(one: argparse.ArgumentParser) -> None:
     """--encodings."""
-    one.add_argument(
-        "--encodings",
-        metavar="LIST",
-        help="names like jpeg-q15,webp-224-q55; default: the preset's",
-    )
+    text = "names like jpeg-q15,webp-224-q55; default: the preset's"
+    one.add_argument("--encodings", metavar="LIST", help=text)
 
 
 def image_options(one: argparse.ArgumentParser, quiet: str = "no progress") -> None:
     """--extractor, --pixel-limit and --quiet."""
-    one.add_argument(
-        "--extractor",
-        metavar="FILE",
-        help="another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone",
-    )
+    text = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
+    one.add_argument("--extractor", metavar="FILE", help=text)
     one.add_argument(
         "--pixel-limit",
         type=number(int, 1),
