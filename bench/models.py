@@ -142,8 +142,7 @@ def efficientnet_lite(name: str, checkpoint: bytes) -> bytes:
     offset = graph.constant("_fc.offset", weights["_fc.bias"].astype("<f4"))
     graph.node("Gemm", [features, matrix, offset], "logits", transB=1)
     return graph.serialise(
-        {"image": ["N", 3, size, size]},
-        {"logits": ["N", 1000], "features": ["N", 1280]},
+        {"image": ["N", 3, size, size]}, {"logits": ["N", 1000], "features": ["N", 1280]}
     )
 
 

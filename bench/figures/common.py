@@ -41,14 +41,8 @@ TITLES = {
     "fixed": "best fixed level",
 }
 # Okabe and Ito's colours, told apart with any colour vision; and a marker for each as well.
-BLUE, ORANGE, GREEN, PINK, SKY, GREY = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#777777",
-)
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+PINK, SKY, GREY = "#CC79A7", "#56B4E9", "#777777"
 COLOURS = {
     "squeezenet": BLUE,
     "efficientnet-lite0": ORANGE,

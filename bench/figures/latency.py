@@ -14,17 +14,7 @@ from adacompress_ref.extractor import Extractor
 from adacompress_ref.qnetwork import QNetwork
 
 from .. import tables
-from .common import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PRESETS,
-    QUALITIES,
-    SERVICES,
-    WIDTH,
-    Bench,
-    all_trained,
-)
+from .common import BLUE, GREEN, ORANGE, PRESETS, QUALITIES, SERVICES, WIDTH, Bench, all_trained
 
 # Published for a simulation on a GTX 1080 Ti: mean KB uploaded, ms of the decision, ms sent.
 PUBLISHED_KB = {"conventional": 42.68, "adacompress": 18.46}

@@ -104,7 +104,13 @@ def figure_5(bench: Bench) -> dict[str, Any]:
 
 
 def draw_figure_5(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
-    return _bars(results["share"], results["quality"], plt)
+    shares = results["share"]
+    figure, grid = plt.subplots(1, len(shares), figsize=(WIDTH, 3.2), sharey=True, squeeze=False)
+    for axes, (service, values) in zip(grid[0], shares.items(), strict=True):
+        _pair_of_bars(axes, values, results["quality"])
+        axes.set_title(TITLES[service], fontsize=10)
+    _finish_bars(figure, grid)
+    return figure
 
 
 def figure_6(bench: Bench) -> dict[str, Any]:
@@ -144,15 +150,6 @@ def draw_figure_6(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
         for row, (scenery, shares) in enumerate(sceneries.items()):
             _pair_of_bars(grid[row, column], shares, results["quality"])
             grid[row, column].set_title(f"{TITLES[scenery]}, {TITLES[service]}", fontsize=10)
-    _finish_bars(figure, grid)
-    return figure
-
-
-def _bars(shares: dict[str, Any], qualities: list[int], plt: Any) -> Any:
-    figure, grid = plt.subplots(1, len(shares), figsize=(WIDTH, 3.2), sharey=True, squeeze=False)
-    for axes, (service, values) in zip(grid[0], shares.items(), strict=True):
-        _pair_of_bars(axes, values, qualities)
-        axes.set_title(TITLES[service], fontsize=10)
     _finish_bars(figure, grid)
     return figure
 

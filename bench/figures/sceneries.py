@@ -12,7 +12,6 @@ from .common import BLUE, GREEN, TITLES, WIDTH, moving_mean
 from .streams import STATE_COLOURS, STATES, _shade
 
 AT_START = 500  # steps within which a retraining may be due to a start with another service
-CHANGED = 0.1  # agreement lost; smaller changes need not be noticed
 WINDOW = 100  # of the curves drawn
 
 

@@ -106,22 +106,21 @@ def lines(results: dict[str, Any]) -> list[str]:
     return text
 
 
+def _point(axes: Any, values: dict[str, Any], **style: Any) -> None:
+    """Agreement over size ratio, with the intervals of both."""
+    (x, *across), (y, *down) = (
+        [each["mean"], [each["mean"] - each["low"]], [each["high"] - each["mean"]]]
+        for each in (values["size_ratio"], values["agreement"])
+    )
+    axes.errorbar(x, y, xerr=across, yerr=down, **style)
+
+
 def draw_figure_9(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     figure, axes = plt.subplots(figsize=(WIDTH, 5))
     for service, policies in results["services"].items():
         for name in (*PRESETS, "fixed"):
-            ratio, kept = policies[name]["size_ratio"], policies[name]["agreement"]
-            axes.errorbar(
-                ratio["mean"],
-                kept["mean"],
-                xerr=[[ratio["mean"] - ratio["low"]], [ratio["high"] - ratio["mean"]]],
-                yerr=[[kept["mean"] - kept["low"]], [kept["high"] - kept["mean"]]],
-                fmt=MARKERS[service],
-                color=COLOURS[name],
-                markersize=8,
-                elinewidth=0.8,
-                capsize=2,
-            )
+            style = {"color": COLOURS[name], "markersize": 8, "elinewidth": 0.8, "capsize": 2}
+            _point(axes, policies[name], fmt=MARKERS[service], **style)
     for shift, (name, values) in zip(
         ((6, -14), (6, -14), (6, 6)), results["published"].items(), strict=True
     ):
@@ -134,8 +133,7 @@ def draw_figure_9(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
             fontsize=9,
         )
     axes.set(
-        xlabel="bytes relative to quality 75 (mean of ratios)",
-        ylabel="agreement with quality 75",
+        xlabel="bytes relative to quality 75 (mean of ratios)", ylabel="agreement with quality 75"
     )
     axes.grid(alpha=0.3)
     handles = [
@@ -210,8 +208,7 @@ def deeper(bench: Bench) -> dict[str, Any]:
             config: Config = preset(name).replace(resize="bilinear", pooling="global")
             services[service][name] = {
                 extractor: _deeper_row(
-                    measures,
-                    [trained(bench, states, config, seed) for seed in range(SEEDS)],
+                    measures, [trained(bench, states, config, seed) for seed in range(SEEDS)]
                 )
                 for extractor, states in state_tables.items()
             }
@@ -247,18 +244,9 @@ def draw_deeper(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     for axes, (service, rows) in zip(grid, services.items(), strict=True):
         for name, extractors in rows.items():
             for extractor, values in extractors.items():
-                ratio, kept = values["size_ratio"], values["agreement"]
-                axes.errorbar(
-                    ratio["mean"],
-                    kept["mean"],
-                    xerr=[[ratio["mean"] - ratio["low"]], [ratio["high"] - ratio["mean"]]],
-                    yerr=[[kept["mean"] - kept["low"]], [kept["high"] - kept["mean"]]],
-                    fmt=shapes[name],
-                    color=colours[extractor],
-                    markersize=7,
-                    elinewidth=1,
-                    label=f"{EXTRACTORS[extractor]}, preset {name}",
-                )
+                label = f"{EXTRACTORS[extractor]}, preset {name}"
+                style = {"color": colours[extractor], "markersize": 7, "elinewidth": 1}
+                _point(axes, values, fmt=shapes[name], label=label, **style)
         axes.set_title(f"service: {TITLES[service]}", fontsize=10)
         axes.set_xlabel("bytes relative to quality 75")
         axes.grid(alpha=0.3)

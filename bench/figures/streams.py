@@ -34,6 +34,7 @@ from .common import (
 
 SERVICE = "squeezenet"
 STEPS = 5000  # of Figure 8
+EVERY = 20  # steps between the points of it that are kept
 STREAM_SEEDS = 3
 STATES = ("inference", "estimate", "retrain")
 STATE_COLOURS = {"inference": SKY, "estimate": "#F0E442", "retrain": ORANGE}
@@ -96,9 +97,6 @@ def figure_8(bench: Bench) -> dict[str, Any]:
         "initial_training": preset("authors").training_steps,
         "presets": presets,
     }
-
-
-EVERY = 20  # steps between the points that are kept
 
 
 def upload_overhead(trace: Trace) -> dict[str, Any]:
