@@ -64,9 +64,9 @@ class Stream:
         if state.notice:
             self.say(f"adacompress: {state.notice}")
         missed = state.lines[state.known :]
-        fitting = self._learn_again(missed)
+        fitting = self._learn_again(state, missed)
         if fitting < len(missed):  # that step went wrong
-            self._learn_again(missed[:fitting])
+            self._learn_again(state, missed[:fitting])
             self.say(
                 f"adacompress: {printable(missed[fitting]['image'])} is not as it was when it was "
                 f"sent; the last {len(missed) - fitting} images are not learned from again"
@@ -74,10 +74,9 @@ class Stream:
         if missed:
             self.save()
 
-    def _learn_again(self, lines: list[dict[str, Any]]) -> int:
+    def _learn_again(self, state: StateFolder, lines: list[dict[str, Any]]) -> int:
         """From the state as saved, with the answers of these lines; returns how many fit."""
-        assert self.state is not None
-        controller = self.state.load()
+        controller = state.load()
         assert controller is not None
         self.pilot.resume(controller)
         for number, line in enumerate(lines):

@@ -52,10 +52,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
     rng = np.random.default_rng(arguments.seed)
-    tables: list[Table] = []
+    tables = [Table.load(path) for path in arguments.table or []]
     failed = 0
-    if arguments.table:
-        tables = [Table.load(path) for path in arguments.table]
+    if tables:
         if set(config.encodings) <= set(tables[0].source.encodings):
             tables = [table.only(config.encodings) for table in tables]
         else:
