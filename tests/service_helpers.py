@@ -15,8 +15,8 @@ STATUSES = (200, 200, 200, 201, 301, 400, 401, 402, 403, 404, 408, 412, 413, 418
 
 
 @contextmanager
-def serving(answer):
-    """A server's address and the requests it got; `answer(request)` is (status, headers, body)."""
+def raw_server(answer, context=None):
+    """A server's address and the requests it got; `answer(handler)` writes what it likes."""
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -24,28 +24,38 @@ def serving(answer):
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            request = SimpleNamespace(path=self.path, headers=self.headers, body=body)
-            requests.append(request)
-            status, headers, body = answer(request)
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            self.asked = SimpleNamespace(path=self.path, headers=self.headers, body=body)
+            self.asked.client = self.client_address
+            requests.append(self.asked)
+            answer(self)
 
         def log_message(self, *arguments):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", requests
+        yield f"http{'s' if context else ''}://127.0.0.1:{server.server_port}", requests
     finally:
         server.shutdown()
-        thread.join()
         server.server_close()
+
+
+def serving(answer):
+    """The same; `answer(request)` is (status, headers, body)."""
+
+    def write(handler):
+        status, headers, body = answer(handler.asked)
+        handler.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return raw_server(write)
 
 
 def as_json(value, status=200, **headers):

@@ -159,9 +159,7 @@ def test_other_shapes(status, body, kind):
         parse_response(status, {}, body)
 
 
-@given(
-    answers("responses", "labelAnnotations", "description", "score", "error", "code", "status"),
-)
+@given(answers("responses", "labelAnnotations", "description", "score", "error", "code", "status"))
 def test_any_answer(answer):
     check_outcome("google", parse_response, *answer)
 
@@ -173,10 +171,8 @@ def key(monkeypatch):
 
 
 def test_service(key, monkeypatch):
-    with serving(lambda request: as_json({"responses": [{"labelAnnotations": LABELS}]})) as (
-        url,
-        requests,
-    ):
+    answer = as_json({"responses": [{"labelAnnotations": LABELS}]})
+    with serving(lambda request: answer) as (url, requests):
         monkeypatch.setenv("GOOGLE_VISION_ENDPOINT", url)
         service = open_service("google", tries=1)
         assert service.label(b"image")[0] == Label("Sky", 0.97)

@@ -1,16 +1,15 @@
 """The transport: retries, pauses, pace, circuit, deadline; secrets, redirects, TLS."""
 
 import gzip
-import http.server
 import logging
 import socket
 import ssl
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
+from service_helpers import raw_server
 
 from adacompress_ref.services import http as transport_module
 from adacompress_ref.services.answers import check_status
@@ -196,34 +195,6 @@ def test_credentials_that_cannot_be_sent():
 # on the wire -----------------------------------------------------------------------------------
 
 
-@contextmanager
-def server(answer, context=None):
-    """A server on this machine; `answer(handler)` writes what it likes. Yields URL and log."""
-    seen = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            seen.append((self.path, dict(self.headers), body, self.client_address))
-            answer(self)
-
-        def log_message(self, *_):
-            pass
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.daemon_threads = True
-    if context:
-        found.socket = context.wrap_socket(found.socket, server_side=True)
-    threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http{'s' if context else ''}://127.0.0.1:{found.server_port}", seen
-    finally:
-        found.shutdown()
-        found.server_close()
-
-
 def reply(status, body, headers=(), declared=None):
     def answer(handler):
         handler.send_response(status)
@@ -244,16 +215,16 @@ def send(url, deadline=5.0, **headers):
 
 
 def test_an_exchange():
-    with server(reply(200, b"fine", [("X-Odd", "1")])) as (url, seen):
+    with raw_server(reply(200, b"fine", [("X-Odd", "1")])) as (url, seen):
         transport = Transport("fake")
         for _ in range(3):
             request = Request("POST", f"{url}/x?token=t", {"X-Own": "2"}, b"payload")
             status, headers, body = transport.exchange(request)
     assert (status, headers["x-odd"], body) == (200, "1", b"fine")
-    path, sent, payload, _ = seen[0]
-    assert (path, sent["X-Own"], payload) == ("/x?token=t", "2", b"payload")
-    assert sent["Accept-Encoding"] == "identity"
-    assert len({address for *_, address in seen}) == 1  # one connection
+    first = seen[0]
+    assert (first.path, first.headers["X-Own"], first.body) == ("/x?token=t", "2", b"payload")
+    assert first.headers["Accept-Encoding"] == "identity"
+    assert len({each.client for each in seen}) == 1  # one connection
 
 
 def refused_port():
@@ -292,7 +263,7 @@ def nonsense(handler):
 
 @pytest.mark.parametrize("answer", [silent, dripping, dripping_head])
 def test_a_deadline_holds_whatever_the_server_does(answer):
-    with server(answer) as (url, _):
+    with raw_server(answer) as (url, _):
         started = time.monotonic()
         with pytest.raises(UnavailableError, match=r"^fake: .*(within|in time)"):
             send(url, deadline=0.3)
@@ -303,7 +274,7 @@ def test_a_deadline_holds_whatever_the_server_does(answer):
     "answer", [hang_up, nonsense, reply(200, b"half of it", declared=1000)], ids=repr
 )
 def test_broken_answers_may_be_tried_again(answer):
-    with server(answer) as (url, _), pytest.raises(ServiceError) as caught:
+    with raw_server(answer) as (url, _), pytest.raises(ServiceError) as caught:
         send(url)
     assert caught.value.retryable
     assert "quiet" not in str(caught.value)
@@ -315,12 +286,12 @@ def zipped(handler):
 
 
 def test_an_answer_that_is_packed_against_our_wish():
-    with server(zipped) as (url, _):
+    with raw_server(zipped) as (url, _):
         assert send(url).body == b"fine " * 200
 
 
 def test_what_comes_too_late_is_not_read_to_its_end():
-    with server(dripping) as (url, _):
+    with raw_server(dripping) as (url, _):
         before = threading.active_count()
         with pytest.raises(UnavailableError):
             send(url, deadline=0.2)
@@ -330,7 +301,7 @@ def test_what_comes_too_late_is_not_read_to_its_end():
 
 @pytest.mark.parametrize("value", ["two\nlines", "\u20ac"])
 def test_a_header_that_cannot_be_sent(value):
-    with server(reply(200, b"")) as (url, _):
+    with raw_server(reply(200, b"")) as (url, _):
         with pytest.raises(AuthenticationError, match="letters that cannot be sent") as caught:
             send(url, Authorization=value)
         assert value not in str(caught.value)
@@ -344,7 +315,7 @@ def test_tokens_are_in_no_log(caplog):
         handler.wfile.write(odd)
         handler.close_connection = True
 
-    with server(answer) as (url, _):
+    with raw_server(answer) as (url, _):
         Transport("x").exchange(Request("POST", f"{url}/?access_token=quiet", {}, b""))
     assert "access_token=***" in caplog.text
     assert "quiet" not in caplog.text
@@ -361,15 +332,15 @@ def test_nobody_there():
 def test_an_answer_without_end(monkeypatch):
     monkeypatch.setattr(transport_module, "ANSWER_LIMIT", 1000)
     endless = reply(200, b"x" * 100_000)
-    with server(endless) as (url, _), pytest.raises(ProtocolError, match="without end"):
+    with raw_server(endless) as (url, _), pytest.raises(ProtocolError, match="without end"):
         send(url)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed(status):
-    with server(reply(200, b"stolen")) as (other, stolen):
+    with raw_server(reply(200, b"stolen")) as (other, stolen):
         there = reply(status, b"", [("Location", f"{other}/x")])
-        with server(there) as (url, _):
+        with raw_server(there) as (url, _):
             answer = send(url, Authorization="secret")
     assert stolen == []
     with pytest.raises(AuthenticationError, match="redirected"):
@@ -379,15 +350,15 @@ def test_a_redirect_is_not_followed(status):
 def test_netrc_does_not_replace_our_credentials(tmp_path, monkeypatch):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1\nlogin thief\npassword x\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    with server(reply(200, b"")) as (url, seen):
+    with raw_server(reply(200, b"")) as (url, seen):
         send(url, Authorization="ours")
-    assert seen[0][1]["Authorization"] == "ours"
+    assert seen[0].headers["Authorization"] == "ours"
 
 
 def test_no_proxy_to_this_machine_itself(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, refused_port())
-    with server(reply(200, b"fine")) as (url, _):
+    with raw_server(reply(200, b"fine")) as (url, _):
         assert send(url).body == b"fine"
 
 
@@ -405,7 +376,7 @@ def test_a_server_that_cannot_prove_who_it_is(tmp_path, monkeypatch, variable):
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with server(reply(200, b"stolen"), context) as (url, seen):
+    with raw_server(reply(200, b"stolen"), context) as (url, seen):
         with pytest.raises(AuthenticationError, match="cannot prove who it is"):
             send(url)
         assert seen == []
