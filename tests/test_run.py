@@ -148,22 +148,6 @@ def test_other_settings_are_refused(photos, state, options, text):
     refused(run(photos, state, *options), text)
 
 
-def test_damage_is_refused(photos, state):
-    whole = (state / "state.npz").read_bytes()
-    (state / "state.npz").write_bytes(whole[:-100])
-    before = (state / "state.previous.npz").read_bytes()
-    (state / "state.previous.npz").write_bytes(before[:-100])
-    refused(run(photos, state), "state.npz: damaged")
-    (state / "state.npz").write_bytes(whole)
-    log = (state / "log.jsonl").read_bytes()
-    (state / "log.jsonl").unlink()
-    refused(run(photos, state), "log.jsonl has lost lines")
-    (state / "log.jsonl").write_bytes(log)
-    (state / "state.npz").unlink()
-    (state / "state.previous.npz").unlink()
-    refused(run(photos, state), "has a log.jsonl but no state.npz")
-
-
 def test_the_state_before_is_enough(photos, state):
     """Images learned since are learned from the log again, and nothing is uploaded."""
     (fields, arrays), log = load_arrays(state / "state.npz"), (state / "log.jsonl").read_bytes()

@@ -580,12 +580,6 @@ def test_the_client_of_amazon_gets_through(monkeypatch):
 # The command -----------------------------------------------------------------------------------
 
 
-def test_help(adacompress):
-    status, out, err = adacompress("serve", "--help")
-    assert (status, err) == (0, "")
-    assert "example: adacompress serve" in out
-
-
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
