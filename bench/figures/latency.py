@@ -120,41 +120,20 @@ def draw_latency(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     here, printed = results["here"], results["published"]
     fastest = min(here["decision_ms_by_threads"].values())
     agent_kb = here["services"][SERVICES[0]]["authors"]["upload_kb"]
+    kb, about = printed["upload_kb"], f"here: SqueezeNet, preset authors, decision {fastest:.1f} ms"
     panels = (
-        (
-            "published figures",
-            printed["upload_kb"]["conventional"],
-            printed["upload_kb"]["adacompress"],
-            printed["decision_ms"],
-            None,
-        ),
-        (
-            f"here: SqueezeNet, preset authors, decision {fastest:.1f} ms",
-            here["reference_kb"],
-            agent_kb,
-            fastest,
-            here["fixed_15_kb"],
-        ),
+        ("published figures", kb["conventional"], kb["adacompress"], printed["decision_ms"], None),
+        (about, here["reference_kb"], agent_kb, fastest, here["fixed_15_kb"]),
     )
     figure, grid = plt.subplots(1, 2, figsize=(WIDTH, 3.8), sharey=True)
     links = np.geomspace(min(results["mbit_per_s"]), max(results["mbit_per_s"]), 200)
     for axes, (title, reference, compressed, decision, fixed) in zip(grid, panels, strict=True):
         axes.plot(links, transmission_ms(reference, links), color=BLUE, label="always quality 75")
-        axes.plot(
-            links,
-            transmission_ms(compressed, links) + decision,
-            color=ORANGE,
-            linestyle="--",
-            label="AdaCompress, decision included",
-        )
+        ours = transmission_ms(compressed, links) + decision
+        axes.plot(links, ours, "--", color=ORANGE, label="AdaCompress, decision included")
         if fixed is not None:
-            axes.plot(
-                links,
-                transmission_ms(fixed, links),
-                color=GREEN,
-                linestyle=":",
-                label="always quality 15",
-            )
+            low = transmission_ms(fixed, links)
+            axes.plot(links, low, ":", color=GREEN, label="always quality 15")
         even = break_even(reference, compressed, decision)
         axes.axvline(even, color="black", linewidth=1)
         axes.text(even * 1.08, 150, f"break-even\n{even:.1f} Mbit/s", fontsize=8.5, va="center")

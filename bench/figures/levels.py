@@ -13,6 +13,7 @@ from adacompress_ref.evaluation import Measures
 from .. import models
 from .common import (
     COLOURS,
+    GREY,
     MARKERS,
     PRESETS,
     QUALITIES,
@@ -68,20 +69,15 @@ def draw_motivation(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
         middle.plot(results["quality"], values["top1"], **style)
     for name, values in results["published"]["top1"].items():
         levels = [int(level) for level in values]
-        line = middle.plot(levels, list(values.values()), ":", color="#777777", linewidth=1)
+        line = middle.plot(levels, list(values.values()), ":", color=GREY, linewidth=1)
         line[0].set_label("published, other networks" if name == "ResNet-50" else None)
     left.set(ylabel="agreement with quality 75", ylim=(0, 1.02))
     middle.set(ylabel="top-1, true labels", ylim=(0, 1.02))
     right.plot(results["quality"], results["size_ratio"], color="black", marker="o", markersize=4)
     published = results["published"]["mean_kb"]
     reference = next(kb for level, kb in published.items() if int(level) == 75)
-    right.plot(
-        [int(level) for level in published],
-        [kb / reference for kb in published.values()],
-        ":",
-        color="#777777",
-        marker="x",
-    )
+    ratios = [kb / reference for kb in published.values()]
+    right.plot([int(level) for level in published], ratios, ":", color=GREY, marker="x")
     right.set(ylabel="bytes relative to quality 75", ylim=(0, None))
     for axes in (left, middle, right):
         axes.set(xlabel="JPEG quality", xticks=range(5, 100, 20))
@@ -156,18 +152,10 @@ def draw_figure_6(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
 
 def _pair_of_bars(axes: Any, shares: dict[str, list[float]], qualities: list[int]) -> None:
     places = np.arange(len(qualities))
-    hatches = (None, "//")
     for index, (name, values) in enumerate(shares.items()):
-        axes.bar(
-            places + (index - 0.5) * 0.42,
-            values,
-            0.42,
-            color=COLOURS[name],
-            hatch=hatches[index],
-            edgecolor="white",
-            linewidth=0,
-            label=TITLES[name],
-        )
+        style = {"color": COLOURS[name], "hatch": (None, "//")[index]}
+        style |= {"edgecolor": "white", "linewidth": 0, "label": TITLES[name]}
+        axes.bar(places + (index - 0.5) * 0.42, values, 0.42, **style)
     axes.set_xticks(places, qualities, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
 

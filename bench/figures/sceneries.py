@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .common import BLUE, GREEN, TITLES, WIDTH, moving_mean
-from .streams import STATE_COLOURS, STATES, _shade
+from .streams import STATE_COLOURS, STATES, _shade, state_handles
 
 AT_START = 500  # steps within which a retraining may be due to a start with another service
 WINDOW = 100  # of the curves drawn
@@ -126,14 +126,8 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
 def draw(runs: list[dict[str, Any]], plt: Any) -> Any:
     """One run of each preset, one under the other: what the client gets, bytes, p_est, states."""
     height = 1.9 * len(runs) + 1.1
-    figure, grid = plt.subplots(
-        2 * len(runs),
-        1,
-        figsize=(WIDTH, height),
-        sharex=True,
-        squeeze=False,
-        height_ratios=[5, 1] * len(runs),
-    )
+    shape = {"figsize": (WIDTH, height), "height_ratios": [5, 1] * len(runs)}
+    figure, grid = plt.subplots(2 * len(runs), 1, sharex=True, squeeze=False, **shape)
     for place, run in enumerate(runs):
         trace, (upper, strip) = run["trace"], grid[2 * place : 2 * place + 2, 0]
         steps = np.arange(len(trace.state))
@@ -143,9 +137,8 @@ def draw(runs: list[dict[str, Any]], plt: Any) -> Any:
         ratio = moving_mean(trace.sent, WINDOW) / moving_mean(trace.reference, WINDOW)
         upper.plot(steps, trace.p_est, color="black", linewidth=0.6, label="p_est")
         upper.plot(steps, kept, color=BLUE, label=f"agreement delivered, latest {WINDOW}")
-        upper.plot(
-            steps, ratio, color=GREEN, label=f"bytes relative to quality 75, latest {WINDOW}"
-        )
+        label = f"bytes relative to quality 75, latest {WINDOW}"
+        upper.plot(steps, ratio, color=GREEN, label=label)
         upper.axhline(1, color="black", linewidth=0.5)
         shares = [moving_mean(trace.state == index, WINDOW // 2) for index in range(len(STATES))]
         strip.stackplot(steps, shares, colors=list(STATE_COLOURS.values()), linewidth=0)
@@ -158,11 +151,7 @@ def draw(runs: list[dict[str, Any]], plt: Any) -> Any:
         upper.set_title(TITLES.get(run["preset"], f"preset {run['preset']}"), fontsize=10)
         strip.set(ylim=(0, 1), yticks=())
     strip.set_xlabel("step (image)")
-    handles = [*upper.get_lines()[:3]]
-    handles += [
-        plt.Rectangle((0, 0), 1, 1, color=colour, label=state)
-        for state, colour in STATE_COLOURS.items()
-    ]
+    handles = [*upper.get_lines()[:3], *state_handles(plt)]
     figure.suptitle(f"{runs[0]['stream']}, {TITLES[runs[0]['service']]}", fontsize=11)
     figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=8.5, frameon=False)
     figure.tight_layout(rect=(0, 0.7 / height, 1, 1), h_pad=0.3)

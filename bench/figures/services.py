@@ -124,14 +124,9 @@ def draw_figure_9(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     for shift, (name, values) in zip(
         ((6, -14), (6, -14), (6, 6)), results["published"].items(), strict=True
     ):
-        axes.plot(values["size_ratio"], values["agreement"], "*", color="black", markersize=12)
-        axes.annotate(
-            name,
-            (values["size_ratio"], values["agreement"]),
-            xytext=shift,
-            textcoords="offset points",
-            fontsize=9,
-        )
+        place = values["size_ratio"], values["agreement"]
+        axes.plot(*place, "*", color="black", markersize=12)
+        axes.annotate(name, place, xytext=shift, textcoords="offset points", fontsize=9)
     axes.set(
         xlabel="bytes relative to quality 75 (mean of ratios)", ylabel="agreement with quality 75"
     )
@@ -141,10 +136,9 @@ def draw_figure_9(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
         for name in (*PRESETS, "fixed")
     ]
     handles.append(axes.plot([], [], "*", color="black", markersize=12, label="published")[0])
+    hollow = {"color": "none", "markeredgecolor": "black"}
     handles += [
-        axes.plot([], [], MARKERS[each], color="none", markeredgecolor="black", label=TITLES[each])[
-            0
-        ]
+        axes.plot([], [], MARKERS[each], label=TITLES[each], **hollow)[0]
         for each in results["services"]
     ]
     figure.legend(handles=handles, fontsize=9, loc="lower center", ncols=4, frameon=False)

@@ -17,7 +17,6 @@ from adacompress_ref.training import split
 
 from .common import (
     BLUE,
-    COLOURS,
     GREEN,
     GREY,
     ORANGE,
@@ -136,26 +135,17 @@ def draw_figure_8(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     figure, grid = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True)
     for axes, (name, runs) in zip(grid, results["presets"].items(), strict=True):
         steps = np.arange(len(runs[0]["net"])) * results["every"]
-        for index, one in enumerate(runs):
-            axes.plot(
-                steps,
-                one["local"],
-                color=SKY,
-                linewidth=0.7,
-                label=f"latest {results['window']} steps" if index == 0 else None,
-            )
-        for index, one in enumerate(runs):
-            axes.plot(
-                steps,
-                one["net"],
-                color=COLOURS["paper"],
-                label="since the start" if index == 0 else None,
-            )
+        latest = f"latest {results['window']} steps"
+        for one in runs:
+            label = latest if one is runs[0] else None
+            axes.plot(steps, one["local"], color=SKY, linewidth=0.7, label=label)
+        for one in runs:
+            label = "since the start" if one is runs[0] else None
+            axes.plot(steps, one["net"], color=ORANGE, label=label)
         axes.axhline(1, color="black", linewidth=1, label="always quality 75")
         axes.axvspan(0, results["initial_training"], color=ORANGE, alpha=0.12, linewidth=0)
-        axes.text(
-            results["initial_training"] / 2, 0.05, "initial training", ha="center", fontsize=8
-        )
+        middle = results["initial_training"] / 2
+        axes.text(middle, 0.05, "initial training", ha="center", fontsize=8)
         axes.set(xlabel="step (image)", ylim=(0, 2.2))  # the first steps may lie higher
         axes.set_title(f"{TITLES[name]}, {len(runs)} runs", fontsize=10)
         axes.grid(alpha=0.3)
@@ -221,15 +211,8 @@ def summary(trace: Trace) -> dict[str, Any]:
 
 def draw_figure_10(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     presets = results["presets"]
-    figure, grid = plt.subplots(
-        4,
-        len(presets),
-        figsize=(WIDTH, 7.6),
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-        height_ratios=(3, 2.2, 1.6, 3),
-    )
+    shape = {"figsize": (WIDTH, 7.6), "height_ratios": (3, 2.2, 1.6, 3)}
+    figure, grid = plt.subplots(4, len(presets), sharex=True, sharey="row", squeeze=False, **shape)
     ends = np.cumsum([count for _, count in results["stream"]])
     for column, (name, values) in enumerate(presets.items()):
         trace = values["first"]
@@ -268,13 +251,16 @@ def draw_figure_10(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     for row, top in ((0, 1.05), (1, 1), (2, 1), (3, None)):
         grid[row, 0].set_ylim(0, top)
     handles = [*grid[0, 0].get_lines()[:2], *grid[3, 0].get_lines()[:2]]
-    handles += [
-        plt.Rectangle((0, 0), 1, 1, color=colour, label=state)
-        for state, colour in STATE_COLOURS.items()
-    ]
+    handles += state_handles(plt)
     figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=8.5, frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     return figure
+
+
+def state_handles(plt: Any) -> list[Any]:
+    """What the colours of states mean, for a legend."""
+    one = plt.Rectangle
+    return [one((0, 0), 1, 1, color=each, label=name) for name, each in STATE_COLOURS.items()]
 
 
 def _shade(axes: Any, states: list[int]) -> None:
