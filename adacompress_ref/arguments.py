@@ -77,12 +77,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
     where = one.add_mutually_exclusive_group()
     workers_option(where, "processes, one thread each")
-    where.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="label on the workers of this Dask scheduler, which see DIR under the same path; "
-        "--rate is for each",
-    )
+    text = "label on the workers of this Dask scheduler, which see DIR under the same path; "
+    where.add_argument("--scheduler", metavar="ADDRESS", help=text + "--rate is for each")
     preset_option(one)
     encoding_option(one)
     image_options(one)
@@ -101,13 +97,8 @@ def parser() -> argparse.ArgumentParser:
     held_out = one.add_mutually_exclusive_group()
     text = "names of images never to train on, one a line"
     held_out.add_argument("--test-images", metavar="FILE", help=text)
-    held_out.add_argument(
-        "--test-share",
-        type=number(float, 0, 1),
-        default=0.2,
-        metavar="P",
-        help="share of images never to train on; default: 0.2",
-    )
+    share, text = number(float, 0, 1), "share of images never to train on; default: 0.2"
+    held_out.add_argument("--test-share", type=share, default=0.2, metavar="P", help=text)
     one.add_argument("--steps", type=number(int, 1), metavar="N", help="default: the preset's")
     preset_option(one)
     seed_option(one)
@@ -183,20 +174,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=text)
     text = "default: 8000; 0: any that is free"
     one.add_argument("--port", type=number(int, 0, 65535), default=8000, metavar="N", help=text)
-    one.add_argument(
-        "--latency",
-        type=number(float, 0, 3600),
-        default=0.0,
-        metavar="SECONDS",
-        help="before each answer; default: 0",
-    )
-    one.add_argument(
-        "--bandwidth",
-        type=number(float, 1),
-        default=float("inf"),
-        metavar="BITS",
-        help="a second, for uploads; default: no limit",
-    )
+    seconds, text = number(float, 0, 3600), "before each answer; default: 0"
+    one.add_argument("--latency", type=seconds, default=0.0, metavar="SECONDS", help=text)
+    bits, text = number(float, 1), "a second, for uploads; default: no limit"
+    one.add_argument("--bandwidth", type=bits, default=float("inf"), metavar="BITS", help=text)
     text = "share of requests with a fault: no answer, a damaged one, an error; default: 0"
     one.add_argument("--error-rate", type=number(float, 0, 1), default=0.0, metavar="P", help=text)
     text = "images answered, then quota errors; default: no limit"

@@ -92,11 +92,6 @@ def image_options(one: argparse.ArgumentParser, quiet: str = "no progress") -> N
     """--extractor, --pixel-limit and --quiet."""
     text = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
     one.add_argument("--extractor", metavar="FILE", help=text)
-    one.add_argument(
-        "--pixel-limit",
-        type=number(int, 1),
-        default=8192 * 6144,
-        metavar="N",
-        help="largest image, in pixels, WebP and TIFF half; default: 50331648",
-    )
+    pixels, text = number(int, 1), "largest image, in pixels, WebP and TIFF half; default: 50331648"
+    one.add_argument("--pixel-limit", type=pixels, default=8192 * 6144, metavar="N", help=text)
     one.add_argument("--quiet", action="store_true", help=quiet)

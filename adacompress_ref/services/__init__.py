@@ -44,7 +44,6 @@ _ONLINE = {
     "google": "GoogleVision",
 }
 _LIMITS = ("max_bytes", "max_pixels", "max_side", "min_side")
-_KNOWN_FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "png": "png"}
 
 
 class Service(Protocol):
@@ -154,7 +153,8 @@ def formats(service: object) -> tuple[str, ...]:
     """The file formats that a service takes. Raises ServiceError where JPEG is not among them."""
     said: Any = getattr(service, "formats", ("jpeg",))
     listed = said if isinstance(said, (list, tuple, set, frozenset)) else [said]
-    taken = tuple(_KNOWN_FORMATS.get(str(each).lower(), str(each).lower()) for each in listed)
+    names = (str(each).lower() for each in listed)
+    taken = tuple("jpeg" if name == "jpg" else name for name in names)
     if "jpeg" not in taken:
         raise ServiceError(
             f"service {called(service)}: formats is {said!r:.60}; the reference is JPEG, so "
