@@ -69,10 +69,8 @@ def open_pilot(
     arguments: argparse.Namespace, seed: int = 0, threads: int | None = None
 ) -> AdaCompress:
     """With the agent named, or the shipped one of the preset."""
-    path = agent_path(arguments)
-    goal = getattr(arguments, "agreement", None)
-    wanted = {"alpha": arguments.alpha, "agreement": goal}
-    models = {"agent": path, "extractor": arguments.extractor}
+    models = {"agent": agent_path(arguments), "extractor": arguments.extractor}
+    wanted = {"alpha": arguments.alpha, "agreement": getattr(arguments, "agreement", None)}
     pilot = AdaCompress.load(**models, seed=seed, threads=threads, **wanted)
     check_preset(arguments, pilot.config)
     return pilot
