@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Resize = Literal["bilinear", "nearest"]
@@ -83,6 +84,11 @@ CHANNELS = 1280  # of E's last convolution: the length of a state
 REFERENCE = Encoding("jpeg", None, 75)  # the convention that every size is compared with
 
 
+@cache  # as working them out takes a millisecond
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Config)
+
+
 @dataclass(frozen=True)
 class Config:
     """Every constant and every choice between sources. The defaults are preset `paper`.
@@ -155,7 +161,7 @@ class Config:
     explore_anew: bool = True  # at each retraining; authors: at the first alone
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(Config).items():
+        for name, kind in _kinds().items():
             if not _is_a(value := getattr(self, name), kind):
                 raise ValueError(f"config field {name!r}: {value!r} does not fit {kind}")
         if not self.encodings or len(set(self.encodings)) != len(self.encodings):
