@@ -6,6 +6,11 @@ from setuptools import setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "adacompress_ref/__init__.py").read_text())[1]
 
+ROOMS = (
+    *("core", "storage", "survival", "imaging", "views", "tables"),
+    *("services", "running", "server", "report", "cli"),
+)
+
 setup(
     name="adacompress_ref",
     version=VERSION,
@@ -18,10 +23,7 @@ setup(
     # the folder weights/ of the checkout is adacompress_ref/weights/ once installed
     packages=[
         "adacompress_ref",
-        "adacompress_ref.commands",
-        "adacompress_ref.imitations",
-        "adacompress_ref.report",
-        "adacompress_ref.services",
+        *(f"adacompress_ref.{room}" for room in ROOMS),
         "adacompress_ref.weights",
     ],
     package_dir={"adacompress_ref.weights": "weights"},
@@ -29,7 +31,7 @@ setup(
         "adacompress_ref": ["py.typed", "*.md", "LICENSE"],
         "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
     },
-    entry_points={"console_scripts": ["adacompress = adacompress_ref.cli:main"]},
+    entry_points={"console_scripts": ["adacompress = adacompress_ref.cli.main:main"]},
     install_requires=["numpy>=1.24.2", "pillow>=10.3", "onnxruntime>=1.17", "requests>=2.28"],
     extras_require={
         "keras": ["h5py"],

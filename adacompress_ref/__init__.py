@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AdaCompress": "pilot",
-    "Choice": "results",
-    "Result": "results",
-    "Config": "config",
-    "Encoding": "config",
-    "preset": "config",
-    "Controller": "controller",
-    "Label": "controller",
-    "Step": "controller",
-    "Upload": "controller",
-    "DQNAgent": "agent",
-    "SurvivalAgent": "survival",
-    "AgentError": "agent",
-    "Environment": "environment",
-    "Extractor": "extractor",
-    "Table": "table",
-    "TableError": "table",
-    "train": "training",
-    "evaluate": "evaluation",
+    "AdaCompress": "running.pilot",
+    "Choice": "running.results",
+    "Result": "running.results",
+    "Config": "core.config",
+    "Encoding": "core.config",
+    "preset": "core.config",
+    "Controller": "core.controller",
+    "Label": "core.controller",
+    "Step": "core.controller",
+    "Upload": "core.controller",
+    "DQNAgent": "core.agent",
+    "SurvivalAgent": "survival.agent",
+    "AgentError": "core.agent",
+    "Environment": "tables.environment",
+    "Extractor": "imaging.extractor",
+    "Table": "tables.table",
+    "TableError": "tables.table",
+    "train": "core.training",
+    "evaluate": "tables.evaluation",
     "Service": "services",
     "ServiceError": "services",
     "UnavailableError": "services",
@@ -38,34 +38,32 @@ _HOMES = {
     "QuotaError": "services",
     "AuthenticationError": "services",
     "open_service": "services",
-    "ArtifactError": "artifacts",
-    "ImageError": "files",
-    "Photo": "images",
-    "ModelError": "onnx_session",
-    "StateError": "state",
+    "ArtifactError": "storage.artifacts",
+    "ImageError": "storage.files",
+    "Photo": "imaging.read",
+    "ModelError": "imaging.session",
+    "StateError": "running.state",
 }
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:  # the same names, for type checkers and editors
-    from .agent import AgentError as AgentError
-    from .agent import DQNAgent as DQNAgent
-    from .artifacts import ArtifactError as ArtifactError
-    from .config import Config as Config
-    from .config import Encoding as Encoding
-    from .config import preset as preset
-    from .controller import Controller as Controller
-    from .controller import Label as Label
-    from .controller import Step as Step
-    from .controller import Upload as Upload
-    from .environment import Environment as Environment
-    from .evaluation import evaluate as evaluate
-    from .extractor import Extractor as Extractor
-    from .files import ImageError as ImageError
-    from .images import Photo as Photo
-    from .onnx_session import ModelError as ModelError
-    from .pilot import AdaCompress as AdaCompress
-    from .results import Choice as Choice
-    from .results import Result as Result
+    from .core.agent import AgentError as AgentError
+    from .core.agent import DQNAgent as DQNAgent
+    from .core.config import Config as Config
+    from .core.config import Encoding as Encoding
+    from .core.config import preset as preset
+    from .core.controller import Controller as Controller
+    from .core.controller import Label as Label
+    from .core.controller import Step as Step
+    from .core.controller import Upload as Upload
+    from .core.training import train as train
+    from .imaging.extractor import Extractor as Extractor
+    from .imaging.read import Photo as Photo
+    from .imaging.session import ModelError as ModelError
+    from .running.pilot import AdaCompress as AdaCompress
+    from .running.results import Choice as Choice
+    from .running.results import Result as Result
+    from .running.state import StateError as StateError
     from .services import AuthenticationError as AuthenticationError
     from .services import ProtocolError as ProtocolError
     from .services import QuotaError as QuotaError
@@ -74,11 +72,13 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from .services import ServiceError as ServiceError
     from .services import UnavailableError as UnavailableError
     from .services import open_service as open_service
-    from .state import StateError as StateError
-    from .survival import SurvivalAgent as SurvivalAgent
-    from .table import Table as Table
-    from .table import TableError as TableError
-    from .training import train as train
+    from .storage.artifacts import ArtifactError as ArtifactError
+    from .storage.files import ImageError as ImageError
+    from .survival.agent import SurvivalAgent as SurvivalAgent
+    from .tables.environment import Environment as Environment
+    from .tables.evaluation import evaluate as evaluate
+    from .tables.table import Table as Table
+    from .tables.table import TableError as TableError
 else:
 
     def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .agent import AgentError, DQNAgent
-from .config import Encoding, preset
+from .core.agent import AgentError, DQNAgent
+from .core.config import Encoding, preset
 
 _INERT = ("InputLayer", "Dropout", "Flatten")  # change nothing when a vector is predicted
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
-from .arrays import PARTIAL
-from .artifacts import shipped_folder
-from .files import printable, reason
+from .storage.arrays import PARTIAL
+from .storage.artifacts import shipped_folder
+from .storage.files import printable, reason
 
 CORE = (
     *("config", "equations", "qnetwork", "replay", "arrays"),

@@ -176,7 +176,7 @@ def make(name: str, folder: Path, wheels: Path | None = None) -> Path:
 
     Raises BuildError where the source or the product is not the one expected.
     """
-    from adacompress_ref.files import save_atomically
+    from adacompress_ref.storage.files import save_atomically
     from weights.build import BuildError, Source
 
     path = folder / f"{name}.onnx"

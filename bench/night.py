@@ -84,7 +84,8 @@ def write_png(pixels: np.ndarray, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: done; 1: some photographs could not be read; 2: no folder to read."""
-    from adacompress_ref import files, images
+    from adacompress_ref.imaging import read as images
+    from adacompress_ref.storage import files
 
     parser = argparse.ArgumentParser(prog="bench.night", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")

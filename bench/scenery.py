@@ -22,16 +22,16 @@ from typing import Any
 
 import numpy as np
 
-from adacompress_ref.agent import DQNAgent
-from adacompress_ref.config import PRESETS, Config, preset
-from adacompress_ref.controller import Controller, Upload
-from adacompress_ref.environment import Environment
-from adacompress_ref.files import ImageError
-from adacompress_ref.table import Table
-from adacompress_ref.training import train
+from adacompress_ref.core.agent import DQNAgent
+from adacompress_ref.core.config import PRESETS, Config, preset
+from adacompress_ref.core.controller import Controller, Upload
+from adacompress_ref.core.training import train
+from adacompress_ref.storage.files import ImageError
+from adacompress_ref.tables.environment import Environment
+from adacompress_ref.tables.table import Table
 
 from . import night, visits
-from .figures.sceneries import STATES, Part, Trace, draw, lines, measures
+from .paper.figures.sceneries import STATES, Part, Trace, draw, lines, measures
 from .tables import DATA, Missing
 
 SERVICES = visits.SERVICES
@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--seeds and alphas must be above 0")
     plt = None
     if options.figure:
-        from .reproduce import pyplot
+        from .paper.reproduce import pyplot
 
         plt = pyplot()
         if plt is None:

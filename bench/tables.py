@@ -7,7 +7,7 @@ four random crops of each photograph there; `night` and `night-8` are simulated 
 1/8 of the light, of 300 photographs of `imagenet` (`bench.night`); `ladder` and
 `ladder-night` are `imagenet` and `night` with the encodings of preset `ladder` in place of the ten
 levels. The features of a scenery are computed
-once, by `adacompress_ref.labelling` with the first service.
+once, by `adacompress_ref.running.labelling` with the first service.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from adacompress_ref import codec, files, images
-from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS
-from adacompress_ref.equations import BEST_LABELS
-from adacompress_ref.labelling import Labelling
-from adacompress_ref.progress import Progress
+from adacompress_ref.cli.progress import Progress
+from adacompress_ref.core.config import LADDER, REFERENCE, TEN_LEVELS
+from adacompress_ref.core.equations import BEST_LABELS
+from adacompress_ref.imaging import codec
+from adacompress_ref.imaging import read as images
+from adacompress_ref.running.labelling import Labelling
 from adacompress_ref.services import Label, Service, ask, open_service
-from adacompress_ref.table import Table
+from adacompress_ref.storage import files
+from adacompress_ref.tables.table import Table
 
 from . import models, night
 

@@ -18,14 +18,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adacompress_ref import codec, drift, files, images
-from adacompress_ref.arrays import load_arrays, save_arrays
-from adacompress_ref.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
-from adacompress_ref.equations import BEST_LABELS
-from adacompress_ref.extractor import Extractor, pool, tensor
-from adacompress_ref.progress import Progress
+from adacompress_ref.cli.progress import Progress
+from adacompress_ref.core.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
+from adacompress_ref.core.equations import BEST_LABELS
+from adacompress_ref.imaging import codec
+from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.extractor import Extractor, pool, tensor
 from adacompress_ref.services import ask
-from adacompress_ref.table import POOLINGS, RESIZES, Source, Table
+from adacompress_ref.storage import files
+from adacompress_ref.storage.arrays import load_arrays, save_arrays
+from adacompress_ref.tables.table import POOLINGS, RESIZES, Source, Table
+from adacompress_ref.views import drift
 
 from . import models, night
 from .tables import DATA, WORKERS, open_named

@@ -40,8 +40,8 @@ def photos():
 @pytest.fixture(scope="session")
 def photo_table(photos, tmp_path_factory):
     """The path of a table of these photographs, labelled by the bundled service."""
-    from adacompress_ref.config import TEN_LEVELS
-    from adacompress_ref.labelling import Labelling
+    from adacompress_ref.core.config import TEN_LEVELS
+    from adacompress_ref.running.labelling import Labelling
 
     work = Labelling(photos, "squeezenet", TEN_LEVELS, tmp_path_factory.mktemp("t") / "photos.npz")
     with ProcessPoolExecutor(2) as executor:
@@ -59,8 +59,8 @@ def make_table():
     """
     import numpy as np
 
-    from adacompress_ref.config import Encoding
-    from adacompress_ref.table import Row, Source, Table
+    from adacompress_ref.core.config import Encoding
+    from adacompress_ref.tables.table import Row, Source, Table
 
     def make(labels, sizes, encodings=("jpeg-q5", "jpeg-q25"), extractor="sha of E"):
         rows = []
@@ -90,7 +90,7 @@ def make_table():
 @pytest.fixture
 def adacompress(capsys, tmp_path, monkeypatch):
     """A function that runs a command in an empty folder: status, output, messages."""
-    from adacompress_ref import cli
+    from adacompress_ref.cli import main as cli
 
     monkeypatch.chdir(tmp_path)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adacompress_ref import equations
-from adacompress_ref.config import Config, preset
+from adacompress_ref.core import equations
+from adacompress_ref.core.config import Config, preset
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXT = (REPOSITORY / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
@@ -166,7 +166,7 @@ def test_references_to_rows_are_to_rows():
 def test_the_figures_are_those_that_were_measured():
     path = REPOSITORY / "bench" / "results" / "figure_9.json"
     if not path.exists():
-        pytest.skip("no measured figures: python -m bench.reproduce makes them")
+        pytest.skip("no measured figures: python -m bench.paper.reproduce makes them")
     policies = {"preset `authors`": "authors", "preset `paper`": "paper", "oracle": "oracle"}
     measured = next(t for t in TABLES if t and t[0].get("policy") and "to" in t[0]["reward"])
     services = json.loads(path.read_text("utf-8"))["services"]

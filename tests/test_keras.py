@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adacompress_ref.agent import AgentError, DQNAgent
-from adacompress_ref.config import TEN_LEVELS, preset
-from bench import keras_parity
+from adacompress_ref.core.agent import AgentError, DQNAgent
+from adacompress_ref.core.config import TEN_LEVELS, preset
+from bench.paper import keras_parity
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: Keras files cannot be read")
 
@@ -237,7 +237,7 @@ def run(capsys, monkeypatch, *arguments):
 
 def test_the_command_on_the_authors_network(shared):
     golden = shared / "golden"
-    command = [sys.executable, "-m", "bench.keras_parity", golden / AGENT, golden / VALUES]
+    command = [sys.executable, "-m", "bench.paper.keras_parity", golden / AGENT, golden / VALUES]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)

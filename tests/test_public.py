@@ -44,8 +44,8 @@ def test_type_checkers_know_the_names(tmp_path):
     load, train, score, wrong, *_, nonsense = [
         line.partition("caller.py:")[2] for line in done.stdout.splitlines() if "caller.py:" in line
     ]
-    assert "-> adacompress_ref.pilot.AdaCompress" in load
-    assert "-> adacompress_ref.agent.DQNAgent" in train
+    assert "-> adacompress_ref.running.pilot.AdaCompress" in load
+    assert "-> adacompress_ref.core.agent.DQNAgent" in train
     assert '"float"' in score
     assert 'incompatible type "Wrong"; expected "Service"' in wrong  # and Own is one
     assert 'has no attribute "Nonsense"' in nonsense
@@ -69,6 +69,6 @@ def test_names_resolve():
     assert set(names) < set(dir(ac))
     for name in ac.__all__:
         assert getattr(ac, name)
-    assert ac.train.__module__ == "adacompress_ref.training"
+    assert ac.train.__module__ == "adacompress_ref.core.training"
     with pytest.raises(AttributeError, match="Nonsense"):
         ac.Nonsense  # noqa: B018

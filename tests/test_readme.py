@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adacompress_ref import cli
+from adacompress_ref.cli import main as cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

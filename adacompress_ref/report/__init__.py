@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import runlog
-from ..evaluation import MEASURED
+from ..running import runlog
+from ..tables.evaluation import MEASURED
 from . import charts, timeline
 from .page import page, picture, section, table, text, tiles
 

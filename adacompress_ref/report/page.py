@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from ..files import printable
+from ..storage.files import printable
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2227;--quiet:#5c6870;--rule:#dfe4e7;

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import runlog
+from ..running import runlog
 from . import charts
 from .page import key, section
 

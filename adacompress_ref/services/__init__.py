@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from ..controller import Label
+from ..core.controller import Label
 from .errors import (
     AuthenticationError,
     ProtocolError,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..controller import Label
-from ..files import printable, reason
+from ..core.controller import Label
+from ..storage.files import printable, reason
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for

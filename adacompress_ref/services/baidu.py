@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from ..controller import Label
+from ..core.controller import Label
 from .answers import check_status, read_answer, read_labels, shown
 from .errors import (
     AuthenticationError,

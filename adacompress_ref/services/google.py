@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from ..controller import Label
+from ..core.controller import Label
 from .answers import check_status, read_answer, read_labels, retry_after, shown
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
 from .http import Request, Transport

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ..files import printable
+from ..storage.files import printable
 from .breaker import Breaker
 from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
 from .settings import check_endpoint, is_loopback

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import artifacts, codec
-from ..controller import Label
-from ..files import reason
-from ..onnx_session import ModelError, open_session
-from ..sidecar import Fields, Normalisation, beside, one_of
+from ..core.controller import Label
+from ..imaging import codec
+from ..imaging.session import ModelError, open_session
+from ..imaging.sidecar import Fields, Normalisation, beside, one_of
+from ..storage import artifacts
+from ..storage.files import reason
 
 ANSWERS = 5  # labels returned: as many as AC-1 looks at
 LONGEST = 8  # input sizes: an image that gets longer is thin, and only its centre is resized

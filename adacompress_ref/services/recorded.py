@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..controller import Label
-from ..files import printable, reason
-from ..jsonlines import append_line, mend, read_lines
+from ..core.controller import Label
+from ..storage.files import printable, reason
+from ..storage.jsonlines import append_line, mend, read_lines
 from . import formats
 from .answers import shown
 from .errors import RefusedError, ServiceError

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ..controller import Label
+from ..core.controller import Label
 from .answers import check_status, read_answer, read_labels, retry_after, shown
 from .errors import AuthenticationError, RefusedError, UnavailableError
 from .http import Request, Transport

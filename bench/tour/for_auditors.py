@@ -17,14 +17,16 @@ from pathlib import Path
 import numpy as np
 
 import adacompress_ref as ac
-from adacompress_ref import drift, equations, images
-from adacompress_ref.changes import Estimator, Watch
-from adacompress_ref.config import PRESETS
-from adacompress_ref.controller import measured
-from adacompress_ref.explain import explain
-from adacompress_ref.extractor import pool, tensor
-from adacompress_ref.images import Photo
-from adacompress_ref.live import LiveImage
+from adacompress_ref.core import equations
+from adacompress_ref.core.config import PRESETS
+from adacompress_ref.core.controller import measured
+from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.extractor import pool, tensor
+from adacompress_ref.imaging.read import Photo
+from adacompress_ref.report.heatmaps import explain
+from adacompress_ref.running.live import LiveImage
+from adacompress_ref.survival.monitor import Estimator, Watch
+from adacompress_ref.views import drift
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOGRAPHS = ROOT / "tests" / "photos"

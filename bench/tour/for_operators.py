@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from adacompress_ref import runlog
-from adacompress_ref.jsonlines import read_lines
+from adacompress_ref.running import runlog
+from adacompress_ref.storage.jsonlines import read_lines
 
-from ..crash import lines, same
-from ..faults import PHOTOGRAPHS, crops
+from ..robustness.crash import lines, same
+from ..robustness.faults import PHOTOGRAPHS, crops
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES, STOP_AFTER = 40, 12

@@ -1,0 +1,201 @@
+"""The commands, one file each, and what several of them need.
+
+Data go to standard output, all else to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..core.config import DEFAULT_PRESET, Config, Encoding, preset
+from ..running.pilot import AdaCompress
+from ..services import Service, ServiceError, open_service
+from ..storage import artifacts, files
+from ..storage.files import ImageError, printable, reason
+
+# What a command may raise for unusable input, to be shown in one line.
+EXPECTED = (ValueError, ServiceError, OSError)
+
+
+def say(text: str) -> None:
+    """A message for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def say_of(image: str, trouble: object) -> None:
+    """A message about an image, which names it."""
+    name, text = printable(image), str(trouble)
+    say(f"adacompress: {text if text.startswith(name) else f'{name}: {text}'}")
+
+
+def percent(part: float, whole: float) -> str:
+    """`part` of `whole` in percent, or a dash where there is no whole."""
+    return f"{100 * part / whole:.1f}%" if whole else "-"
+
+
+def encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
+    """Those named, or the preset's."""
+    if not arguments.encodings:
+        return preset(arguments.preset).encodings
+    named = tuple(Encoding.parse(name) for name in arguments.encodings.split(","))
+    if len(set(named)) != len(named):
+        raise ValueError("--encodings: each may be named once")
+    return named
+
+
+def agent_path(arguments: argparse.Namespace) -> Path:
+    """The agent named, or the shipped one of the preset. Raises ArtifactError."""
+    return artifacts.find(f"agent-{arguments.preset or DEFAULT_PRESET}.npz", arguments.agent)
+
+
+def check_preset(arguments: argparse.Namespace, config: Config) -> None:
+    """Raises ValueError where the agent opened is not of the preset asked for."""
+    if arguments.preset not in (None, config.preset):
+        raise ValueError(
+            f"{arguments.agent}: an agent of preset {config.preset}; leave --preset out"
+        )
+
+
+def open_pilot(
+    arguments: argparse.Namespace, seed: int = 0, threads: int | None = None
+) -> AdaCompress:
+    """With the agent named, or the shipped one of the preset."""
+    models = {"agent": agent_path(arguments), "extractor": arguments.extractor}
+    wanted = {"alpha": arguments.alpha, "agreement": getattr(arguments, "agreement", None)}
+    pilot = AdaCompress.load(**models, seed=seed, threads=threads, **wanted)
+    check_preset(arguments, pilot.config)
+    return pilot
+
+
+def open_named_service(arguments: argparse.Namespace) -> Service:
+    """The service named, as its options say. Raises what `open_service` does."""
+    return open_service(
+        arguments.service, deadline=arguments.timeout, rate=arguments.rate, record=arguments.record
+    )
+
+
+class Input(NamedTuple):
+    """One image named, or found in a folder named; or a folder that cannot be used, and why."""
+
+    path: Path
+    name: str  # below the folder
+    error: ImageError | None = None
+
+
+def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
+    """Files, and the images of folders; an output folder within a folder is no input.
+
+    Raises ImageError where there is nothing but folders that cannot be used.
+    """
+    inputs: list[Input] = []
+    for one in map(Path, named):
+        if not os.path.isdir(one):  # False, too, for a name that no file can have
+            inputs.append(Input(one, one.name))
+            continue
+        try:
+            found = [Input(one / name, name) for name in files.find(one)]
+        except ImageError as error:
+            found = [Input(one, one.name, error)]
+        own = output.resolve() if output else None
+        if own and one.resolve() in own.parents:
+            found = [each for each in found if own not in each.path.resolve().parents]
+        inputs += found
+    errors = [each.error for each in inputs if each.error]
+    if errors and len(errors) == len(inputs):
+        raise errors[0]
+    return inputs
+
+
+def check_output(path: str, inputs: Iterable[Path] = ()) -> None:
+    """Before the work, not after it: raises ValueError where a file cannot be written there."""
+    at, shown = Path(path), printable(path)
+    if at.is_dir():
+        raise ValueError(f"{shown}: a folder; name a file with -o")
+    if not at.parent.is_dir():
+        raise ValueError(f"{shown}: there is no such folder; make it, or name another with -o")
+    if at.resolve() in {each.resolve() for each in inputs}:
+        raise ValueError(f"{shown}: would overwrite an input; name another file with -o")
+    try:
+        tempfile.TemporaryFile(dir=at.parent).close()
+    except OSError as error:
+        raise ValueError(f"{shown}: its folder cannot be written ({error.strerror})") from error
+
+
+def standard_input(most: int = -1) -> bytes:
+    """What is piped in, `most` bytes of it where that is named. Raises ValueError."""
+    try:
+        return sys.stdin.buffer.read(most)
+    except (AttributeError, OSError) as error:  # None where it is closed
+        why = reason(error) if isinstance(error, OSError) else "closed"
+        raise ValueError(f"standard input: {why}; pipe or redirect a file into it") from error
+
+
+def on_standard_output(arguments: argparse.Namespace) -> bool:
+    """Whether -o names it. Raises ValueError where it cannot have what is to be written there."""
+    if arguments.output == "-" and (arguments.json or getattr(arguments, "csv", False)):
+        raise ValueError("standard output is for what is written: leave out --json and --csv")
+    if arguments.output == "-" and (sys.__stdout__ is None or sys.stdout.isatty()):
+        raise ValueError("standard output is closed or a terminal: redirect it, or name another -o")
+    return bool(arguments.output == "-")
+
+
+def write_output(path: str, data: bytes) -> None:
+    """A file, whole or not at all, or standard output. Raises OSError."""
+    if path == "-":
+        while data:  # with PYTHONUNBUFFERED, a full disk takes a part and says so the next time
+            data = data[sys.stdout.buffer.write(data) :]
+        sys.stdout.flush()
+    else:
+        files.save_atomically(path, data)
+
+
+def read_names(path: str) -> list[str]:
+    """The image names in a file, or `-`, standard input: one a line, or each ended by a zero byte.
+
+    Any other byte may be in a name, as in arguments. Raises ValueError.
+    """
+    try:
+        text = os.fsdecode(standard_input() if path == "-" else Path(path).read_bytes())
+        if "\0" in text and text[-1] != "\0":
+            raise OSError("not text")
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be read as a list of image names ({reason(error)})"
+        ) from error
+    names = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+    return [name for name in names if name]
+
+
+@dataclass
+class Stop:
+    """Whether a signal has asked to stop, and which."""
+
+    signal: int = 0  # that asked to stop
+
+
+@contextmanager
+def stop_signal() -> Iterator[Stop]:
+    """Within, Ctrl-C or SIGTERM asks to stop after the work at hand; another stops at once."""
+    stop = Stop()
+
+    def note(number: int, _: object) -> None:
+        stop.signal = number
+        os.write(2, b"stopping after the work at hand; once more to stop at once\n")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

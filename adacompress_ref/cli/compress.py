@@ -1,0 +1,186 @@
+"""`adacompress compress`: choose a level for each image and write the payload."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..imaging import read as images
+from ..imaging.parallel import cores, in_order
+from ..running.results import Choice
+from ..storage import files
+from ..storage.files import ImageError, printable, reason
+from .common import (
+    Input,
+    find_inputs,
+    on_standard_output,
+    open_pilot,
+    percent,
+    read_names,
+    say,
+    standard_input,
+    write_output,
+)
+from .progress import Progress
+
+_FIELDS = ["image", "output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio"]
+_FIELDS += ["error"]
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Choose a level for each image and write the payload."""
+    if arguments.output is None:
+        arguments.output = "-" if "-" in arguments.images else "compressed"
+    to_standard_output = not arguments.noaction and on_standard_output(arguments)
+    inputs, piped = _inputs(arguments)
+    written = not (to_standard_output or arguments.noaction)
+    folder = _Folder(Path(arguments.output), inputs, arguments.overwrite) if written else None
+    if to_standard_output and len(inputs) != 1:
+        raise ValueError(f"standard output is for one image, not {len(inputs)}; name a folder")
+    pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
+    no_webp = all(each.format != "webp" for each in pilot.config.encodings)
+    if arguments.webp and no_webp and not arguments.quiet:
+        say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
+    # read before others work, so that Ctrl-C need not wait for it
+    data = standard_input(images.FILE_LIMIT + 1) if piped else b""
+    totals: Counter[str] = Counter()
+    rows = "json" if arguments.json else "csv" if arguments.csv else "text"
+    if rows == "text" and (arguments.quiet or to_standard_output):
+        rows = "none"
+    progress = Progress("compress", len(inputs), arguments.quiet or rows in ("text", "none"))
+    if rows == "text":
+        print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
+    elif rows == "csv":
+        print(",".join(_FIELDS))
+    formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
+
+    def choose(one: Input) -> tuple[Choice, int] | ImageError:
+        """What to write, and how many bytes the file has."""
+        try:
+            if one.error:
+                raise one.error
+            source = data if one is piped else one.path
+            photo = images.read(source, name=str(one.path), pixel_limit=arguments.pixel_limit)
+            options = {"keep_exif": arguments.keep_exif, "reference": arguments.reference}
+            return pilot.choose(photo, formats=formats, **options), len(photo.file)
+        except ImageError as error:
+            return error
+
+    for one, found in zip(inputs, in_order(choose, inputs, arguments.workers), strict=True):
+        record: dict[str, Any] = dict.fromkeys(_FIELDS)
+        record["image"] = str(one.path)
+        try:
+            if isinstance(found, ImageError):
+                raise found
+            choice, original = found
+            output = folder.save(one.name, choice.payload) if folder else None
+            record |= _described(choice, output)
+            totals.update(
+                done=1,
+                bytes=len(choice.payload),
+                reference=choice.reference_bytes or 0,
+                original=original,
+            )
+        except ImageError as error:
+            record["error"] = str(error)
+        except OSError as error:
+            place = printable(str(error.filename or arguments.output))
+            record["error"] = f"{place}: {reason(error)}; mend that, or name another folder with -o"
+        progress.clear()
+        _show(record, rows)
+        progress.advance()
+        if to_standard_output and not record["error"]:
+            write_output("-", choice.payload)
+    compared = (
+        f"{percent(totals['bytes'], totals['reference'])} of quality 75 ({totals['reference']:,}), "
+    )
+    if arguments.totals or not (arguments.quiet or (to_standard_output and not totals)):
+        say(
+            f"{totals['done']} of {len(inputs)} images, {totals['bytes']:,} bytes: "
+            f"{compared if arguments.reference else ''}"
+            f"{percent(totals['bytes'], totals['original'])} "
+            f"of the files as they were ({totals['original']:,})"
+        )
+    return 0 if totals["done"] == len(inputs) else 1
+
+
+def _inputs(arguments: argparse.Namespace) -> tuple[list[Input], Input | None]:
+    """All images, standard input first, and which that is. Raises ValueError."""
+    named = [each for each in arguments.images if each != "-"]
+    if arguments.files_from:
+        named += read_names(arguments.files_from)
+    inputs = find_inputs(named, Path(arguments.output))
+    piped = Input(Path("stdin"), "stdin") if "-" in arguments.images else None
+    inputs = [piped, *inputs] if piped else inputs
+    if not inputs:
+        raise ValueError("the list of --files-from names no image")
+    return inputs, piped
+
+
+class _Folder:
+    """Where payloads go: no two of a run to one name, and none in the place of an input."""
+
+    def __init__(self, path: Path, inputs: list[Input], overwrite: bool) -> None:
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{printable(str(path))}: a file; name a folder with -o")
+        self.path, self.overwrite = path, overwrite
+        self.protected = {each.path.resolve() for each in inputs}
+        self.taken: set[Path] = set()
+
+    def save(self, name: str, payload: bytes) -> Path:
+        """Write a payload where it belongs. Raises ImageError where that must not be replaced."""
+        base = self.path / Path(name).with_suffix("")
+        ending = "webp" if payload[8:12] == b"WEBP" else "jpg"
+        output, number = base.with_name(f"{base.name}.{ending}"), 2
+        while output in self.taken:
+            output, number = base.with_name(f"{base.name}-{number}.{ending}"), number + 1
+        self.taken.add(output)
+        shown = printable(str(output))
+        if output.resolve() in self.protected:
+            raise ImageError(f"{shown}: would overwrite an input; name another folder with -o")
+        if output.is_file():
+            if output.read_bytes() == payload:
+                return output
+            if not self.overwrite:
+                raise ImageError(
+                    f"{shown}: exists and differs; name another folder with -o, or replace it "
+                    "with --overwrite"
+                )
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.save_atomically(output, payload)
+        return output
+
+
+def _described(choice: Choice, output: Path | None) -> dict[str, Any]:
+    return {
+        "output": output and str(output),
+        "encoding": choice.encoding,
+        "quality": choice.quality,
+        "bytes": len(choice.payload),
+        "reference_bytes": choice.reference_bytes,
+        "size_ratio": None if choice.size_ratio is None else round(choice.size_ratio, 6),
+    }
+
+
+def _show(record: dict[str, Any], rows: str) -> None:
+    if rows == "json":
+        print(json.dumps(record), flush=True)
+    elif rows == "csv":
+        shown = printable if sys.stdout.isatty() else str  # programs get names as they are
+        values = [shown(each) if isinstance(each, str) else each for each in record.values()]
+        csv.writer(sys.stdout, lineterminator="\n").writerow(values)
+        sys.stdout.flush()
+    elif rows == "text" and record["error"] is None:
+        ratio = percent(record["bytes"], record["reference_bytes"] or 0)
+        print(
+            f"{printable(record['image']):<40} {record['encoding']:>10} "
+            f"{record['bytes']:>9} {ratio:>13}",
+            flush=True,
+        )
+    if record["error"] is not None:
+        say(f"adacompress: {record['error']}")

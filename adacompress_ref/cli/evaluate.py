@@ -1,0 +1,44 @@
+"""`adacompress evaluate`: policies side by side on images held out from training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ..core.agent import DQNAgent
+from ..storage.files import printable
+from ..tables.evaluation import evaluate
+from ..tables.table import Table
+from .common import agent_path, check_preset, read_names
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Policies side by side on images that the agent was not trained on."""
+    table = Table.load(arguments.table)
+    agent = DQNAgent.load(agent_path(arguments))
+    check_preset(arguments, agent.config)
+    rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
+    report = evaluate(table, agent, rows, arguments.alpha)
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        show_policies(report)
+    return 0
+
+
+def show_policies(report: dict[str, Any]) -> None:
+    """The report as a table."""
+    print(f"{'policy':<20} {'agreement':>9} {'size ratio':>10} {'reward':>7} {'images':>6}")
+    for policy in report["policies"]:
+        print(
+            f"{policy['name']:<20} {policy['agreement']:>9.3f} {policy['size_ratio']:>10.3f} "
+            f"{policy['reward']:>7.3f} {policy['images']:>6}"
+        )
+    gap = report["gap_captured"]
+    print(
+        f"service {printable(report['service'])}, alpha {report['alpha']:g}, preset "
+        f"{report['preset']}: against the best fixed level ({report['best_fixed']}) the agent "
+        f"captures {'none' if gap is None else f'{gap:.1%}'} of the gap to the oracle; bytes saved "
+        f"against fixed levels of the same agreement: {report['saving_vs_fixed']:.1%}"
+    )

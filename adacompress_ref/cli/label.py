@@ -1,0 +1,88 @@
+"""`adacompress label`: upload every encoding of every image once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import threading
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from multiprocessing import parent_process
+
+from ..running.labelling import Labelling
+from ..services import ServiceError
+from .common import check_output, encodings, say
+from .progress import Progress
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Upload every encoding of every image once."""
+    check_output(arguments.output)
+    work = Labelling(
+        arguments.images,
+        arguments.service,
+        encodings(arguments),
+        arguments.output,
+        arguments.pixel_limit,
+        arguments.extractor,
+        record=arguments.record,
+        deadline=arguments.timeout,
+        # each process has a pace of its own
+        rate=arguments.rate and arguments.rate / (1 if arguments.scheduler else arguments.workers),
+    )
+    if work.done_before:
+        say(f"{work.done_before} images were done before")
+    progress = Progress("label", len(work.left), arguments.quiet)
+    with ExitStack() as stack:
+        executor: Executor | None = None
+        if arguments.scheduler:
+            executor = stack.enter_context(_cluster(arguments.scheduler, work))
+        elif arguments.workers > 1 and len(work.left) > 1:
+            executor = stack.enter_context(
+                ProcessPoolExecutor(arguments.workers, initializer=_start_worker)
+            )
+        try:
+            work.run(executor, progress.advance)
+        except (ServiceError, OSError):
+            say(f"adacompress: {len(work.rows)} images are kept; run the same command to go on")
+            raise
+    for reason in work.failed.values():
+        say(f"adacompress: {reason}")
+    table = work.finish()
+    report = {
+        "table": arguments.output,
+        "images": len(table.images),
+        "encodings": [encoding.name for encoding in table.source.encodings],
+        "service": table.source.service,
+        "failed": work.failed,
+    }
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print(
+            f"{arguments.output}: {report['images']} images, {len(report['encodings'])} encodings"
+        )
+    return 1 if work.failed else 0
+
+
+def _cluster(address: str, work: Labelling) -> Executor:
+    try:
+        from ..running.cluster import Cluster  # here, as it needs an extra
+    except ImportError as error:
+        raise ValueError("--scheduler needs Dask: pip install distributed") from error
+    return Cluster(address, work)
+
+
+def _start_worker() -> None:
+    """In worker processes: Ctrl-C is the parent's to handle, and they end when it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, which would wait for work for ever."""
+    if parent := parent_process():
+        parent.join()
+    os._exit(1)

@@ -1,0 +1,59 @@
+"""`adacompress serve`: a local service that looks like Baidu, Face++, Rekognition and Google."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import time
+
+from ..server.standin import Server
+from ..services import ServiceError, open_service
+from ..storage.files import reason
+from .common import say, stop_signal
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Answer until Ctrl-C or SIGTERM."""
+    if arguments.service != "squeezenet" and not arguments.service.startswith("onnx:"):
+        raise ServiceError("--service: squeezenet or onnx:FILE, which run on this machine")
+    server = _bound(arguments)
+    with stop_signal() as stop, server:
+        _announce(arguments, server)
+        while not stop.signal:
+            time.sleep(0.1)
+    say(f"{server.requests} requests, {server.answered} answered")
+    return 128 + stop.signal
+
+
+def _bound(arguments: argparse.Namespace) -> Server:
+    service = open_service(arguments.service)
+    try:
+        return Server(
+            service,
+            host=arguments.host,
+            port=arguments.port,
+            latency=arguments.latency,
+            bandwidth=arguments.bandwidth,
+            quota=arguments.quota,
+            error_rate=arguments.error_rate,
+            seed=arguments.seed,
+        )
+    except OSError as error:
+        raise ValueError(
+            f"{arguments.host}:{arguments.port}: {reason(error)}; name others with --host or --port"
+        ) from error
+
+
+def _announce(arguments: argparse.Namespace, server: Server) -> None:
+    say("for dry runs and tests, not for production: any credentials will do")
+    if not ipaddress.ip_address(server.address).is_loopback:
+        say(f"--host {arguments.host}: open to other machines, without encryption")
+    if arguments.json:
+        print(json.dumps({"url": server.url}), flush=True)
+        return
+    print(f"{arguments.service} answers at {server.url}; for the client, one of")
+    for wire in server.formats:
+        if variables := wire.environment(server.url):
+            print("export", *(f"{name}={value}" for name, value in variables.items()))
+    print(end="", flush=True)

@@ -1,0 +1,1 @@
+"""The paper alone: equations, network, memory, agent, the three states, Algorithm 1."""

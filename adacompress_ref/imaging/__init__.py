@@ -1,0 +1,1 @@
+"""Bytes to pictures, pictures to encodings and to feature maps."""

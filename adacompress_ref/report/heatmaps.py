@@ -1,0 +1,224 @@
+"""Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map, and pictures of it.
+
+Where the state is drift, the gradient is that of P(labels survive), through cosine and distance,
+down to the map of the encoding itself; `tuned` and `fast` see a probe alone, quality 5.
+
+A difference: E's batch norms are folded into its weights, so the map here is the one after the
+last ReLU6; the authors take the last convolution before batch norm and ReLU6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..core import equations
+from ..core.config import Pooling
+from ..core.qnetwork import QNetwork
+from ..imaging import codec
+from ..imaging.extractor import CORNER, pool, tensor
+from ..imaging.read import Photo
+from ..running.live import LiveImage
+from ..running.pilot import AdaCompress
+from ..survival.agent import SurvivalAgent
+from ..views import drift
+
+_SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
+_COLUMNS = 3  # of a sheet, at most
+_MARGIN, _GAP, _TEXT, _LINE = 16, 6, 15, 21  # pixels
+_BAR = 240, 14  # pixels
+# Nine colours of viridis: lightness rises steadily, and the colour-blind see it rise.
+_COLOURS = "440154 472c7a 3b518b 2c718e 21908d 27ad81 5cc863 aadc32 fde725"
+_ANCHORS = np.array([tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()])  # [9, 3]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a level has its Q-value: one image, small, and the heat on it."""
+
+    name: str
+    encoding: str  # the level explained
+    q_value: float
+    chosen: str  # the agent's level
+    order: int  # of the agent's level among all
+    heat: np.ndarray  # [7, 7] or, of drift, [5, 5], AC-9
+    picture: Image.Image
+
+
+def map_gradient(
+    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
+) -> np.ndarray:
+    """dQ(s, c)/dmap, where s = pool(map): feature_map [channels, rows, columns] -> same shape.
+
+    Each cell has an equal share in the mean that `pool` takes; a cell left out has none.
+    """
+    state = pool(feature_map[None], pooling)[0]  # [channels]
+    gradient = np.zeros_like(feature_map)
+    pooled = gradient[:, :CORNER, :CORNER] if pooling == "corner" else gradient
+    pooled += network.input_gradient(state, action)[:, None, None] / pooled[0].size
+    return gradient
+
+
+def drift_gradient(
+    feature_map: np.ndarray, image_map: np.ndarray, by_drift: np.ndarray
+) -> np.ndarray:
+    """dP/dmap through the two numbers of `drift.drift` for one view; maps [channels, r, c].
+
+    `by_drift`: dP/d(log(1 - cosine)) and dP/d(log distance).
+    """
+    feature, reference = (each.mean(axis=(1, 2)) for each in (feature_map, image_map))
+    length, moved = np.linalg.norm(feature), feature - reference
+    unit, other = feature / length, reference / np.linalg.norm(reference)
+    cosine = float(unit @ other)
+    by_feature = -by_drift[0] * (other - cosine * unit) / (length * max(1 - cosine, 1e-4))
+    by_feature = by_feature + by_drift[1] * moved / max(float(moved @ moved), 1e-8)
+    cells = feature_map[0].size
+    return np.broadcast_to(by_feature[:, None, None] / cells, feature_map.shape)
+
+
+def _drift_heat(pilot: AdaCompress, photo: Photo, state: np.ndarray, action: int) -> np.ndarray:
+    """AC-9 for P(labels survive) of one action, on the view of the whole image, [5, 5]."""
+    agent, config, row = pilot.agent, pilot.config, state[action]  # [inputs]
+    assert isinstance(agent, SurvivalAgent)
+    compressed = config.encodings[action] if config.own_drift else drift.PROBE
+    sent = codec.decode(codec.encode(photo.picture, compressed), drift.SIDE)
+    pair = codec.reduced(photo.picture, drift.SIDE), sent
+    views = np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair])
+    of_image, of_payload = pilot.extractor.run(views)
+    survival = float(agent.survival(row))
+    by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
+    by_drift = drift.by_whole(by_row, config)  # [2]
+    gradient = drift_gradient(of_payload, of_image, by_drift)
+    return equations.grad_cam(gradient, of_payload)
+
+
+def explain(
+    pilot: AdaCompress,
+    photo: Photo,
+    action: int | None = None,
+    formats: Collection[str] | None = None,
+) -> Explanation:
+    """Which cells of E's map the Q-value of an action comes from; by default of the chosen one.
+
+    `formats` may be sent, by default JPEG. Raises ValueError for an action that may not.
+    """
+    config = pilot.config
+    state = LiveImage(photo, config, pilot.extractor, taken=formats).state
+    q_values = pilot.agent.q_values(state)  # [actions]
+    chosen = equations.best_action(q_values)
+    action = chosen if action is None else action
+    if not np.isfinite(q_values[action]):
+        raise ValueError(
+            f"{config.encodings[action].name}: cannot be sent here, or is never better than WebP"
+        )
+    if config.state == "drift":
+        heat = _drift_heat(pilot, photo, state, action)
+    else:
+        view = tensor(photo.picture, config.resize)
+        feature_map = pilot.extractor.run(view[None])[0]  # [1280, 7, 7]
+        gradient = map_gradient(pilot.agent.network, feature_map, action, config.pooling)
+        heat = equations.grad_cam(gradient, feature_map)
+    return Explanation(
+        name=photo.name,
+        encoding=config.encodings[action].name,
+        q_value=float(q_values[action]),
+        chosen=config.encodings[chosen].name,
+        order=chosen,
+        heat=heat,
+        picture=_fitted(photo.picture, _SIDE),
+    )
+
+
+def sheet(explanations: Sequence[Explanation]) -> Image.Image:
+    """Each photograph, and beside it in grey under its heat; the lowest chosen level first.
+
+    One scale of colours for all, with its numbers.
+    """
+    ordered = sorted(explanations, key=lambda one: one.order)  # stable
+    heats = np.stack([one.heat for one in ordered])  # [n, 7, 7]
+    shares, low, high = scaled(heats)
+    side = _SIDE if len(ordered) == 1 else _SMALL_SIDE
+    tiles = [_tile(*pair, side) for pair in zip(ordered, shares, strict=True)]
+    columns = min(len(tiles), _COLUMNS)
+    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
+    top = 2 * _MARGIN + 2 * _LINE  # below the scale
+    width = _MARGIN + columns * (tiles[0].width + _MARGIN)
+    height = top + sum(max(tile.height for tile in row) + _MARGIN for row in rows)
+    canvas = Image.new("RGB", (width, height), "white")
+    _draw_scale(canvas, low, high, heats.min() < low)
+    for row in rows:
+        for column, tile in enumerate(row):
+            canvas.paste(tile, (_MARGIN + column * (tile.width + _MARGIN), top))
+        top += max(tile.height for tile in row) + _MARGIN
+    return canvas
+
+
+def scaled(heats: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Heats as shares of a scale, and the ends of that; not below -1, as one cell may be far."""
+    low, high = min(0.0, max(-1.0, float(heats.min()))), float(heats.max())
+    if high <= low:  # no heat at all
+        high = low + 1
+    return ((heats - low) / (high - low)).clip(0, 1), low, high
+
+
+def _tile(one: Explanation, heat: np.ndarray, side: int) -> Image.Image:
+    """Caption, photograph and overlay; `heat` [rows, columns] in [0, 1]."""
+    picture = _fitted(one.picture, side)
+    width = 2 * side + _GAP
+    tile = Image.new("RGB", (width, 2 * _LINE + picture.height), "white")
+    level = f"{one.encoding}, Q = {one.q_value:.3f}"
+    _write(tile, (0, 0), Path(one.name).name, width)
+    level += "" if one.encoding == one.chosen else f"; chosen: {one.chosen}"
+    _write(tile, (0, _LINE), level, width)
+    tile.paste(picture, (0, 2 * _LINE))
+    tile.paste(overlay(picture, heat), (picture.width + _GAP, 2 * _LINE))
+    return tile
+
+
+def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """A picture in grey under heat [rows, columns] in [0, 1], smoothly enlarged."""
+    smooth = Image.fromarray(heat.astype(np.float32)).resize(
+        picture.size, Image.Resampling.BILINEAR
+    )
+    return Image.blend(picture.convert("L").convert("RGB"), _coloured(np.array(smooth)), 0.5)
+
+
+def _coloured(values: np.ndarray) -> Image.Image:
+    """Values [height, width] in [0, 1] as colours between the anchors."""
+    places = np.linspace(0, 1, len(_ANCHORS))
+    channels = [np.interp(values, places, _ANCHORS[:, channel]) for channel in range(3)]
+    return Image.fromarray(np.stack(channels, axis=2).round().astype(np.uint8))
+
+
+def _fitted(image: Image.Image, side: int) -> Image.Image:
+    """As large as the square of this side holds, but never so narrow that nothing is seen."""
+    scale = side / max(image.size)
+    width, height = (max(12, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _draw_scale(canvas: Image.Image, low: float, high: float, less: bool) -> None:
+    """The colours from `low` (`less`: and below) to `high`, numbers, and what they mean."""
+    bar = _coloured(np.tile(np.linspace(0, 1, _BAR[0]), (_BAR[1], 1)))
+    canvas.paste(bar, (_MARGIN, _MARGIN))
+    for share in (0.0, 0.5, 1.0):
+        text = f"{low + share * (high - low):.2g}" + (" and below" if less and not share else "")
+        shift = round(share * (_BAR[0] - ImageFont.load_default(_TEXT).getlength(text)))
+        _write(canvas, (_MARGIN + shift, _MARGIN + _BAR[1] + 3), text, _BAR[0])
+    left = 2 * _MARGIN + _BAR[0]
+    meaning = "heat (AC-9): what raises Q; 1 is an image's most"
+    _write(canvas, (left, _MARGIN - 3), meaning, canvas.width - left)
+
+
+def _write(canvas: Image.Image, place: tuple[int, int], text: str, width: int) -> None:
+    """A line of text, its middle left out where it is longer than `width` pixels."""
+    font = ImageFont.load_default(_TEXT)
+    shown, kept = text, min(len(text), width)  # no letter is narrower than a pixel
+    while font.getlength(shown) > width:
+        kept -= 2
+        shown = f"{text[: kept // 2]}...{text[-(kept // 2) :]}"
+    ImageDraw.Draw(canvas).text(place, shown, "black", font)

@@ -1,0 +1,1 @@
+"""What operators run: pilot, durable streams, queue, labelling."""

@@ -1,0 +1,214 @@
+"""Upload every encoding of every image of a folder once, and keep the answers in a table.
+
+Finished rows lie in `TABLE.partial/` until all are there, so that stopping loses none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from functools import cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.config import REFERENCE, Encoding
+from ..core.controller import Label
+from ..core.equations import BEST_LABELS
+from ..imaging import codec
+from ..imaging import read as images
+from ..imaging.extractor import Extractor, pool, tensor
+from ..services import (
+    AuthenticationError,
+    QuotaError,
+    Service,
+    ServiceError,
+    ask,
+    formats,
+    open_service,
+)
+from ..storage import files
+from ..storage.artifacts import ArtifactError
+from ..tables.table import POOLINGS, RESIZES, Row, Source, Table, TableError
+from ..views import drift
+
+AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
+
+
+@cache
+def _extractor(path: str | None) -> Extractor:
+    return Extractor(path, threads=1)
+
+
+@cache
+def _service(name: str, options: tuple[tuple[str, Any], ...]) -> Service:
+    return open_service(name, threads=1, **dict(options))
+
+
+def open_models(
+    source: Source, options: tuple[tuple[str, Any], ...], extractor_path: str | None
+) -> tuple[Extractor, Service]:
+    """Those of this process, opened at first use and kept, with one thread each.
+
+    `options` are those of `open_service`. Raises ArtifactError where the extractor is not that of
+    `source`, or as for `Extractor` and `open_service`.
+    """
+    extractor = _extractor(extractor_path)
+    if extractor.sha256 != source.extractor:
+        raise ArtifactError(f"{extractor.path}: another extractor; install the same weights")
+    return extractor, _service(source.service, options)
+
+
+def label_image(
+    path: str,
+    name: str,
+    source: Source,
+    pixel_limit: int,
+    options: tuple[tuple[str, Any], ...] = (),
+    extractor_path: str | None = None,
+) -> Row:
+    """One row: every encoding of one image uploaded once, equal payloads only once.
+
+    Runs in any process, on any machine that has the file. Raises ImageError, ServiceError, or what
+    the service's files deserve.
+    """
+    extractor, service = open_models(source, options, extractor_path)
+    photo = images.read(path, name=name, pixel_limit=pixel_limit)
+    picture = photo.picture
+    payloads = [codec.encode(picture, each) for each in (*source.encodings, REFERENCE)]
+    answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
+    none = [Label("", 0.0)] * BEST_LABELS
+    best = [(answers[payload] + none)[:BEST_LABELS] for payload in payloads]
+    context, drifts = drift.measured(extractor, picture, payloads)
+    maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
+    return Row(
+        image=name,
+        digest=hashlib.sha256(photo.file).hexdigest(),
+        original_bytes=len(photo.file),
+        bytes=np.array([len(payload) for payload in payloads]),
+        labels=np.array([[label.name for label in each] for each in best]),
+        scores=np.array([[label.score for label in each] for each in best], np.float32),
+        features=np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps]),
+        context=context,
+        drift=drifts,
+    )
+
+
+class Labelling:
+    """The work of `adacompress label`: what is done, what is left, what failed.
+
+    Raises TableError at once where `path` holds answers of another kind, and ImageError,
+    ArtifactError, ModelError or ServiceError where folder or service cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        service: str,
+        encodings: Sequence[Encoding],
+        path: str | os.PathLike[str],
+        pixel_limit: int = images.PIXEL_LIMIT,
+        extractor: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
+        self.extractor_path = None if extractor is None else os.path.abspath(extractor)
+        self.options = tuple(sorted(options.items()))
+        self.folder, self.path, self.pixel_limit = Path(folder), Path(path), pixel_limit
+        self.finished = Path(f"{path}.partial")
+        self.source = Source(service, tuple(encodings), _extractor(self.extractor_path).sha256)
+        taken = formats(_service(service, self.options))
+        for encoding in encodings:
+            if encoding.format not in taken:
+                raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
+        names = files.find(folder)
+        self.rows = {row.image: row for row in self._kept()}
+        self.left = [name for name in names if not self._is_done(name)]
+        self.done_before = len(names) - len(self.left)
+        for name in self.left:
+            self.rows.pop(name, None)  # the answers of another version of the file
+        self.failed: dict[str, str] = {}  # image: reason
+
+    def _kept(self) -> list[Row]:
+        """Rows of an earlier run, from the table and from the partial folder."""
+        rows = []
+        places = [(self.path, self.path)] if self.path.exists() else []
+        places += [(self.finished, file) for file in sorted(self.finished.glob("*.npz"))]
+        for where, file in places:
+            table = Table.load(file)
+            if table.source != self.source:
+                raise TableError(
+                    f"{where}: holds answers of {table.source.service} for "
+                    f"{len(table.source.encodings)} encodings by extractor "
+                    f"{table.source.extractor[:8]}, not what is asked for; choose another name"
+                )
+            rows += table.rows()
+        return rows
+
+    def _is_done(self, name: str) -> bool:
+        return name in self.rows and files.digest(self.folder / name) == self.rows[name].digest
+
+    def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
+        """Label all that is left, in the executor's processes or here; `on_image` after each.
+
+        An executor for many processes says in `ahead` how many images to hand to it at a time.
+        A failed image goes to `failed` and the others are done. Raises QuotaError or
+        AuthenticationError, which no other image would change; what is done is kept.
+        """
+        self.finished.mkdir(parents=True, exist_ok=True)
+        if executor is None:
+            for name in self.left:
+                self._take(name, partial(label_image, *self._arguments(name)))
+                on_image(name)
+            return
+        left = iter(self.left)
+        running: dict[Future[Row], str] = {}
+        ended: ServiceError | None = None
+        try:
+            while True:
+                room = 0 if ended else getattr(executor, "ahead", AHEAD) - len(running)
+                for name in islice(left, room):
+                    running[executor.submit(label_image, *self._arguments(name))] = name
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    try:
+                        self._take(name, future.result)
+                    except (QuotaError, AuthenticationError) as error:
+                        ended = error  # after the others at work, whose answers are paid for
+                    on_image(name)
+        finally:
+            for future in running:
+                future.cancel()
+        if ended:
+            raise ended
+
+    def _arguments(self, name: str) -> tuple[Any, ...]:
+        path = os.path.abspath(self.folder / name)  # a worker's folder may be another
+        return path, name, self.source, self.pixel_limit, self.options, self.extractor_path
+
+    def _take(self, name: str, result: Callable[[], Row]) -> None:
+        try:
+            row = result()
+        except (QuotaError, AuthenticationError):
+            raise
+        except (ValueError, ServiceError) as error:
+            self.failed[name] = str(error)
+            return
+        key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        Table.from_rows(self.source, [row]).save(self.finished / f"{key}.npz")
+        self.rows[name] = row
+
+    def finish(self) -> Table:
+        """Write the table and remove the partial folder. Raises TableError if no row is there."""
+        if not self.rows:
+            raise TableError("no image could be labelled: there is no table to write")
+        table = Table.from_rows(self.source, list(self.rows.values()))
+        table.save(self.path)
+        shutil.rmtree(self.finished, ignore_errors=True)
+        return table

@@ -1,0 +1,113 @@
+"""A photograph as the controller and the environment see it: a state, and uploads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import numpy as np
+
+from ..core.config import REFERENCE, Config
+from ..core.controller import Label, Upload
+from ..imaging.extractor import Extractor
+from ..imaging.read import Photo
+from ..services import (
+    ProtocolError,
+    RefusedError,
+    Service,
+    ServiceError,
+    UnavailableError,
+    ask_all,
+    formats,
+)
+from ..views import drift
+from ..views.payloads import Payloads
+
+
+class LiveImage:
+    """A photograph, as the controller and the environment see it: a state, and uploads.
+
+    Without a `service` it can be encoded but not uploaded; `taken` are then the formats that may
+    be sent, by default JPEG.
+    """
+
+    def __init__(
+        self,
+        photo: Photo,
+        config: Config,
+        extractor: Extractor,
+        service: Service | None = None,
+        exif: bytes | None = None,
+        taken: Collection[str] | None = None,
+    ) -> None:
+        self.photo = photo
+        self.config = config
+        self.extractor = extractor
+        self.service = service
+        self.formats = formats(service) if taken is None else taken
+        self.payloads = Payloads(photo, config, self.formats, service, exif)
+        self._state: np.ndarray | None = None
+        self.fault: str | None = None  # why one of two uploads had no answer
+        self.seconds: dict[str, float] = {}  # of decision, encode, upload
+        self._since = time.perf_counter()
+
+    @property
+    def state(self) -> np.ndarray:
+        """s = E(x) [1280], or a row for each action [A, inputs] (drift.py); computed once."""
+        if self._state is None:  # not cached_property, which lets one thread at a time in
+            self._state = self._computed()
+        return self._state
+
+    def _computed(self) -> np.ndarray:
+        if self.config.state == "features":
+            return self.extractor.state(self.photo.picture, self.config)
+        picture, config, payloads = self.photo.picture, self.config, self.payloads
+        actions = np.flatnonzero(drift.open_actions(config, self.formats)).tolist()
+        sizes = payloads.weighings(actions)
+        seen = drift.look(self.extractor, picture, payloads.encoded, config.glance, *sizes)
+        ratios = payloads.ratios(actions)
+        per_pixel = payloads.size(REFERENCE) / (picture.width * picture.height)
+        context = drift.context(seen, per_pixel, min(picture.size))
+        drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
+        if config.own_drift:
+            sent = {action: payloads.of(action) for action in np.flatnonzero(ratios < 1).tolist()}
+            made = {each: payload for each, (name, payload) in sent.items() if name != "original"}
+            drifts[list(made)] = drift.of_payloads(self.extractor, seen[0], list(made.values()))
+        return drift.rows(context, drifts, ratios, config)
+
+    def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
+        """Send the payload of an action, and the reference where asked, or where the service does
+        not answer to the first; `fault` then says why. Raises ServiceError where neither of them
+        has an answer.
+        """
+        if self.service is None:
+            raise TypeError("this image was opened without a service")
+        self.lap("decision")
+        payloads = [self.payloads.of(action)[1]]
+        if reference:
+            payloads.append(self.payloads.reference)
+        self.lap("encode")
+        answers = ask_all(self.service, payloads)
+        failed = isinstance(answers[0], (RefusedError, UnavailableError, ProtocolError))
+        if failed and not reference and payloads[0] != self.payloads.reference:
+            payloads.append(self.payloads.reference)
+            answers += ask_all(self.service, payloads[1:])
+        self.lap("upload")
+        errors = [answer for answer in answers if isinstance(answer, ServiceError)]
+        if len(errors) == len(answers):
+            raise next((error for error in errors if error.retryable), errors[0])
+        self.fault = "; ".join(map(str, errors)) or None
+        uploads = [_upload(*each) for each in zip(payloads, answers, strict=True)]
+        return uploads[0], uploads[1] if len(uploads) == 2 else None
+
+    def lap(self, what: str) -> None:
+        """The time since the last call, or since the image was opened, went into this."""
+        now = time.perf_counter()
+        self.seconds[what] = self.seconds.get(what, 0.0) + now - self._since
+        self._since = now
+
+
+def _upload(payload: bytes, answer: list[Label] | ServiceError) -> Upload:
+    if isinstance(answer, ServiceError):
+        return Upload(len(payload) if answer.sent else 0, None)
+    return Upload(len(payload), answer)

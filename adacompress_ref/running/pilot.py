@@ -1,0 +1,267 @@
+"""AdaCompress: the pieces put together behind one name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..core import config
+from ..core.agent import DQNAgent
+from ..core.config import Config, Encoding
+from ..core.controller import Controller
+from ..imaging import read as images
+from ..imaging.extractor import Extractor
+from ..imaging.parallel import in_order
+from ..imaging.read import Photo
+from ..services import ProtocolError, RefusedError, Service, ServiceError, UnavailableError
+from ..storage import artifacts
+from ..storage.files import ImageError
+from ..tables.evaluation import check_fits
+from ..views.drift import preprocessing, row_length
+from .live import LiveImage
+from .results import Choice, Result
+from .waiting import Queue
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+
+class AdaCompress:
+    """Chooses an encoding for each image and runs the three states against a service.
+
+    One object is one running system, and threads may share it. `upload` changes its agent and its
+    windows, so from several threads one sends after the other, in no set order. `choose` changes
+    nothing and any number may be at work at once; where an upload learns meanwhile, it decides by
+    the agent as it is at that moment. Other objects may share the extractor, those of
+    `open_service`, and services whose `label` may be called from several threads at once.
+    `send_waiting` is for one thread alone; `aim` and `resume` while no other is at work.
+
+    With a `queue`, a folder, an image that the service does not answer waits there. Raises
+    AgentError where the agent does not fit the extractor.
+    """
+
+    def __init__(
+        self,
+        agent: DQNAgent,
+        extractor: Extractor,
+        *,
+        trained: bool = True,
+        queue: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.extractor = extractor
+        self.resume(Controller(agent, trained))
+        self.queue = Queue(queue) if queue is not None else None
+        self._turn = Lock()  # of the controller
+        self._unanswered: Path | None = None  # the latest in the queue that had no answer
+
+    @classmethod
+    def load(
+        cls,
+        preset: str = config.DEFAULT_PRESET,
+        *,
+        agent: str | os.PathLike[str] | None = None,
+        extractor: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        alpha: float | None = None,
+        agreement: float | None = None,
+        queue: str | os.PathLike[str] | None = None,
+    ) -> AdaCompress:
+        """The shipped extractor and the shipped agent of a preset, or the files named.
+
+        All but `paper` and `authors` can be told what accuracy is worth: `alpha` of AC-3, or the
+        `agreement` that `upload` is to reach, for which alpha is set anew at each measurement;
+        until the first one, and for `choose` alone, the preset's alpha holds. `queue` is a folder
+        for images that wait.
+
+        Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
+        or ModelError for files that are missing, damaged or do not fit each other.
+        """
+        path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
+        loaded = DQNAgent.load(path, np.random.default_rng(seed))
+        pilot = cls(loaded, _extractor(loaded.config, extractor, threads), queue=queue)
+        pilot.aim(alpha, agreement)
+        return pilot
+
+    @classmethod
+    def untrained(
+        cls,
+        settings: Config,
+        *,
+        extractor: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        queue: str | os.PathLike[str] | None = None,
+    ) -> AdaCompress:
+        """A new agent that begins in the state retrain."""
+        opened = _extractor(settings, extractor, threads)
+        stamp: dict[str, Any] = {"extractor": preprocessing(opened.sha256, settings)}
+        inputs = opened.channels if settings.state == "features" else row_length(settings)
+        agent = DQNAgent.create(settings, inputs, np.random.default_rng(seed), stamp)
+        return cls(agent, opened, trained=False, queue=queue)
+
+    def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
+        """What accuracy is worth, or what is to be reached; see `load`. Raises ValueError."""
+        if alpha is not None and not 0 < alpha < 1e6:
+            raise ValueError(f"alpha={alpha}: must be above 0")
+        if agreement is not None and not 0 < agreement <= 1:
+            raise ValueError(f"agreement={agreement}: must be above 0 and at most 1")
+        if (alpha or agreement) and self.config.state == "features":
+            raise ValueError(
+                f"preset {self.config.preset} has learned for alpha {self.config.alpha:g} alone; "
+                "alpha and agreement are for presets tuned, fast and ladder"
+            )
+        self.agent.alpha = alpha or self.agent.alpha
+        self.controller.goal = agreement
+
+    def resume(self, controller: Controller) -> None:
+        """Go on from a running system that was kept. Raises AgentError if it does not fit."""
+        agent, settings = controller.agent, controller.config
+        check_fits(agent, settings.encodings, preprocessing(self.extractor.sha256, settings))
+        self.agent, self.config, self.controller = agent, settings, controller
+
+    def choose(
+        self,
+        source: Source | Photo,
+        service: Service | None = None,
+        *,
+        keep_exif: bool = False,
+        pixel_limit: int = images.PIXEL_LIMIT,
+        formats: Collection[str] | None = None,
+        reference: bool = True,
+    ) -> Choice:
+        """The best encoding for an image (AC-4) and its bytes; nothing is uploaded.
+
+        `source` is a path, bytes, a binary stream or a Photo. A `service`, or `formats`, says which
+        formats may be sent; JPEG alone by default. `reference`: encode quality 75 too, to compare
+        with. Raises ImageError.
+        """
+        photo = _photo(source, pixel_limit)
+        exif = photo.exif if keep_exif else None
+        image = LiveImage(photo, self.config, self.extractor, service, exif, formats)
+        q_values = self.agent.q_values(image.state)
+        action = int(np.argmax(q_values))
+        name, payload = image.payloads.of(action)
+        compared = len(image.payloads.reference) if reference else None
+        return Choice(name, _quality(name), payload, compared, q_values)
+
+    def choose_many(
+        self, sources: Iterable[Source | Photo], *, workers: int = 1, **options: Any
+    ) -> Iterator[Choice | ImageError]:
+        """`choose` for each of many images, in their order: its choice, or why there is none.
+
+        So many `workers`, threads, are at work at once, a few images ahead of what was asked for;
+        with several, `load(threads=1)` is fastest. `options` are those of `choose`. Raises
+        ValueError for less than one worker.
+        """
+        if workers < 1:
+            raise ValueError(f"workers={workers}: must be at least 1")
+
+        def choice(source: Source | Photo) -> Choice | ImageError:
+            try:
+                return self.choose(source, **options)
+            except ImageError as error:
+                return error
+
+        return in_order(choice, sources, workers)
+
+    def upload(
+        self,
+        source: Source | Photo,
+        service: Service,
+        *,
+        name: str | None = None,
+        pixel_limit: int = images.PIXEL_LIMIT,
+    ) -> Result:
+        """Send one image through the three states and return the service's labels.
+
+        With a queue, an image that the service does not answer, and each that comes while others
+        wait, is kept there under `name`, and its result is `pending`. Raises ImageError,
+        RefusedError where the service does not take the image, and without a queue any
+        ServiceError; then nothing has been recorded. Raises OSError where the queue is full.
+        """
+        photo = _photo(source, pixel_limit, name)
+        fault = "others wait before it"
+        if not self.queue:  # none, or empty
+            try:
+                return self._send(photo, service)
+            except ServiceError as error:
+                if self.queue is None or type(error) in (ServiceError, RefusedError):
+                    raise
+                fault = str(error)
+        self.queue.put(name or photo.name, photo.file)
+        return Result(original_bytes=len(photo.file), pending=True, fault=fault)
+
+    def send_waiting(
+        self, service: Service
+    ) -> Iterator[tuple[str, Result | ImageError | RefusedError]]:
+        """Send what waits in the queue, in order: each name with its result, or with what ends it.
+
+        An image leaves the queue when the next one is asked for, so one of which the end was not
+        seen is sent again. Where the service does not answer, its ServiceError is raised and all
+        wait on; an image that had no answer the last time either holds up no others, and its
+        error is raised in the end. Raises OSError for the folder.
+        """
+        stuck: ServiceError | None = None
+        for waiting in self.queue or ():
+            result: Result | ImageError | RefusedError
+            try:  # its size was accepted when it came
+                photo = images.read(waiting.file, name=waiting.name, pixel_limit=sys.maxsize)
+                result = self._send(photo, service)
+            except (ImageError, RefusedError) as error:
+                result = error
+            except (UnavailableError, ProtocolError) as error:
+                if waiting.path != self._unanswered:
+                    self._unanswered = waiting.path
+                    raise
+                stuck = error
+                continue
+            yield waiting.name, result
+            if self.queue is not None:
+                self.queue.remove(waiting)
+        if stuck:
+            raise stuck
+
+    def _send(self, photo: Photo, service: Service) -> Result:
+        image = LiveImage(photo, self.config, self.extractor, service)
+        # first, as it fails where the image is too large
+        reference_bytes = len(image.payloads.reference)
+        image.lap("encode")
+        with self._turn:
+            step = self.controller.step(image)
+        name, _ = image.payloads.of(step.action)
+        return Result(
+            labels=step.labels,
+            state=step.state,
+            bytes_sent=step.bytes_sent,
+            encoding=name,
+            quality=_quality(name),
+            reference_bytes=reference_bytes,
+            original_bytes=len(photo.file),
+            step=step,
+            fault=image.fault,
+            seconds=image.seconds,
+        )
+
+
+def _quality(name: str) -> int | None:
+    return None if name == "original" else Encoding.parse(name).quality
+
+
+def _extractor(
+    config: Config, path: str | os.PathLike[str] | None, threads: int | None
+) -> Extractor:
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads={threads}: must be at least 1, or None for one a core")
+    return Extractor(path, threads, at_once=config.state == "drift")
+
+
+def _photo(source: Source | Photo, pixel_limit: int, name: str | None = None) -> Photo:
+    if isinstance(source, Photo):
+        return source
+    return images.read(source, name=name, pixel_limit=pixel_limit)

@@ -1,0 +1,1 @@
+"""The services' wire formats, server side."""

@@ -1,0 +1,1 @@
+"""The project's own agent: it learns whether labels survive a compression."""

@@ -1,0 +1,1 @@
+"""Recorded answers, to train and to evaluate on."""

@@ -1,0 +1,179 @@
+"""Policies side by side on a table: fixed levels, random, agent, oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..core.agent import AgentError, DQNAgent
+from ..core.config import REFERENCE, Config, Encoding
+from ..views.drift import preprocessing
+from .table import Table, TableError
+
+MEASURED = ("agreement", "size_ratio", "reward")  # of each policy
+DRAWS = 1000  # of images, for an interval
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What reports speak of, for N images and A encodings; agreement is NaN without labels."""
+
+    agreement: np.ndarray  # [N, A]; AC-1 with K = 1
+    size_ratio: np.ndarray  # [N, A]; AC-2
+    alpha: float
+    beta: float
+
+    @classmethod
+    def of(cls, table: Table, config: Config) -> Measures:
+        """Of every image of a table."""
+        best = table.labels[:, -1, 0]  # [N], the reference's best label
+        kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
+        agreement = np.where((best == "")[:, None], np.nan, kept)
+        ratios = table.size_ratios()
+        if config.state == "drift":  # the reference is sent where an encoding is larger
+            agreement = np.where((ratios > 1) & ~np.isnan(agreement), 1.0, agreement)
+            ratios = np.minimum(ratios, 1)
+        return cls(agreement, ratios, config.alpha, config.beta)
+
+    def take(self, rows: np.ndarray) -> Measures:
+        """Of some images, those whose reference has a label."""
+        rows = rows[~np.isnan(self.agreement[rows, 0])]
+        return Measures(self.agreement[rows], self.size_ratio[rows], self.alpha, self.beta)
+
+    @property
+    def reward(self) -> np.ndarray:
+        """AC-3, [N, A]."""
+        return self.alpha * self.agreement - self.size_ratio + self.beta
+
+    def policy(self, name: str, actions: np.ndarray) -> dict[str, Any]:
+        """The means of a policy that takes `actions` [N]."""
+        rows = np.arange(len(actions))
+        values = [each[rows, actions] for each in (self.agreement, self.size_ratio, self.reward)]
+        return _means(name, np.stack(values))
+
+    def fixed(self, action: int, encoding: Encoding) -> dict[str, Any]:
+        """The means of always taking one action."""
+        return self.policy(fixed_name(encoding), np.full(len(self.agreement), action))
+
+    def oracle(self) -> dict[str, Any]:
+        """The means of the best action for each image, known afterwards."""
+        return self.policy("oracle", self.reward.argmax(axis=1))
+
+    def random(self) -> dict[str, Any]:
+        """What uniformly random actions come to in expectation."""
+        values = [each.mean(axis=1) for each in (self.agreement, self.size_ratio, self.reward)]
+        return _means("random", np.stack(values))
+
+
+def _means(name: str, values: np.ndarray) -> dict[str, Any]:
+    """Means of agreement, size ratio and reward, values [3, N], and their 95% intervals.
+
+    Those are by percentile bootstrap over images, the same draws at each call.
+    """
+    rng, images = np.random.default_rng(0), values.shape[1]
+    draws = [values[:, rng.integers(images, size=images)].mean(axis=1) for _ in range(DRAWS)]
+    bounds = np.percentile(draws, (2.5, 97.5), axis=0).T.tolist()  # [3, 2]
+    means = dict(zip(MEASURED, values.mean(axis=1).tolist(), strict=True))
+    intervals = dict(zip(MEASURED, bounds, strict=True))
+    return {"name": name, **means, "images": images, "intervals": intervals}
+
+
+def fixed_name(encoding: Encoding) -> str:
+    """`fixed-15` for the paper's levels, `fixed-webp-224-q55` for others."""
+    if encoding.format == "jpeg" and encoding.short_side is None:
+        return f"fixed-{encoding.quality}"
+    return f"fixed-{encoding.name}"
+
+
+def ratio_of_fixed(agreement: float, points: list[tuple[float, float]]) -> float:
+    """The smallest size ratio of a mixture of two fixed levels that reaches `agreement`.
+
+    `points` are (agreement, size ratio) of the fixed levels; the reference's (1, 1) is added.
+    """
+    points = [*points, (1.0, 1.0)]
+    best = min(ratio for kept, ratio in points if kept >= agreement)
+    for (low, low_ratio), (high, high_ratio) in combinations(sorted(points), 2):
+        if low < agreement <= high:
+            share = (agreement - low) / (high - low)
+            best = min(best, low_ratio + share * (high_ratio - low_ratio))
+    return best
+
+
+def evaluate(
+    table: Table, agent: DQNAgent, rows: np.ndarray | None = None, alpha: float | None = None
+) -> dict[str, Any]:
+    """The report of `adacompress evaluate` on the images `rows` of a table.
+
+    `rows` is by default every image that the agent was not trained on. Where it names trained
+    ones, the agent and the figures that depend on it are measured on the others alone. The best
+    fixed level is chosen on the agent's training images, if the table holds any. Raises AgentError
+    or TableError where the two do not fit, or where no image is left.
+    """
+    config = agent.config.replace(alpha=agent.alpha if alpha is None else alpha)
+    encodings = table.source.encodings
+    all_there = set(config.encodings) <= set(encodings)
+    made = preprocessing(table.source.extractor, config)
+    check_fits(agent, config.encodings if all_there else encodings, made)
+    measures = Measures.of(table, config)
+    trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
+    rows = np.flatnonzero(~trained) if rows is None else rows
+    tested = rows[~trained[rows]]
+    shown, held_out = measures.take(rows), measures.take(tested)
+    if not len(held_out.agreement):
+        raise TableError(
+            "no image with labels is left to test on that the agent was not trained on"
+        )
+
+    states = table.only(config.encodings).states(config)[tested]
+    states = states[~np.isnan(measures.agreement[tested, 0])]
+    own, agent.alpha = agent.alpha, config.alpha
+    columns = np.array([encodings.index(each) for each in config.encodings])
+    chosen = held_out.policy("agent", columns[agent.q_values(states).argmax(axis=1)])
+    agent.alpha = own
+    policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]
+    policies += [shown.random(), chosen, shown.oracle()]
+
+    known = measures.take(np.flatnonzero(trained))
+    best_fixed = int((known if len(known.agreement) else held_out).reward.mean(axis=0).argmax())
+    fixed = held_out.fixed(best_fixed, encodings[best_fixed])["reward"]
+    room = held_out.oracle()["reward"] - fixed
+    points = [
+        (float(held_out.agreement[:, action].mean()), float(held_out.size_ratio[:, action].mean()))
+        for action, encoding in enumerate(encodings)
+        if encoding.short_side or encoding.format != "jpeg" or encoding.quality <= REFERENCE.quality
+    ]
+    saving = 1 - chosen["size_ratio"] / ratio_of_fixed(chosen["agreement"], points)
+    return {
+        "images": len(rows),
+        "unlabelled": len(rows) - len(shown.agreement),
+        "service": table.source.service,
+        "alpha": config.alpha,
+        "preset": config.preset,
+        "policies": policies,
+        "best_fixed": fixed_name(encodings[best_fixed]),
+        "gap_captured": float((chosen["reward"] - fixed) / room) if room > 0 else None,
+        "saving_vs_fixed": float(saving),
+    }
+
+
+def check_fits(agent: DQNAgent, encodings: tuple[Encoding, ...], extractor: dict) -> None:
+    """Raise AgentError unless the agent was trained for these encodings and these states."""
+    if agent.config.encodings != encodings:
+        ours, theirs = (
+            ", ".join(encoding.name for encoding in those)
+            for those in (agent.config.encodings, encodings)
+        )
+        raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
+    trained = agent.stamp.get("extractor")
+    if trained == extractor:
+        return
+    sha256 = trained.get("sha256") if isinstance(trained, dict) else None
+    if sha256 != extractor["sha256"]:
+        raise AgentError(
+            f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
+            f"{extractor['sha256']:.8}; name that one with --extractor, or train with this one"
+        )
+    raise AgentError(f"the agent was trained on other states: {trained}; here: {extractor}")

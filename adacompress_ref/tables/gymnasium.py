@@ -1,0 +1,51 @@
+"""The environment for other people's agents: a `gymnasium.Env`, of the package gymnasium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from ..core.config import Config
+from ..core.controller import Image
+from .environment import Environment
+
+
+class GymnasiumEnvironment(Environment, gymnasium.Env[np.ndarray, Any]):
+    """An `Environment` that says its spaces, to be given to Stable-Baselines3 and its like.
+
+    Actions: Discrete(A). Observations: Box of float32 without infinities, [1280] in the presets
+    `paper` and `authors`, [A, inputs] in the others: flatten it, as an "MlpPolicy" does.
+    Every recorded image fits, and every live one whose service takes all formats of the
+    encodings; an encoding that it does not take is infinitely large in the state, so leave it out
+    of `config.encodings`. No episode ends: `gymnasium.wrappers.TimeLimit` makes some. The first
+    image is opened to learn the shape of its state. Raises ValueError where there is none.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Image | Callable[[], Image]],
+        config: Config,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__(images, config, rng)
+        first = images[0]
+        shape = (first() if callable(first) else first).state.shape
+        most = float(np.finfo(np.float32).max)
+        self.observation_space = gymnasium.spaces.Box(-most, most, shape, np.float32)
+        self.action_space = gymnasium.spaces.Discrete(len(config.encodings))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """As in `Environment`; the state is a copy, as agents keep it or change it."""
+        state, info = super().reset(seed=seed, options=options)
+        self._np_random = self.rng  # what Gymnasium calls it
+        return state.copy(), info
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """As in `Environment`; the state is a copy."""
+        state, reward, terminated, truncated, info = super().step(action)
+        return state.copy(), reward, terminated, truncated, info

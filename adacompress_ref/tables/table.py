@@ -1,0 +1,186 @@
+"""A table: every encoding of every image, uploaded once. What training and evaluation read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.config import Config, Encoding, Pooling, Resize
+from ..core.controller import Label
+from ..core.equations import BEST_LABELS
+from ..storage.arrays import load_arrays, save_arrays
+from ..storage.files import reason
+from ..views import drift
+
+FILE_FORMAT = 3
+RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
+POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
+
+
+class TableError(ValueError):
+    """A table cannot be read, or does not fit what is asked of it."""
+
+
+class Row(NamedTuple):
+    """One image of a table; A encodings, and the reference behind them."""
+
+    image: str
+    digest: str  # SHA-256 of the file
+    original_bytes: int
+    bytes: np.ndarray  # [A + 1] int64
+    labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
+    scores: np.ndarray  # [A + 1, 5] float32
+    features: np.ndarray  # [2 resizes, 2 poolings, channels] float32, of the image as it was
+    context: np.ndarray  # [9] float32, drift.py
+    drift: np.ndarray  # [A, 2] float32, drift.py, of each payload
+
+
+@dataclass(frozen=True)
+class Source:
+    """What all rows of a table have in common."""
+
+    service: str
+    encodings: tuple[Encoding, ...]
+    extractor: str  # SHA-256
+
+
+@dataclass(frozen=True)
+class Table:
+    """N images, A encodings; the reference stands last on the axis of encodings."""
+
+    source: Source
+    images: list[str]
+    digests: list[str]
+    original_bytes: np.ndarray  # [N]
+    bytes: np.ndarray  # [N, A + 1]
+    labels: np.ndarray  # [N, A + 1, 5]
+    scores: np.ndarray  # [N, A + 1, 5]
+    features: np.ndarray  # [N, 2, 2, channels]
+    context: np.ndarray  # [N, 9]
+    drift: np.ndarray  # [N, A, 2]
+
+    @classmethod
+    def from_rows(cls, source: Source, rows: list[Row]) -> Table:
+        """Rows in the order of their names."""
+        rows = sorted(rows, key=lambda row: row.image)
+        columns = {field: [getattr(row, field) for row in rows] for field in Row._fields}
+        arrays = {name: np.stack(columns[name]) for name in Row._fields[3:]}
+        return cls(
+            source,
+            columns["image"],
+            columns["digest"],
+            np.array(columns["original_bytes"]),
+            **arrays,
+        )
+
+    def rows(self) -> list[Row]:
+        """The inverse of `from_rows`."""
+        columns = [getattr(self, field.name) for field in fields(self)[1:]]
+        return [Row(*values) for values in zip(*columns, strict=True)]
+
+    def states(self, config: Config, rows: Any = slice(None), every: bool = False) -> np.ndarray:
+        """The states of images as `config` has them, [N, 1280] or [N, A, inputs]; of one, one.
+
+        `every`: actions that nobody would take with this service are open too, for training.
+        """
+        if config.state == "drift":
+            formats = {encoding.format for encoding in self.source.encodings}
+            usable = drift.open_actions(config, formats) | every  # [A]
+            ratios = self.size_ratios()[rows]  # as in Payloads.ratios: the reference at most
+            ratios = np.where(usable, np.minimum(ratios, 1), np.inf)
+            return drift.rows(self.context[rows], self.drift[rows], ratios, config)
+        return self.features[rows, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
+
+    def only(self, encodings: tuple[Encoding, ...]) -> Table:
+        """The same with some of its encodings, in this order. Raises TableError."""
+        missing = [each.name for each in encodings if each not in self.source.encodings]
+        if missing:
+            raise TableError(f"the table has no encoding {missing[0]}")
+        places = [self.source.encodings.index(each) for each in encodings]
+        kept = {
+            name: getattr(self, name)[:, [*places, -1]] for name in ("bytes", "labels", "scores")
+        }
+        source = replace(self.source, encodings=encodings)
+        return replace(self, source=source, drift=self.drift[:, places], **kept)
+
+    def size_ratios(self) -> np.ndarray:
+        """AC-2 of every image and encoding, [N, A]."""
+        return self.bytes[:, :-1] / self.bytes[:, -1:]
+
+    def answers(self, image: int, column: int) -> list[Label]:
+        """Labels of one upload, best first."""
+        pairs = zip(self.labels[image, column], self.scores[image, column], strict=True)
+        return [Label(str(name), float(score)) for name, score in pairs if name]
+
+    def indices(self, names: list[str]) -> np.ndarray:
+        """Where the images of these names stand. Raises TableError for one that is not here."""
+        places = {name: place for place, name in enumerate(self.images)}
+        missing = [name for name in names if name not in places]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise TableError(f"the table has no image {missing[0]!r}{more}")
+        return np.array(sorted({places[name] for name in names}), np.int64)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .npz, through a temporary file."""
+        description = {
+            "format": FILE_FORMAT,
+            "service": self.source.service,
+            "encodings": [encoding.name for encoding in self.source.encodings],
+            "extractor": self.source.extractor,
+        }
+        names, places = np.unique(self.labels, return_inverse=True)
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        arrays |= {"labels": places.reshape(self.labels.shape).astype(np.int32), "names": names}
+        save_arrays(path, description, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Table:
+        """Read what `save` wrote. Raises TableError."""
+        try:
+            description, arrays = load_arrays(path)
+            if description["format"] != FILE_FORMAT:
+                raise TableError(
+                    f"{path}: a table of format {description['format']!r:.40} is not known"
+                )
+            source = Source(
+                description["service"],
+                tuple(Encoding.parse(name) for name in description["encodings"]),
+                description["extractor"],
+            )
+            arrays["labels"] = arrays.pop("names")[arrays["labels"]]
+            images = [str(name) for name in arrays.pop("images")]
+            digests = [str(digest) for digest in arrays.pop("digests")]
+            table = cls(source, images, digests, **arrays)
+            rows, columns = len(images), len(set(source.encodings)) + 1
+            shapes = {  # and kinds
+                "original_bytes": ((rows,), "iu"),
+                "bytes": ((rows, columns), "iu"),
+                "labels": ((rows, columns, BEST_LABELS), "U"),
+                "scores": ((rows, columns, BEST_LABELS), "f"),
+                "features": ((rows, len(RESIZES), len(POOLINGS), table.features.shape[-1]), "f"),
+                "context": ((rows, drift.CONTEXT), "f"),
+                "drift": ((rows, columns - 1, drift.DRIFT), "f"),
+            }
+            if len(digests) != rows or any(
+                getattr(table, name).shape != shape or getattr(table, name).dtype.kind not in kinds
+                for name, (shape, kinds) in shapes.items()
+            ):
+                raise TableError(f"{path}: damaged, its arrays do not fit together")
+            numbers = (table.features, table.context, table.drift)
+            if (
+                not all(np.isfinite(each).all() for each in numbers)
+                or not ((table.scores >= 0) & (table.scores <= 1 + 1e-6)).all()
+                or not (table.bytes > 0).all()
+            ):
+                raise TableError(f"{path}: damaged, it has numbers that are none of a table")
+            return table
+        except TableError:
+            raise
+        except FileNotFoundError as error:
+            raise TableError(f"{path}: there is no such table; `label` makes one") from error
+        except Exception as error:  # damaged in any of many ways
+            raise TableError(f"{path}: not a table, or damaged ({reason(error)})") from error

@@ -1,0 +1,1 @@
+"""How an agent of a kind sees a photograph or a row of a table."""

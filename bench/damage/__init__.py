@@ -1,1 +1,0 @@
-"""Inputs for bench.fuzz, and what damages them."""

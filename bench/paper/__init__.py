@@ -1,0 +1,1 @@
+"""The figures of the paper and of the slides, measured again."""

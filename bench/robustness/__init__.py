@@ -1,0 +1,1 @@
+"""Faults, kills and damaged input: nothing is lost."""

@@ -1,0 +1,1 @@
+"""Inputs for bench.robustness.fuzz, and what damages them."""

@@ -1,0 +1,375 @@
+"""A photograph as the controller sees it: its state, its payloads, and uploads that may fail."""
+
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adacompress_ref.core.config import LADDER, PRESETS, REFERENCE, TEN_LEVELS, Config, Encoding
+from adacompress_ref.core.controller import Label, Upload
+from adacompress_ref.imaging import codec
+from adacompress_ref.imaging import read as images
+from adacompress_ref.running.live import LiveImage
+from adacompress_ref.services import (
+    AuthenticationError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    ServiceError,
+    UnavailableError,
+)
+from adacompress_ref.views import drift
+
+TWO = Config(encodings=TEN_LEVELS[:2])
+
+
+@pytest.fixture(scope="module")
+def photo(photos):
+    return images.read(photos / "clock.jpg")
+
+
+class Colours:
+    """In the place of E: mean and spread of red, green and blue in 16 cells, four times."""
+
+    def __init__(self, threads=1):
+        self.threads, self.seen = threads, 0
+
+    def run(self, tensors):
+        self.seen += len(tensors)
+        pixels = tensors * 127.5 + 127.5
+        n, _, side, _ = pixels.shape
+        cells = pixels.reshape(n, 3, 4, side // 4, 4, side // 4)
+        numbers = np.concatenate([cells.mean((3, 5)), cells.std((3, 5))], axis=1)
+        return np.tile(numbers, (1, 4, 1, 1))  # [n, 24, 4, 4]
+
+
+class Taking:
+    """A service that takes these formats."""
+
+    def __init__(self, *formats):
+        self.formats = formats
+
+    def label(self, payload):
+        return [Label(str(len(payload)), 1.0)]
+
+
+def scene(kind, height=210, width=330):
+    rows, columns = np.mgrid[:height, :width]
+    if kind == "noise":
+        return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    grey = rows + columns if kind == "ramp" else (rows // 8 + columns // 8) % 2 * 200
+    return np.repeat((grey % 256).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+@pytest.mark.parametrize("formats", [("jpeg",), ("jpeg", "webp"), ("jpeg", "webp", "png")])
+@pytest.mark.parametrize("kind", ["noise", "ramp", "squares"])
+@pytest.mark.parametrize("size", [(210, 330), (40, 17), (1, 1)], ids=str)
+def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_for(
+    formats, kind, size
+):
+    pixels = scene(kind, *size)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    photo = images.read(stream.getvalue())
+    image = LiveImage(photo, PRESETS["ladder"], Colours(), Taking(*formats))
+    state = image.state
+    assert state.shape == (len(LADDER), 9 + 2 + len(LADDER) + 2)
+    usable = np.isfinite(state[:, -1])
+    assert not np.isnan(state).any()
+    assert np.isfinite(state[usable]).all()
+    for action in np.flatnonzero(usable):
+        name, payload = image.payloads.of(action)
+        assert len(payload) <= len(image.payloads.reference)
+        assert state[action, -1] == np.float32(len(payload) / len(image.payloads.reference))
+        assert image.upload(action, False)[0].size == len(payload)
+        assert name in (LADDER[action].name, "jpeg-q75", "original")
+        if name != "original":
+            width, height = codec.decode(payload).size
+            assert (height <= size[0], width <= size[1]) == (True, True)
+    rungs = [encoding.name for encoding, open_ in zip(LADDER, usable, strict=True) if open_]
+    assert ("jpeg-160-q20" in rungs) == ("webp" not in formats)
+    assert ("webp-160-q20" in rungs) == ("webp" in formats)
+    assert "jpeg-q45" in rungs
+
+
+def test_what_would_cost_more_than_the_reference_is_the_reference():
+    image = LiveImage(images.read(noise_png()), PRESETS["tuned"], Colours())
+    names = [image.payloads.of(action)[0] for action in (0, 8, 9)]
+    assert names == ["jpeg-q5", "jpeg-q75", "jpeg-q75"]
+    assert image.payloads.of(9)[1] == image.payloads.reference
+    assert image.state[6:, -1].tolist() == [pytest.approx(image.state[6, -1]), 1, 1, 1]
+    paper = LiveImage(images.read(noise_png()), PRESETS["paper"], Colours())
+    assert paper.payloads.of(9)[0] == "jpeg-q95"  # as published
+
+
+@pytest.mark.parametrize("preset", ["tuned", "ladder", "fast"])
+def test_a_service_that_takes_no_action_s_format(preset):
+    image = LiveImage(images.read(noise_png()), PRESETS[preset], Colours(), taken=("png",))
+    with pytest.raises(images.ImageError, match="cannot be sent") as caught:
+        image.state  # noqa: B018
+    assert "\n" not in str(caught.value)
+
+
+def noise_png():
+    stream = io.BytesIO()
+    Image.fromarray(scene("noise", 60, 90)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_an_image_too_long_for_webp_is_sent_in_another_way():
+    """WebP has room for 16383 pixels a side, JPEG for 65500."""
+    stream = io.BytesIO()
+    Image.new("L", (17_000, 8)).save(stream, "PNG")
+    image = LiveImage(
+        images.read(stream.getvalue()), PRESETS["ladder"], Colours(), Taking("jpeg", "webp")
+    )
+    state = image.state
+    assert np.isinf(state[[LADDER.index(Encoding("webp", None, 40))], -1])
+    assert np.isfinite(state[[LADDER.index(Encoding("jpeg", None, 45))], -1])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("preset", ["tuned", "fast", "ladder"])
+def test_a_state_by_hand(photo, preset, threads):
+    """All of it from pieces, one after the other."""
+    config, seeing = PRESETS[preset], Colours()
+    found = LiveImage(photo, config, Colours(threads), taken=("jpeg", "webp")).state
+    files = {
+        each: codec.encode(photo.picture, each)
+        for each in {*config.encodings, REFERENCE}
+        if each.quality <= 75
+    }
+    reference = len(files[REFERENCE])
+    sizes = {each: len(file) for each, file in files.items()}
+    if preset == "fast":
+        sample = codec.sample(photo.picture, 3)
+        for each in sizes:
+            if each.quality > 5:
+                sizes[each] = codec.estimate(photo.picture, sample, each)
+        reference = sizes[REFERENCE]
+    context, _ = drift.measured(seeing, photo.picture, [files[REFERENCE]])
+    context[7] = np.log(reference / (photo.picture.width * photo.picture.height))
+    itself = drift.features(seeing, codec.reduced(photo.picture, 160))
+    ratios, drifts = np.ones(len(config.encodings)), np.zeros((len(config.encodings), 2))
+    for action, each in enumerate(config.encodings):
+        if each.quality <= 75:
+            ratios[action] = sizes[each] / reference
+            drifts[action] = drift.of_payloads(seeing, itself, [files[each]])[0]
+    ratios[~drift.open_actions(config, ("jpeg", "webp"))] = np.inf
+    np.testing.assert_allclose(found, drift.rows(context, drifts, ratios, config), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("preset", "looks", "encoded"),
+    [
+        ("tuned", 3, 8),  # quality 85 and 95 stand for the reference
+        ("fast", 2, 1),  # the probe; the others by their size on a sample
+    ],
+)
+def test_what_a_state_costs(photo, preset, looks, encoded, monkeypatch):
+    made = []
+    encode = codec.encode
+
+    def note(picture, encoding, exif=None):
+        if picture.size == photo.picture.size:
+            made.append(encoding)
+        return encode(picture, encoding, exif)
+
+    monkeypatch.setattr(codec, "encode", note)
+    seeing = Colours()
+    image = LiveImage(photo, PRESETS[preset], seeing)
+    for _ in range(2):
+        image.state  # noqa: B018
+    assert seeing.seen == looks
+    assert len(made) == len(set(made)) == encoded
+    assert max(each.quality for each in made) <= 75
+    name, _ = image.payloads.of(0)
+    assert (name, len(made)) == ("jpeg-q5", encoded)
+
+
+def test_the_file_itself_has_not_drifted(photos):
+    """Whatever its format: a PNG is no payload that could be decoded as one."""
+    for image_format, options in (("PNG", {}), ("WEBP", {"quality": 1})):
+        stream = io.BytesIO()
+        Image.new("RGB", (200, 200), (90, 90, 90)).save(stream, image_format, **options)
+        taken = ("jpeg", image_format.lower())
+        image = LiveImage(images.read(stream.getvalue()), PRESETS["ladder"], Colours(), taken=taken)
+        usable = np.flatnonzero(np.isfinite(image.state[:, -1]) & (image.state[:, -1] < 1))
+        original = [each for each in usable if image.payloads.of(each)[0] == "original"]
+        assert original
+        own = image.state[original, 9:11] * drift._DRIFT_SPREAD + drift._DRIFT_MEAN
+        np.testing.assert_allclose(own, np.log(1e-4), atol=1e-4)
+
+
+def test_exif_that_is_kept_counts(photo):
+    exif = Image.Exif()
+    exif[0x010F] = "maker" * 100
+    block = exif.tobytes()
+    bare = LiveImage(photo, PRESETS["tuned"], Colours())
+    kept = LiveImage(photo, PRESETS["tuned"], Colours(), exif=block)
+    for image in (bare, kept):
+        reference = len(image.payloads.reference)
+        ratios = [min(1, len(image.payloads.of(each)[1]) / reference) for each in range(10)]
+        np.testing.assert_allclose(image.state[:, -1], ratios, rtol=1e-6)
+    assert kept.state[0, -1] > bare.state[0, -1]
+
+
+def test_an_image_without_a_service_is_not_uploaded(photos):
+    with pytest.raises(TypeError, match="without a service"):
+        LiveImage(images.read(photos / "clock.jpg"), TWO, None).upload(0, False)
+
+
+# faults ----------------------------------------------------------------------------------------
+
+
+class Failing:
+    """Answers, or fails, by the size of what it is sent: reference, or compressed."""
+
+    name = "failing"
+
+    def __init__(self, photo, compressed=None, reference=None, **options):
+        self.size = len(codec.encode(photo.picture, Encoding("jpeg", None, 75)))
+        self.errors = {"compressed": compressed, "reference": reference}
+        self.asked = []
+        vars(self).update(options)
+
+    def label(self, payload):
+        which = "reference" if len(payload) == self.size else "compressed"
+        self.asked.append(which)
+        if self.errors[which]:
+            raise self.errors[which]
+        return [Label(which, 0.5)]
+
+
+def sent(photo, both, **options):
+    service = Failing(photo, **options)
+    image = LiveImage(photo, TWO, None, service)
+    return service, image, image.upload(0, both)
+
+
+FAILS_OVER = [RefusedError("no"), UnavailableError("away"), ProtocolError("odd")]
+
+
+@pytest.mark.parametrize("error", FAILS_OVER, ids=repr)
+def test_a_compressed_upload_that_fails_falls_back_to_the_reference(photo, error):
+    service, image, (compressed, reference) = sent(photo, False, compressed=error)
+    size = len(image.payloads.of(0)[1])
+    assert compressed == Upload(size, None)
+    assert reference == Upload(service.size, [Label("reference", 0.5)])
+    assert service.asked == ["compressed", "reference"]
+    assert image.fault == str(error)
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("who"), QuotaError("paid up")], ids=repr)
+def test_what_the_reference_cannot_mend_is_raised(photo, error):
+    with pytest.raises(type(error)):
+        sent(photo, False, compressed=error)
+
+
+@pytest.mark.parametrize("error", [*FAILS_OVER, QuotaError("paid up")], ids=repr)
+def test_a_reference_that_fails_leaves_the_other_answer(photo, error):
+    _, image, (compressed, reference) = sent(photo, True, reference=error)
+    assert compressed.labels == [Label("compressed", 0.5)]
+    assert reference.labels is None
+    assert image.fault == str(error)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_without_any_answer_the_one_to_wait_for_is_raised(photo, both):
+    with pytest.raises(UnavailableError):
+        sent(photo, both, compressed=RefusedError("no"), reference=UnavailableError("away"))
+
+
+def test_an_error_that_is_not_the_service_s_own_is_raised_as_it_is(photo):
+    for side_by_side in (False, True):
+        with pytest.raises(ZeroDivisionError):
+            sent(photo, True, reference=ZeroDivisionError(), side_by_side=side_by_side)
+
+
+def test_what_is_known_to_be_refused_is_not_sent(photo):
+    service, image, (compressed, reference) = sent(photo, False, min_side=1)
+    assert service.asked == ["compressed"]
+    smallest = len(image.payloads.of(0)[1])
+    service, image, (compressed, reference) = sent(photo, True, max_bytes=smallest)
+    assert service.asked == ["compressed"]
+    assert (compressed.size, reference) == (smallest, Upload(0, None))
+    assert "failing takes" in image.fault
+    for limits in ({"max_bytes": 10}, {"max_side": 40}, {"min_side": 4000}, {"max_pixels": 900}):
+        with pytest.raises(RefusedError, match=r"failing takes .*this image has") as caught:
+            sent(photo, True, **limits)
+        assert "\n" not in str(caught.value)
+
+
+def test_levels_beyond_the_limits_are_closed(photo):
+    config = PRESETS["ladder"]
+    width, height = photo.picture.size
+    service = Taking("jpeg", "webp")
+    service.max_side = max(height, width) - 1
+    state = LiveImage(photo, config, Colours(), service).state
+    sides = np.array([each.short_side or 10**6 for each in config.encodings])
+    usable = np.isfinite(state[:, -1])
+    assert usable.any()
+    assert (sides[usable] < min(height, width)).all()
+    service.max_side = 100
+    with pytest.raises(images.ImageError, match=r"cannot be sent .*sides up to 100"):
+        LiveImage(photo, config, Colours(), service).state  # noqa: B018
+
+
+def test_both_uploads_of_an_estimate_go_side_by_side(photo):
+    """Each waits for the other to begin: one after the other would never end."""
+    meeting = threading.Barrier(2, timeout=10)
+
+    class Together(Failing):
+        side_by_side = True
+
+        def label(self, payload):
+            meeting.wait()
+            return super().label(payload)
+
+    image = LiveImage(photo, TWO, None, Together(photo))
+    compressed, reference = image.upload(0, True)
+    assert (compressed.labels[0].name, reference.labels[0].name) == ("compressed", "reference")
+
+
+def test_times(photo):
+    class Slow(Failing):
+        def label(self, payload):
+            time.sleep(0.05)
+            return super().label(payload)
+
+    image = LiveImage(photo, TWO, None, Slow(photo))
+    image.upload(0, True)
+    assert image.seconds.keys() == {"decision", "encode", "upload"}
+    assert image.seconds["upload"] >= 0.1
+    assert all(value > 0 for value in image.seconds.values())
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("jpg", ("jpeg",)), ("JPEG", ("jpeg",)), (["Jpg", "WebP"], ("jpeg", "webp"))],
+)
+def test_formats_by_other_names(photo, said, found):
+    assert LiveImage(photo, TWO, None, Failing(photo, formats=said)).formats == found
+
+
+def test_a_service_has_to_take_the_reference(photo):
+    with pytest.raises(ServiceError, match=r"service failing: formats is \('png',\); .*'jpeg'"):
+        LiveImage(photo, TWO, None, Failing(photo, formats=("png",)))
+
+
+def test_states_of_two_images_are_computed_at_the_same_time(photo):
+    """Each waits for the other; one at a time they would wait for ever."""
+    together = threading.Barrier(2, timeout=10)
+
+    class Meeting:
+        def state(self, picture, config):
+            together.wait()
+            return np.zeros(1280, np.float32)
+
+    images = [LiveImage(photo, TWO, Meeting()) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert [len(state) for state in pool.map(lambda image: image.state, images)] == [1280] * 2

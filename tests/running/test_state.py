@@ -1,0 +1,314 @@
+"""A running system kept on disk goes on as if it had never stopped."""
+
+import json
+import resource
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacompress_ref.core.agent import DQNAgent
+from adacompress_ref.core.config import PRESETS, TEN_LEVELS
+from adacompress_ref.core.controller import Controller, Estimator, Label, Upload
+from adacompress_ref.running.snapshot import pack, unpack
+from adacompress_ref.running.state import StateError
+from adacompress_ref.running.state import StateFolder as AnyStateFolder
+from adacompress_ref.storage.arrays import load_arrays, save_arrays
+
+SMALL = {
+    "encodings": TEN_LEVELS[:3],
+    "hidden": (6,),
+    "replay_capacity": 12,
+    "batch_size": 8,
+    "learning_starts": 5,
+    "learn_every": 2,
+    "training_steps": 30,
+    "window": 3,
+    "p_0": 0.5,
+}
+
+
+class FakeImage:
+    """The n-th of a stream whose levels begin to fail after a while, and recover."""
+
+    def __init__(self, n, drift=False):
+        self.n = n
+        rng = np.random.default_rng(n)
+        self.state = rng.random((3, 4) if drift else 4, np.float32) + 10 * (n % 60 >= 40)
+
+    def upload(self, action, reference):
+        return self.one(action), self.one(None) if reference else None
+
+    def one(self, action):
+        if action is None:
+            return Upload(100, [] if self.n % 11 == 5 else [Label("cat", 0.5)])
+        fails = 30 <= self.n % 60 < 40 or (self.n + action) % 4 == 0
+        return Upload(20 * (action + 1), [Label("dog" if fails else "cat", 0.5)])
+
+
+def controller(preset="paper", trained=True, seed=0):
+    config = PRESETS[preset].replace(**SMALL)
+    return Controller(DQNAgent.create(config, 4, np.random.default_rng(seed), {"a": [1]}), trained)
+
+
+def steps(running, start, stop):
+    drift = running.config.state == "drift"
+    return [running.step(FakeImage(n, drift)) for n in range(start, stop)]
+
+
+def copy_of(running):
+    fields, arrays = pack(running)
+    return unpack(
+        json.loads(json.dumps(fields)), {name: value.copy() for name, value in arrays.items()}
+    )
+
+
+PRESET = st.sampled_from(["paper", "authors", "tuned"])
+
+
+@given(PRESET, st.booleans(), st.integers(0, 150), st.integers(0, 9), st.sampled_from([None, 0.9]))
+def test_what_was_packed_goes_on_as_what_was_not(preset, trained, before, seed, goal):
+    running = controller(preset, trained, seed)
+    running.goal = goal if preset == "tuned" else None
+    steps(running, 0, before)
+    copy = copy_of(running)
+    assert steps(copy, before, before + 50) == steps(running, before, before + 50)
+    np.testing.assert_array_equal(copy.agent.network.parameters, running.agent.network.parameters)
+    assert copy.agent.rng.random() == running.agent.rng.random()
+
+
+def test_what_an_estimator_remembers_is_packed_and_nothing_else_taken():
+    running = controller()
+    fields, arrays = pack(running)
+    assert set(fields["windows"]) == set(vars(Estimator(running.config))) - {"config"}
+    fields["windows"]["record"] = None  # the name of a method
+    assert callable(unpack(fields, arrays).estimator.record)
+    assert set(fields["watch"]) == set(vars(running.watch)) - {"config"}
+
+
+def test_that_property_has_seen_every_state():
+    seen = set()
+    for trained in (True, False):
+        running = controller(trained=trained)
+        for n in range(150):
+            running.step(FakeImage(n))
+            seen.add((running.state, running.pending is not None))
+    assert seen == {
+        ("inference", False),
+        ("inference", True),
+        ("estimate", False),
+        ("estimate", True),
+        ("retrain", False),
+        ("retrain", True),
+    }
+
+
+# The folder ------------------------------------------------------------------------------------
+
+SETTINGS = {"service": "squeezenet", "seed": 0}
+
+
+def check(line):
+    if "image" not in line:
+        raise ValueError("has no image")
+
+
+StateFolder = partial(AnyStateFolder, check=check)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A folder with two lines in its log and a state that knows of both."""
+    folder = StateFolder(tmp_path / "state", SETTINGS)
+    running = controller()
+    for n in range(2):
+        running.step(FakeImage(n))
+        folder.append({"image": n}, {"seconds": 0.5})
+    folder.save(running)
+    return folder.path
+
+
+def test_a_new_folder(tmp_path):
+    folder = StateFolder(tmp_path / "a" / "b", SETTINGS)
+    assert (folder.controller, folder.lines, folder.known) == (None, [], 0)
+
+
+def test_return(path):
+    folder = StateFolder(path, SETTINGS)
+    assert folder.lines == [{"image": 0}, {"image": 1}]
+    running = controller()
+    steps(running, 0, 2)
+    assert steps(folder.controller, 2, 40) == steps(running, 2, 40)
+    assert (path / "times.jsonl").read_text("utf-8") == '{"seconds": 0.5}\n' * 2
+
+
+@pytest.mark.parametrize("tail", ['{"image": 2}\n', '{"image": 2}\n{"ima', '{"image":', " "])
+def test_a_line_that_was_cut_in_two_is_absent(path, tail):
+    before = (path / "log.jsonl").read_bytes()
+    with open(path / "log.jsonl", "a", encoding="utf-8") as file:
+        file.write(tail)
+    folder = StateFolder(path, SETTINGS)
+    whole = tail[: tail.rfind("\n") + 1]
+    assert (len(folder.lines), folder.known) == (2 + len(whole.splitlines()), 2)
+    assert (path / "log.jsonl").read_bytes() == before + whole.encode()
+
+
+@pytest.mark.parametrize("tail", ['{"seconds": 0.5}\n', '{"sec'])
+def test_times_are_cut_like_the_log(path, tail):
+    before = (path / "times.jsonl").read_bytes()
+    with open(path / "times.jsonl", "a", encoding="utf-8") as file:
+        file.write(tail)
+    StateFolder(path, SETTINGS)
+    assert (path / "times.jsonl").read_bytes() == before
+
+
+def test_what_killed_runs_left_over_is_removed(path):
+    (path / ".12ab.partial").write_bytes(b"half a state")
+    (path / "mine.partial").touch()
+    StateFolder(path, SETTINGS)
+    assert sorted(file.name for file in path.iterdir()) == [
+        *("log.jsonl", "mine.partial", "state.npz", "times.jsonl")
+    ]
+
+
+@pytest.mark.parametrize("action", ["append", "save"])
+def test_a_full_disk_names_the_folder(path, action):
+    folder = StateFolder(path, SETTINGS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # as a full disk, but for its text
+    try:
+        with pytest.raises(StateError) as caught:
+            if action == "append":
+                folder.append({"image": 2}, {})
+            else:
+                folder.save(folder.controller)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value).startswith(f"{path}")
+    assert "mend that, or name another --state folder" in str(caught.value)
+    folder.close()
+    folder = StateFolder(path, SETTINGS)
+    assert (folder.known, len(folder.lines)) == (2, 2)
+
+
+def test_a_folder_that_is_gone_is_named(path):
+    folder = StateFolder(path, SETTINGS)
+    shutil.rmtree(path)
+    with pytest.raises(StateError, match=f"{path}/times.jsonl: No such file"):
+        folder.append({"image": 2}, {})
+
+
+def test_a_folder_whose_run_ended_before_its_first_state_is_new(tmp_path):
+    StateFolder(tmp_path, SETTINGS)  # and the process dies while the models are opened
+    assert StateFolder(tmp_path, SETTINGS).controller is None
+
+
+def refused(path, match, settings=SETTINGS):
+    with pytest.raises(StateError, match=match) as caught:
+        StateFolder(path, settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_settings_are_refused(path):
+    refused(path, "its run has seed 0, now it is 1", SETTINGS | {"seed": 1})
+
+
+def test_a_missing_log_is_refused(path):
+    (path / "log.jsonl").unlink()
+    refused(path, r"log\.jsonl has lost lines")
+
+
+def test_two_processes_in_one_folder_are_kept_apart(path):
+    first = StateFolder(path, SETTINGS)
+    refused(path, "in use by another run")
+    first.close()
+    StateFolder(path, SETTINGS)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "bit"])
+def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
+    folder = StateFolder(path, SETTINGS)
+    running = folder.controller
+    for n in (2, 3):
+        running.step(FakeImage(n))
+        folder.append({"image": n}, {})
+        folder.save(running)
+    folder.close()
+    whole = folder.file.read_bytes()
+    if damage == "cut":
+        folder.file.write_bytes(whole[:-50])
+    elif damage == "bit":
+        place = whole.index(b"adam_mean") + 300
+        folder.file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    else:  # a stop between the two renames
+        folder.file.unlink()
+    back = StateFolder(path, SETTINGS)
+    assert (back.known, len(back.lines)) == (3, 4)
+    assert ("state.npz: damaged" in back.notice) == (damage != "gone")
+    running = controller()
+    steps(running, 0, 3)
+    assert steps(back.controller, 3, 30) == steps(running, 3, 30)
+    back.save(back.controller)  # over the damaged one, not with it in the place of the whole one
+    back.close()
+    assert StateFolder(path, SETTINGS).notice == ""
+    load_arrays(folder.previous)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 13, 20, 25])
+def test_a_log_that_lost_lines_is_refused(path, kept):
+    log = path / "log.jsonl"
+    log.write_bytes(log.read_bytes()[:kept])
+    refused(path, "lost lines")
+
+
+def test_a_damaged_log_is_refused(path):
+    log = path / "log.jsonl"
+    log.write_bytes(b"\0" + log.read_bytes()[1:])
+    refused(path, r"log\.jsonl: damaged")
+
+
+@pytest.mark.parametrize("line", ["1", "null", "[]", "{}", '{"name": 1}'])
+def test_a_log_of_other_things_is_refused(path, line):
+    (path / "log.jsonl").write_text(f'{{"image": 0}}\n{line}\n')
+    refused(path, r"log\.jsonl: damaged, line 2")
+
+
+def test_a_log_without_a_state_is_refused(path):
+    (path / "state.npz").unlink()
+    (path / "state.previous.npz").unlink(missing_ok=True)
+    refused(path, "a log.jsonl but no state.npz")
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
+def test_a_truncated_state_is_refused(path, share):
+    file = path / "state.npz"
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    (path / "state.previous.npz").write_bytes(b"")
+    refused(path, r"state\.npz: damaged.*no whole one before it")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda fields, arrays: fields.update(format=99), "a newer version"),
+        (lambda fields, arrays: fields.update(format=1), "an older version"),
+        (lambda fields, arrays: fields.pop("windows"), "damaged"),
+        (lambda fields, arrays: fields["windows"].pop("p_est"), "damaged"),
+        (lambda fields, arrays: arrays.pop("adam_mean"), "damaged"),
+        (lambda fields, arrays: fields["config"].update(nonsense=1), "damaged.*nonsense"),
+    ],
+)
+def test_a_changed_state_is_refused(path, change, match):
+    fields, arrays = load_arrays(path / "state.npz")
+    change(fields, arrays)
+    (path / "state.previous.npz").unlink(missing_ok=True)
+    save_arrays(path / "state.npz", fields, arrays)
+    refused(path, match)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    refused(tmp_path / "file", "file: ")

@@ -1,0 +1,405 @@
+"""The transport: retries, pauses, pace, circuit, deadline; secrets, redirects, TLS."""
+
+import gzip
+import logging
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from service_helpers import raw_server
+
+from adacompress_ref.services import http as transport_module
+from adacompress_ref.services.answers import check_status
+from adacompress_ref.services.breaker import Breaker
+from adacompress_ref.services.errors import (
+    AuthenticationError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    ServiceError,
+    UnavailableError,
+)
+from adacompress_ref.services.http import Request, Response, Transport
+from adacompress_ref.services.settings import check_endpoint
+
+ANYWHERE = Request("POST", "https://service.example/v1?token=quiet", {}, b"payload")
+
+
+class Scripted(Transport):
+    """Each exchange gives, or raises, the next of `script`; pauses are noted, not slept."""
+
+    def __init__(self, script, **options):
+        self.pauses = []
+        super().__init__("fake", sleep=self.pauses.append, **options)
+        self.script, self.asked = list(script), []
+
+    def exchange(self, request):
+        self.asked.append(request)
+        found = self.script.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def ask(self):
+        return self.call(lambda: ANYWHERE, lambda status, headers, body: (status, body))
+
+
+def away(retry_after=None):
+    return UnavailableError("away", retry_after)
+
+
+OK = Response(200, {}, b"fine")
+
+
+def test_what_is_transient_is_tried_again():
+    transport = Scripted([away(), ProtocolError("cut off"), OK])
+    assert transport.ask() == (200, b"fine")
+    assert len(transport.pauses) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RefusedError("x"), QuotaError("x"), AuthenticationError("x"), ProtocolError("x", False)],
+)
+def test_what_will_not_change_is_not(error):
+    transport = Scripted([error])
+    with pytest.raises(type(error)):
+        transport.ask()
+    assert transport.pauses == []
+
+
+def test_retries_end():
+    transport = Scripted([away()] * 9, tries=4)
+    with pytest.raises(UnavailableError, match="away"):
+        transport.ask()
+    assert len(transport.asked) == 4
+
+
+def test_pauses_grow_and_are_never_the_same_for_all():
+    longest = [0.0] * 4
+    different = set()
+    for _ in range(200):
+        transport = Scripted([away()] * 4 + [OK])
+        transport.ask()
+        longest = [max(pair) for pair in zip(longest, transport.pauses, strict=True)]
+        different.update(transport.pauses)
+    assert len(different) == 800
+    for pause, most in zip(longest, (0.5, 1, 2, 4), strict=True):
+        assert 0.8 * most < pause <= most
+
+
+def test_a_server_that_asks_for_time_gets_it():
+    transport = Scripted([away(7.0), OK])
+    transport.ask()
+    assert transport.pauses == [7.0]
+
+
+def test_a_server_that_asks_for_much_time_is_left_to_the_caller():
+    transport = Scripted([away(3600.0), OK])
+    with pytest.raises(UnavailableError) as caught:
+        transport.ask()
+    assert caught.value.retry_after == 3600
+    assert transport.pauses == []
+
+
+def test_a_request_is_built_for_each_try():
+    numbers = iter(range(9))
+    transport = Scripted([away(), away(), OK])
+    transport.call(lambda: ANYWHERE._replace(url=str(next(numbers))), lambda *answer: answer)
+    assert [request.url for request in transport.asked] == ["0", "1", "2"]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_circuit_opens_and_lets_one_try_through_after_a_rest():
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(8):
+        assert breaker.wait() == 0
+        breaker.note(False)
+    assert breaker.wait() == 1
+    clock.now = 1.0
+    assert breaker.wait() == 0  # the one try
+    assert breaker.wait() > 0  # others wait for it
+    breaker.note(False)
+    assert breaker.wait() == 2
+    clock.now = 3.0
+    assert breaker.wait() == 0
+    breaker.note(True)
+    assert [breaker.wait() for _ in range(3)] == [0, 0, 0]
+
+
+def test_the_rest_of_an_open_circuit_is_at_most_a_minute_or_what_the_server_asks_for():
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(40):
+        breaker.note(False)
+    assert breaker.wait() == 60
+    breaker.note(False, 300.0)
+    assert breaker.wait() == 300
+
+
+def test_an_open_circuit_sends_nothing():
+    transport = Scripted([away()] * 20, tries=5)
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            transport.ask()
+    assert len(transport.asked) == 8
+    with pytest.raises(UnavailableError, match=r"away; next try in \d s") as caught:
+        transport.ask()
+    assert 0 < caught.value.retry_after <= 2
+    assert not caught.value.sent
+    assert len(transport.asked) == 8
+
+
+@pytest.mark.parametrize("error", [RefusedError("x"), AuthenticationError("x"), QuotaError("x")])
+def test_a_refusal_shows_that_the_service_is_there(error):
+    transport = Scripted([away(), away(), away(), error] * 4 + [error] * 20 + [OK])
+    for _ in range(24):
+        with pytest.raises(type(error)):
+            transport.ask()
+    assert transport.ask() == (200, b"fine")
+
+
+def test_pace():
+    transport = Scripted([OK] * 5, rate=2)
+    for _ in range(5):
+        transport.ask()
+    assert [round(pause, 1) for pause in transport.pauses] == [0.5, 1.0, 1.5, 2.0]
+
+
+def test_secrets_are_in_no_message():
+    transport = Scripted([RefusedError("key sesame and sesame2")], secrets=("sesame", ""))
+    with pytest.raises(RefusedError, match=r"^key \*\*\* and \*\*\*2$"):
+        transport.ask()
+    transport = Transport("fake", secrets=("abcdefghijklmnop", "abcdefgh-other"))
+    for text in ("abcdefghijklmnop", "abcdefghij", "ABCDEFGH-other"):  # the second one was cut
+        assert transport.without_secrets(f"say {text} !") == "say *** !"
+
+
+def test_credentials_that_cannot_be_sent():
+    transport = Scripted([])
+    with pytest.raises(AuthenticationError, match="letters that cannot be sent") as caught:
+        transport.call(lambda: "\ud800secret".encode(), None)
+    assert "secret" not in str(caught.value)
+
+
+# on the wire -----------------------------------------------------------------------------------
+
+
+def reply(status, body, headers=(), declared=None):
+    def answer(handler):
+        handler.send_response(status)
+        for name, value in headers:
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body) if declared is None else declared))
+        handler.end_headers()
+        handler.wfile.write(body)
+        if declared is not None:
+            handler.close_connection = True
+
+    return answer
+
+
+def send(url, deadline=5.0, **headers):
+    transport = Transport("fake", deadline=deadline)
+    return transport.exchange(Request("POST", f"{url}/x?token=quiet", headers, b"payload"))
+
+
+def test_an_exchange():
+    with raw_server(reply(200, b"fine", [("X-Odd", "1")])) as (url, seen):
+        transport = Transport("fake")
+        for _ in range(3):
+            request = Request("POST", f"{url}/x?token=t", {"X-Own": "2"}, b"payload")
+            status, headers, body = transport.exchange(request)
+    assert (status, headers["x-odd"], body) == (200, "1", b"fine")
+    first = seen[0]
+    assert (first.path, first.headers["X-Own"], first.body) == ("/x?token=t", "2", b"payload")
+    assert first.headers["Accept-Encoding"] == "identity"
+    assert len({each.client for each in seen}) == 1  # one connection
+
+
+def refused_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def silent(handler):
+    time.sleep(1)
+
+
+def dripping(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(20):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+        time.sleep(0.1)
+
+
+def dripping_head(handler):
+    for letter in b"HTTP/1.1 200 OK\r\n":
+        handler.wfile.write(bytes([letter]))
+        time.sleep(0.1)
+
+
+def hang_up(handler):
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+
+
+def nonsense(handler):
+    handler.wfile.write(b"\xff\0 no HTTP\r\n\r\n")
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize("answer", [silent, dripping, dripping_head])
+def test_a_deadline_holds_whatever_the_server_does(answer):
+    with raw_server(answer) as (url, _):
+        started = time.monotonic()
+        with pytest.raises(UnavailableError, match=r"^fake: .*(within|in time)"):
+            send(url, deadline=0.3)
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [hang_up, nonsense, reply(200, b"half of it", declared=1000)],
+    ids=["hang up", "nonsense", "half"],
+)
+def test_broken_answers_may_be_tried_again(answer):
+    with raw_server(answer) as (url, _), pytest.raises(ServiceError) as caught:
+        send(url)
+    assert caught.value.retryable
+    assert "quiet" not in str(caught.value)
+
+
+def zipped(handler):
+    body = gzip.compress(b"fine " * 200)
+    reply(200, body, [("Content-Encoding", "gzip")])(handler)
+
+
+def test_an_answer_that_is_packed_against_our_wish():
+    with raw_server(zipped) as (url, _):
+        assert send(url).body == b"fine " * 200
+
+
+def test_what_comes_too_late_is_not_read_to_its_end():
+    with raw_server(dripping) as (url, _):
+        before = threading.active_count()
+        with pytest.raises(UnavailableError):
+            send(url, deadline=0.2)
+        time.sleep(2.5)  # the server drips for two seconds
+        assert threading.active_count() <= before + 1
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "\u20ac"])
+def test_a_header_that_cannot_be_sent(value):
+    with raw_server(reply(200, b"")) as (url, _):
+        with pytest.raises(AuthenticationError, match="letters that cannot be sent") as caught:
+            send(url, Authorization=value)
+        assert value not in str(caught.value)
+
+
+def test_tokens_are_in_no_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    odd = b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 0\r\n\r\n"
+
+    def answer(handler):
+        handler.wfile.write(odd)
+        handler.close_connection = True
+
+    with raw_server(answer) as (url, _):
+        Transport("x").exchange(Request("POST", f"{url}/?access_token=quiet", {}, b""))
+    assert "access_token=***" in caplog.text
+    assert "quiet" not in caplog.text
+
+
+def test_nobody_there():
+    with pytest.raises(
+        UnavailableError, match=r"the connection to 127\.0\.0\.1:\d+ failed"
+    ) as caught:
+        send(refused_port())
+    assert "quiet" not in str(caught.value)
+
+
+def test_an_answer_without_end(monkeypatch):
+    monkeypatch.setattr(transport_module, "ANSWER_LIMIT", 1000)
+    endless = reply(200, b"x" * 100_000)
+    with raw_server(endless) as (url, _), pytest.raises(ProtocolError, match="without end"):
+        send(url)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(status):
+    with raw_server(reply(200, b"stolen")) as (other, stolen):
+        there = reply(status, b"", [("Location", f"{other}/x")])
+        with raw_server(there) as (url, _):
+            answer = send(url, Authorization="secret")
+    assert stolen == []
+    with pytest.raises(AuthenticationError, match="redirected"):
+        check_status("fake", *answer[:2])
+
+
+def test_netrc_does_not_replace_our_credentials(tmp_path, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1\nlogin thief\npassword x\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with raw_server(reply(200, b"")) as (url, seen):
+        send(url, Authorization="ours")
+    assert seen[0].headers["Authorization"] == "ours"
+
+
+def test_no_proxy_to_this_machine_itself(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, refused_port())
+    with raw_server(reply(200, b"fine")) as (url, _):
+        assert send(url).body == b"fine"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PYTHONHTTPSVERIFY"])
+def test_a_server_that_cannot_prove_who_it_is(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "" if "BUNDLE" in variable else "0")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=x"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with raw_server(reply(200, b"stolen"), context) as (url, seen):
+        with pytest.raises(AuthenticationError, match="cannot prove who it is"):
+            send(url)
+        assert seen == []
+
+
+def test_credentials_travel_encrypted():
+    for url in ("https://a.example/x", "http://127.0.0.1:1", "http://[::1]/", "http://localhost"):
+        assert check_endpoint(url) == url
+    for url in ("https://user:quiet@a.example", "http://user:quiet@a.example"):
+        with pytest.raises(AuthenticationError, match="credentials") as caught:
+            check_endpoint(url)
+        assert "quiet" not in str(caught.value)
+    for url in (
+        "http://a.example",
+        "http://10.0.0.1",
+        "ftp://a",
+        "a",
+        "",
+        "http://[",
+        "https://a b",
+        "https://a:x",
+    ):
+        with pytest.raises(AuthenticationError, match="https"):
+            check_endpoint(url)

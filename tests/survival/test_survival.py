@@ -1,0 +1,338 @@
+"""The agent that learns P(labels survive): acting, learning, torch's judgement, and its file."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from adacompress_ref.core.agent import AgentError, DQNAgent
+from adacompress_ref.core.config import TEN_LEVELS, preset
+from adacompress_ref.storage.arrays import load_arrays, save_arrays
+from adacompress_ref.survival.agent import ALPHAS, SurvivalAgent
+
+INF = float("inf")
+
+
+def make(seed=0, inputs=3, actions=3, **changes):
+    """A small agent; preset `tuned` but for the `changes`."""
+    config = preset("tuned").replace(encodings=TEN_LEVELS[:actions], batch_size=16, **changes)
+    return SurvivalAgent(config, inputs, np.random.default_rng(seed))
+
+
+def knowing(**changes):
+    """P = sigmoid of the first number of a row, whatever the others say."""
+    agent = make(**changes)
+    agent.network.weights[-1][0] = 1
+    return agent
+
+
+def state(*rows):
+    """One row (logit of P, ds) for each action."""
+    return np.array([[logit, 0.0, ratio] for logit, ratio in rows], np.float32)
+
+
+def sigmoid(value):
+    return 1 / (1 + np.exp(-value))
+
+
+@st.composite
+def matrices(draw, open_ones=1):
+    """States [3, 3] with at least so many open actions."""
+    numbers = draw(hnp.arrays(np.float32, (3, 3), elements=st.floats(-50, 50, width=32)))
+    ratios = draw(hnp.arrays(np.float32, 3, elements=st.floats(0.0625, 1, width=32)))
+    shut = draw(st.sets(st.integers(0, 2), max_size=3 - open_ones))
+    numbers[:, -1] = ratios
+    numbers[list(shut), 1:] = np.inf
+    return numbers
+
+
+# Acting ------------------------------------------------------------------------------------------
+
+
+def test_a_config_of_drift_makes_this_agent_and_no_other_does():
+    rng = np.random.default_rng(0)
+    for name in ("tuned", "ladder", "fast"):
+        assert type(DQNAgent.create(preset(name), 4, rng)) is SurvivalAgent
+    for name in ("paper", "authors"):
+        assert type(DQNAgent.create(preset(name), 4, rng)) is DQNAgent
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_before_anything_is_known_p_is_one_half(hidden):
+    agent = make(hidden=hidden)
+    assert agent.survival(state((3, 0.1), (-3, 0.5), (0, INF))).tolist() == [0.5] * 3
+
+
+def test_q_values_by_hand():
+    agent = knowing(alpha=2.0, beta=0.25)
+    here = state((0, 0.5), (np.log(3), 0.75), (0, INF))
+    np.testing.assert_allclose(agent.survival(here), [0.5, 0.75, 0.5])
+    np.testing.assert_allclose(agent.q_values(here), [0.75, 1.0, -INF])
+    several = np.stack([here, here[::-1]])
+    np.testing.assert_allclose(agent.q_values(several), [[0.75, 1.0, -INF], [-INF, 1.0, 0.75]])
+
+
+def test_epsilon_0_takes_the_best():
+    agent = knowing()
+    agent.epsilon = 0.0
+    here = state((0, 0.1), (3, 0.4), (9, 0.8))  # 0.4, 0.55, 0.2
+    assert {agent.act(here) for _ in range(50)} == {1}
+    assert agent.predict(here)[0] == 1
+    assert agent.predict(np.stack([here, here[::-1]]))[0].tolist() == [1, 1]
+
+
+def test_exploring_by_hand():
+    agent = knowing()
+    # the best is 0.9 - 0.2; sure to survive the others would be worth 0.9, 0.6
+    here = state((-9, 0.1), (np.log(9), 0.2), (0, 0.4))
+    taken = [agent.explore(here) for _ in range(300)]
+    assert np.bincount(taken, minlength=3).tolist() == pytest.approx([150, 150, 0], abs=40)
+    here[2, -1] = 0.2  # worth 0.8
+    assert {agent.explore(here) for _ in range(100)} == {0, 1, 2}
+
+
+def test_epsilon_1_explores():
+    agent = knowing()
+    here = state((-9, 0.1), (9, 0.2), (0, 0.4))
+    assert {agent.act(here) for _ in range(100)} == {0, 1}
+
+
+@given(matrices(), st.floats(0.1, 10), st.integers(0, 99))
+def test_p_is_between_0_and_1_and_closed_actions_are_never_taken(here, alpha, seed):
+    agent = knowing(seed=seed)
+    agent.network.parameters[1:] = agent.rng.normal(size=3)
+    agent.alpha = alpha
+    survival, q_values = agent.survival(here), agent.q_values(here)
+    shut = np.isinf(here[:, -1])
+    assert ((survival >= 0) & (survival <= 1)).all()
+    assert (q_values[shut] == -INF).all()
+    assert np.isfinite(q_values[~shut]).all()
+    explored = {agent.explore(here) for _ in range(20)}
+    best_case = alpha - here[:, -1]
+    assert not any(shut[action] for action in explored)
+    assert all(best_case[action] >= q_values.max() - 1e-5 for action in explored)
+    agent.epsilon = 0.0
+    assert agent.act(here) == np.argmax(q_values)
+
+
+def test_alpha_changes_what_is_chosen_and_not_what_is_believed():
+    agent = knowing()
+    agent.epsilon = 0.0
+    here = state((0, 0.1), (3, 0.6))
+    before = agent.survival(here)
+    chosen = []
+    for alpha in (0.5, 1.0, 2.0):
+        agent.alpha = alpha
+        chosen.append(agent.act(here))
+        np.testing.assert_array_equal(agent.survival(here), before)
+    assert chosen == [0, 0, 1]  # 0.4 and 0.35 at alpha 1; 0.9 and 1.3 at 2
+
+
+def test_an_agreement_is_reached_at_the_least_alpha():
+    agent = knowing()
+    states = np.stack([state((0, 0.1), (3, 0.6))] * 4)
+    # both are worth the same where alpha * (sigmoid(3) - 0.5) is 0.5
+    threshold = 0.5 / (sigmoid(3) - 0.5)
+    agent.reach(0.9, states, 0.0)
+    assert threshold < agent.alpha < 1.02 * threshold
+    agent.reach(0.5, states, 0.0)
+    assert agent.alpha < 1.02 * ALPHAS[0]  # the first action will do
+    agent.reach(0.99, states, 0.0)
+    assert agent.alpha > 0.98 * ALPHAS[1]  # no action will
+    agent.reach(0.9, states, 0.1)  # P was too high by so much: 0.95 - 0.1
+    assert agent.alpha > 0.98 * ALPHAS[1]
+    agent.reach(0.9, states, -0.5)  # P was too low
+    assert agent.alpha < 1.02 * ALPHAS[0]
+
+
+# Learning ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.4, 1.0])
+def test_what_was_observed_is_kept_as_it_is(accuracy):
+    agent = knowing(beta=0.25)
+    agent.alpha = 3.0
+    here = state((0, 0.1), (3, 0.625))
+    agent.observe(here, 1, accuracy)
+    assert len(agent.replay) == 1
+    np.testing.assert_array_equal(agent.replay.states[0], here[1])
+    assert (agent.replay.actions[0], agent.replay.values[0]) == (1, np.float32(accuracy))
+    assert agent.replay.next_states is None
+
+
+def taught(seed=0, steps=60, alpha=1.0, **changes):
+    """After some steps in a world where labels survive if the row's second number is positive."""
+    agent = make(seed, **changes)
+    agent.alpha = alpha
+    world = np.random.default_rng(7)
+    for _ in range(steps):
+        here = world.normal(size=(3, 3)).astype(np.float32)
+        here[:, -1] = world.uniform(0.1, 1, 3)
+        action = int(world.integers(3))  # the same with every alpha
+        agent.observe(here, action, float(here[action, 1] > 0))
+        agent.training_step()
+    return agent
+
+
+def test_it_learns_what_survives():
+    agent = taught(steps=150)
+    assert agent.survival(np.array([[0, 1.5, 0.5], [0, -1.5, 0.5]])) == pytest.approx(
+        [1, 0], abs=0.2
+    )
+
+
+def test_the_same_seed_gives_the_same_agent():
+    one, same, other = (taught(seed, hidden=(4,)) for seed in (0, 0, 1))
+    assert one.network.parameters.tobytes() == same.network.parameters.tobytes()
+    assert one.network.parameters.tobytes() != other.network.parameters.tobytes()
+
+
+def test_what_is_learned_does_not_depend_on_alpha():
+    one, other = taught(), taught(alpha=4.0)
+    np.testing.assert_array_equal(one.network.parameters, other.network.parameters)
+
+
+def test_the_loss_by_hand():
+    agent = knowing(gradient_passes=2, learning_rate=0.1)
+    rows = np.array([[0, 0, 1], [np.log(3), 0, 1]], np.float32)  # P = 1/2, 3/4
+    loss = agent.fit(rows, np.zeros(2, int), np.array([1.0, 0.0], np.float32))
+    assert loss == pytest.approx(-(np.log(1 / 2) + np.log(1 / 4)) / 2)
+    assert agent.optimiser.steps == 2
+
+
+@pytest.mark.parametrize("anchor", [0.0, 0.3, 5.0])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_a_fit_is_that_of_torch(anchor, known, hidden):
+    """Parameters after all passes, the gradient being autograd's, the pull written as a loss."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: it is the judge")
+    draw = np.random.default_rng(3)
+    pull = {"anchor": anchor} if known else {"anchor_untrained": anchor}
+    agent = make(hidden=hidden, learning_rate=0.05, gradient_passes=6, **pull)
+    agent.trained = known
+    agent.network.parameters[:] = draw.normal(size=agent.network.parameters.shape) / 2
+    agent.anchor = agent.network.parameters * known
+    agent.network.parameters += draw.normal(size=agent.network.parameters.shape).astype("f4") / 2
+    for _ in range(7):
+        agent.replay.add(np.zeros(3), 0, 0.0, None)
+    rows = draw.normal(size=(10, 3)).astype(np.float32)
+    targets = draw.choice([0, 0.5, 1], 10).astype(np.float32)
+
+    theta = torch.tensor(agent.network.parameters.astype(np.float64), requires_grad=True)
+    origin = torch.tensor(agent.anchor.astype(np.float64))
+    inputs, wanted = torch.tensor(rows.astype(np.float64)), torch.tensor(targets.astype(np.float64))
+    mean, variance = torch.zeros_like(origin), torch.zeros_like(origin)
+    losses = []
+    for step in range(1, 7):
+        layer, start = inputs, 0
+        for weight in agent.network.weights:
+            size = weight.size
+            matrix = theta[start : start + size].reshape(weight.shape)
+            bias = theta[start + size : start + size + weight.shape[1]]
+            start += size + weight.shape[1]
+            layer = (torch.relu(layer) if layer is not inputs else layer) @ matrix + bias
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(layer[:, 0], wanted)
+        losses.append(entropy.item())
+        (gradient,) = torch.autograd.grad(
+            entropy + anchor / 7 * ((theta - origin) ** 2).sum(), theta
+        )
+        with torch.no_grad():  # Keras's Adam
+            mean = 0.9 * mean + 0.1 * gradient
+            variance = 0.999 * variance + 0.001 * gradient**2
+            rate = 0.05 * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
+            theta -= rate * mean / (variance.sqrt() + 1e-7)
+    loss = agent.fit(rows, np.zeros(10, int), targets)
+    assert loss == pytest.approx(losses[0], rel=1e-5)
+    np.testing.assert_allclose(
+        agent.network.parameters, theta.detach().numpy(), rtol=1e-4, atol=1e-4
+    )
+
+
+def away_from_its_anchor(pull, transitions):
+    """How far a fit to the same rows goes."""
+    agent = make(anchor_untrained=pull, gradient_passes=200)
+    for _ in range(transitions):
+        agent.replay.add(np.zeros(3), 0, 0.0, None)
+    agent.fit(np.ones((4, 3), np.float32), np.zeros(4, int), np.ones(4, np.float32))
+    return np.abs(agent.network.parameters - agent.anchor).max()
+
+
+def test_the_pull_fades_as_the_memory_fills():
+    few, more, none = (
+        away_from_its_anchor(3.0, 1),
+        away_from_its_anchor(3.0, 100),
+        away_from_its_anchor(0.0, 1),
+    )
+    assert few < 0.5 * more
+    assert more < none
+
+
+def test_the_anchor_is_what_training_ended_with_and_nothing_else_moves_it():
+    agent = taught()
+    assert (agent.trained, agent.anchor.any()) == (False, False)
+    agent.begin_training()
+    assert (agent.trained, agent.anchor.any()) == (False, False)
+    agent.end_training()
+    known = agent.network.parameters.copy()
+    np.testing.assert_array_equal(agent.anchor, known)
+    assert (agent.trained, agent.epsilon, agent.steps) == (True, 0, 0)
+    agent.network.parameters += 1
+    agent.begin_training()
+    np.testing.assert_array_equal(agent.anchor, known)
+    assert (agent.trained, agent.epsilon) == (True, 1)
+
+
+# Keeping -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path):
+    agent = taught(alpha=2.5, hidden=(4,))
+    agent.save(tmp_path / "agent.npz")
+    return tmp_path / "agent.npz"
+
+
+def test_saved_and_loaded_it_is_the_same_kind_with_the_same_q_values(saved):
+    agent, loaded = taught(alpha=2.5, hidden=(4,)), DQNAgent.load(saved)
+    here = state((1, 0.1), (-1, 0.5), (0, INF))
+    assert type(loaded) is SurvivalAgent
+    np.testing.assert_array_equal(loaded.q_values(here), agent.q_values(here))
+    assert (loaded.alpha, loaded.epsilon, loaded.steps) == (2.5, 0, 0)
+    assert loaded.config == agent.config
+    loaded.save(saved.parent / "again.npz")
+    _, arrays = load_arrays(saved)
+    _, again = load_arrays(saved.parent / "again.npz")
+    for name in ("parameters", "adam_mean", "alpha", "anchor", "trained"):
+        np.testing.assert_array_equal(arrays[name], again[name])
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_whether_anything_is_known_is_kept_with_the_anchor(trained):
+    agent, copy = taught(), make(1)
+    if trained:
+        agent.end_training()
+    agent.network.parameters += 1
+    copy.from_arrays(agent.to_arrays())
+    assert copy.trained is trained
+    np.testing.assert_array_equal(copy.anchor, agent.anchor)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"anchor": np.zeros(5, np.float32)},
+        {"alpha": np.array(np.nan)},
+        {"alpha": None},
+        {"trained": None},
+        {"parameters": np.zeros(5, np.float32)},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_a_file_that_does_not_fit_is_refused(saved, change):
+    description, arrays = load_arrays(saved)
+    arrays = {k: v for k, v in (arrays | change).items() if v is not None}
+    save_arrays(saved, description, arrays)
+    with pytest.raises(AgentError, match=r"agent\.npz: not an agent") as caught:
+        DQNAgent.load(saved)
+    assert "\n" not in str(caught.value)

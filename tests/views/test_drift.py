@@ -1,0 +1,345 @@
+"""The state of `tuned`, `fast` and `ladder`: looks and distances by hand, what compression does."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from adacompress_ref.core.config import REFERENCE, TEN_LEVELS, Config, Encoding, preset
+from adacompress_ref.imaging import codec
+from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.extractor import Extractor
+from adacompress_ref.storage import artifacts
+from adacompress_ref.views import drift
+
+FLOOR = np.log(1e-4)
+vectors = hnp.arrays(np.float64, 5, elements=st.floats(0, 100))
+
+
+class FakeExtractor:
+    """Pools into the mean red, green and blue, eight times; remembers the views."""
+
+    def __init__(self, threads=1):
+        self.threads, self.views = threads, []
+
+    def run(self, tensors):
+        self.views.append(tensors)
+        return np.tile(tensors * 127.5 + 127.5, (1, 8, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return Extractor(threads=1)
+
+
+@pytest.fixture
+def centred():
+    """Black, its centre white: 70 by 70 of 80 by 160 pixels."""
+    pixels = np.zeros((80, 160, 3), np.uint8)
+    pixels[5:75, 45:115] = 200
+    return Image.fromarray(pixels)
+
+
+# Looks -------------------------------------------------------------------------------------------
+
+
+def test_features_of_the_whole_or_of_the_centre(centred):
+    seeing = FakeExtractor()
+    whole = drift.features(seeing, centred)
+    centre = drift.features(seeing, centred, drift.GLANCE_SIDE, drift.CENTRE)
+    assert [view.shape for view in seeing.views] == [(1, 3, 160, 160), (1, 3, 112, 112)]
+    assert whole.shape == centre.shape == (24,)
+    np.testing.assert_allclose(whole, 200 * 70 * 70 / (80 * 160), atol=2)
+    np.testing.assert_allclose(centre, 200, atol=2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (50, 1), (2, 300)])
+def test_looks_at_odd_shapes(size):
+    shown = Image.new("RGB", size, (9, 9, 9))
+    seen = drift.look(FakeExtractor(), shown, partial(codec.encode, shown), True)
+    np.testing.assert_allclose(seen, 9, atol=1.01)  # the probe rounds
+
+
+def looked(centred, glance, threads=1, *others):
+    """Looks, and what was encoded for them; the probe is said to be plain grey."""
+    asked = []
+
+    def encoded(encoding):
+        asked.append(encoding)
+        return codec.encode(Image.new("RGB", (64, 64), "grey"), encoding)
+
+    seeing = FakeExtractor(threads)
+    return seeing, drift.look(seeing, centred, encoded, glance, *others), asked
+
+
+def test_a_look_has_the_image_its_probe_and_a_glance(centred):
+    seeing, (itself, probe, glance), asked = looked(centred, True)
+    assert asked == [Encoding("jpeg", None, 5)]
+    np.testing.assert_allclose(itself, 200 * 70 * 70 / (80 * 160), atol=2)
+    np.testing.assert_allclose(probe, 128, atol=2)
+    np.testing.assert_allclose(glance, 200, atol=2)
+    assert sorted(view.shape[-1] for view in seeing.views) == [112, 160, 160]
+
+
+def test_a_look_without_a_glance(centred):
+    seeing, seen, asked = looked(centred, False)
+    assert asked == [Encoding("jpeg", None, 5)]
+    np.testing.assert_allclose([each[0] for each in seen], [76.6, 128], atol=2)
+    assert [view.shape[-1] for view in seeing.views] == [160, 160]
+
+
+def test_other_work_is_done_at_the_same_time(centred):
+    done = []
+    for threads in (1, 3):
+        _, seen, _ = looked(centred, True, threads, *[partial(done.append, n) for n in range(4)])
+        assert len(seen) == 3
+    assert sorted(done) == [0, 0, 1, 1, 2, 2, 3, 3]
+    meeting = threading.Barrier(2, timeout=10)  # each waits: one after the other would never end
+    looked(centred, True, 4, meeting.wait, meeting.wait)
+
+
+def test_a_large_picture_is_reduced_before_it_is_looked_at():
+    """By squares, as a JPEG decoder reduces the probe: both in the same way."""
+    pixels = np.random.default_rng(0).integers(0, 256, (640, 960, 3), np.uint8)
+    shown = Image.fromarray(pixels)
+    seeing = FakeExtractor()
+    drift.look(seeing, shown, partial(codec.encode, shown), True)
+    _, whole, glance = seeing.views
+    small = shown.reduce(4)  # 160 x 240
+    again = FakeExtractor()
+    drift.features(again, small)
+    drift.features(again, small, drift.GLANCE_SIDE, drift.CENTRE)
+    np.testing.assert_array_equal(whole, again.views[0])
+    np.testing.assert_array_equal(glance, again.views[1])
+
+
+# Drift -------------------------------------------------------------------------------------------
+
+
+def test_drift_by_hand():
+    # at right angles, 2 * sqrt(2) apart
+    right = [0, np.log(np.sqrt(8))]
+    found = drift.drift(np.array([0.0, 2.0]), np.array([2.0, 0.0]))
+    np.testing.assert_allclose(found, right, atol=1e-6)
+    # at 45 degrees, 3 apart
+    payload, itself = np.array([3.0, 3.0]), np.array([3.0, 0.0])
+    half = [np.log(1 - np.sqrt(0.5)), np.log(3)]
+    np.testing.assert_allclose(drift.drift(payload, itself), half, atol=1e-6)
+    many = drift.drift(np.stack([payload, itself]), itself)
+    np.testing.assert_allclose(many, [half, [FLOOR] * 2], atol=1e-6)
+
+
+@given(vectors)
+def test_the_drift_of_equal_features_is_the_floor(features):
+    features[features < 1e-2] = 0
+    cosine, distance = drift.drift(features, features)
+    assert distance == pytest.approx(FLOOR)
+    # without any feature there is no angle
+    assert cosine == pytest.approx(FLOOR if features.any() else 0, abs=1e-6)
+
+
+@given(vectors, vectors)
+def test_drift_is_symmetric_finite_and_never_below_the_floor(one, other):
+    found = drift.drift(one, other)
+    np.testing.assert_allclose(found, drift.drift(other, one), rtol=1e-6, atol=1e-6)
+    assert np.isfinite(found).all()
+    assert (found >= FLOOR - 1e-9).all()
+    assert found[0] <= 1e-6  # features are not negative: at most a right angle
+
+
+@given(vectors, vectors, st.floats(0.5, 4))
+def test_a_scale_moves_the_distance_and_not_the_angle(one, other, scale):
+    one, other = one + 1, other + 1
+    before, after = drift.drift(one, other), drift.drift(scale * one, scale * other)
+    assert after[0] == pytest.approx(before[0], abs=1e-6)
+    if before[1] > -2:
+        assert after[1] == pytest.approx(before[1] + np.log(scale), abs=1e-6)
+
+
+# Context -----------------------------------------------------------------------------------------
+
+
+def test_context_by_hand():
+    rest = [0.0] * 38
+    itself, glance = np.array([*rest, 3.0, 4.0]), np.array([0.0, *rest, 2.0])
+    probe = itself + 2
+    found = drift.context([itself, probe, glance], 0.25, 50)
+    assert (found.shape, found.dtype) == ((drift.CONTEXT,), np.float32)
+    expected = [
+        *[np.log(5), np.log(7 / 20), *drift.drift(probe, itself)],
+        *[np.log(2), np.log(2 / 20), np.log(1 - 4 / 5)],  # cosine: 8 / (5 * 2)
+        *[np.log(0.25), np.log(50)],
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert expected[3] == pytest.approx(np.log(np.sqrt(40 * 4)))
+    without = drift.context([itself, probe], 0.25, 50)
+    np.testing.assert_array_equal(np.isnan(without), [False] * 4 + [True] * 3 + [False] * 2)
+    np.testing.assert_array_equal(without[drift.WITHOUT_GLANCE], found[drift.WITHOUT_GLANCE])
+
+
+def test_the_strongest_are_the_same_in_any_order():
+    features = np.random.default_rng(0).random(200)
+    ordered = np.sort(features)
+    one, other = (drift.context([each, each], 1, 1) for each in (features, ordered))
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+    assert one[1] == pytest.approx(np.log(ordered[-20:].mean()), rel=1e-5)
+
+
+def test_payloads_are_measured_against_the_image_itself(photos):
+    picture = images.read(photos / "clock.jpg").picture
+    seeing = FakeExtractor()
+    files = [codec.encode(picture, Encoding("jpeg", None, q)) for q in (5, 1, 100)]
+    reference = codec.encode(picture, REFERENCE)
+    context, drifts = drift.measured(seeing, picture, [*files, reference])
+    assert len(seeing.views) == 3 + 3  # whole, probe, glance, and payloads but for the reference
+    assert (context.shape, context.dtype, drifts.shape) == ((9,), np.float32, (3, 2))
+    itself = drift.features(seeing, codec.reduced(picture, 160))
+    for file, found in zip(files, drifts, strict=True):
+        expected = drift.drift(drift.features(seeing, codec.decode(file, 160)), itself)
+        np.testing.assert_allclose(found, expected)
+    assert drifts[1, 1] > drifts[0, 1] > drifts[2, 1]
+    np.testing.assert_allclose(drifts[0], context[2:4], rtol=1e-6)  # the probe
+    per_pixel = len(reference) / (picture.width * picture.height)
+    np.testing.assert_allclose(context[7:], np.log([per_pixel, min(picture.size)]), rtol=1e-6)
+    alone, none = drift.measured(seeing, picture, [reference])
+    np.testing.assert_array_equal(alone, context)
+    assert none.shape == (0, 2)
+
+
+def test_the_drift_of_what_is_unchanged_is_the_floor(extractor):
+    """At any size: the image and its payload reach E in the same way."""
+    for size in ((300, 400), (639, 900), (2600, 2570)):
+        plain = Image.new("RGB", size, (128, 128, 128))
+        itself = drift.features(extractor, codec.reduced(plain, 160))
+        payload = codec.encode(plain, Encoding("jpeg", None, 100))
+        np.testing.assert_allclose(
+            drift.of_payloads(extractor, itself, [payload]), [[FLOOR] * 2], atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_payloads_keep_their_order_in_threads(photos, threads):
+    picture = images.read(photos / "clock.jpg").picture
+    files = [codec.encode(picture, each) for each in TEN_LEVELS]
+    found = drift.of_payloads(FakeExtractor(threads), np.ones(24), files)
+    each = [drift.of_payloads(FakeExtractor(), np.ones(24), [file])[0] for file in files]
+    np.testing.assert_array_equal(found, each)
+
+
+def test_stronger_compression_moves_features_further(extractor, photos):
+    picture = images.read(photos / "chelsea.jpg").picture
+    levels = [Encoding("jpeg", None, quality) for quality in (5, 25, 65)]
+    payloads = [codec.encode(picture, level) for level in (*levels, REFERENCE)]
+    context, drifts = drift.measured(extractor, picture, payloads)
+    assert (np.diff(drifts, axis=0) < 0).all()
+    scaled = (context - drift._MEAN) / drift._SPREAD
+    assert np.abs(scaled).max() < 6  # near enough to what inputs should be
+
+
+# Rows --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("glance", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_rows_by_hand(own, glance):
+    config = Config(encodings=TEN_LEVELS[:3], own_drift=own, glance=glance)
+    context = drift._MEAN + np.arange(9) * drift._SPREAD
+    if not glance:
+        context[4:7] = np.nan  # as `context` has it
+    drifts = drift._DRIFT_MEAN + np.array([[0], [3], [5]]) * drift._DRIFT_SPREAD
+    found = drift.rows(context, drifts, np.array([0.5, np.inf, 1]), config)
+    assert (found.shape, found.dtype) == ((3, drift.row_length(config)), np.float32)
+    none = (FLOOR - drift._DRIFT_MEAN) / drift._DRIFT_SPREAD  # the reference, or nothing at all
+    middle = [[0.0] * 2, none, none] if own else [[]] * 3
+    shared = range(9) if glance else [0, 1, 2, 3, 7, 8]
+    expected = [
+        [*shared, *middle[0], 1, 0, 0, np.log(0.5), 0.5],
+        [*shared, *middle[1], 0, 1, 0, np.inf, np.inf],
+        [*shared, *middle[2], 0, 0, 1, 0, 1],
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "numbers"), [("ladder", 9 + 2), ("tuned", 9), ("fast", 6)])
+def test_rows_of_many_images_are_those_of_each(name, numbers):
+    config = preset(name)
+    draw = np.random.default_rng(0)
+    actions = len(config.encodings)
+    context, drifts = draw.normal(size=(5, 9)), draw.normal(size=(5, actions, 2))
+    ratios = draw.uniform(0.1, 1, (5, actions))
+    together = drift.rows(context, drifts, ratios, config)
+    assert together.shape == (5, actions, numbers + actions + 2)
+    for row in range(5):
+        alone = drift.rows(context[row], drifts[row], ratios[row], config)
+        np.testing.assert_array_equal(together[row], alone)
+
+
+def test_the_wholes_part_of_a_gradient_is_unscaled():
+    """By differences: moving a payload's log distances moves the row by as much as it says."""
+    weights = np.random.default_rng(0).normal(size=60)
+
+    def value(context, drifts, config):
+        row = drift.rows(context, drifts, np.full(len(config.encodings), 0.5), config)[3]
+        return row @ weights[: len(row)]
+
+    configs = [preset(name) for name in ("tuned", "ladder", "fast")]
+    for config in (*configs, preset("ladder").replace(glance=False)):
+        by_row = weights[: drift.row_length(config)]
+        context, drifts = drift._MEAN.copy(), np.zeros((len(config.encodings), 2))
+        before = value(context, drifts, config)
+        for number, slope in enumerate(drift.by_whole(by_row, config)):
+            moved, moved_drifts = context.copy(), drifts.copy()
+            if config.own_drift:
+                moved_drifts[3, number] += 1
+            else:
+                moved[2 + number] += 1  # norm, strongest, then the probe
+            assert value(moved, moved_drifts, config) - before == pytest.approx(slope, rel=1e-3)
+
+
+# Which actions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formats", "names"),
+    [
+        (("jpeg",), "jpeg-9-q5 jpeg-q5"),
+        (("webp",), "webp-9-q5 webp-q5"),
+        (("jpeg", "webp"), "jpeg-q5 webp-9-q5 webp-q5"),
+        (("png",), ""),
+    ],
+)
+def test_open_actions(formats, names):
+    encodings = ("jpeg-9-q5", "jpeg-q5", "webp-9-q5", "webp-q5")
+    config = Config(encodings=tuple(Encoding.parse(name) for name in encodings))
+    found = drift.open_actions(config, formats)
+    assert [name for name, open_ in zip(encodings, found, strict=True) if open_] == names.split()
+
+
+def test_without_webp_in_the_preset_its_jpegs_stay_open():
+    config = Config(encodings=(Encoding("jpeg", 160, 20), Encoding("jpeg", None, 5)))
+    assert drift.open_actions(config, ("jpeg", "webp")).tolist() == [True, True]
+    assert drift.open_actions(preset("tuned"), ("jpeg", "webp")).all()
+
+
+# The stamp ---------------------------------------------------------------------------------------
+
+
+def test_preprocessing_says_what_states_are_made_of():
+    digest = artifacts.sha256(artifacts.find("mobilenetv2.onnx"))
+    assert drift.preprocessing(digest, preset("authors")) == {
+        "sha256": digest,
+        "input_size": 224,
+        "resize": "nearest",
+        "pooling": "corner",
+    }
+    assert drift.preprocessing("x", preset("paper"))["resize"] == "bilinear"
+    looks = {"sha256": "x", "input_size": 160, "probe": "jpeg-q5"}
+    glance = {"glance": [0.875, 112]}
+    assert drift.preprocessing("x", preset("tuned")) == looks | glance
+    assert drift.preprocessing("x", preset("ladder")) == looks | glance
+    assert drift.preprocessing("x", preset("fast")) == looks
