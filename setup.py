@@ -29,6 +29,7 @@ setup(
     package_dir={"adacompress_ref.weights": "weights"},
     package_data={
         "adacompress_ref": ["py.typed", "*.md", "LICENSE"],
+        "adacompress_ref.report": ["*.css"],
         "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
     },
     entry_points={"console_scripts": ["adacompress = adacompress_ref.cli.main:main"]},
