@@ -1,11 +1,4 @@
-"""Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map, and pictures of it.
-
-Where the state is drift, the gradient is that of P(labels survive), through cosine and distance,
-down to the map of the encoding itself; `tuned` and `fast` see a probe alone, quality 5.
-
-A difference: E's batch norms are folded into its weights, so the map here is the one after the
-last ReLU6; the authors take the last convolution before batch norm and ReLU6.
-"""
+"""Why a level was chosen: an image under the heat of Grad-CAM (AC-9), alone or in a sheet."""
 
 from __future__ import annotations
 
@@ -17,15 +10,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core import equations
-from ..core.config import Pooling
-from ..core.qnetwork import QNetwork
-from ..imaging import codec
-from ..imaging.extractor import CORNER, pool, tensor
+from ..imaging.extractor import tensor
 from ..imaging.read import Photo
 from ..running.live import LiveImage
 from ..running.pilot import AdaCompress
 from ..survival.agent import SurvivalAgent
-from ..views import drift
+from ..views.heat import drift_heat, drift_maps, feature_heat
 
 _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
 _COLUMNS = 3  # of a sheet, at most
@@ -49,53 +39,6 @@ class Explanation:
     picture: Image.Image
 
 
-def map_gradient(
-    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
-) -> np.ndarray:
-    """dQ(s, c)/dmap, where s = pool(map): feature_map [channels, rows, columns] -> same shape.
-
-    Each cell has an equal share in the mean that `pool` takes; a cell left out has none.
-    """
-    state = pool(feature_map[None], pooling)[0]  # [channels]
-    gradient = np.zeros_like(feature_map)
-    pooled = gradient[:, :CORNER, :CORNER] if pooling == "corner" else gradient
-    pooled += network.input_gradient(state, action)[:, None, None] / pooled[0].size
-    return gradient
-
-
-def drift_gradient(
-    feature_map: np.ndarray, image_map: np.ndarray, by_drift: np.ndarray
-) -> np.ndarray:
-    """dP/dmap through the two numbers of `drift.drift` for one view; maps [channels, r, c].
-
-    `by_drift`: dP/d(log(1 - cosine)) and dP/d(log distance).
-    """
-    feature, reference = (each.mean(axis=(1, 2)) for each in (feature_map, image_map))
-    length, moved = np.linalg.norm(feature), feature - reference
-    unit, other = feature / length, reference / np.linalg.norm(reference)
-    cosine = float(unit @ other)
-    by_feature = -by_drift[0] * (other - cosine * unit) / (length * max(1 - cosine, 1e-4))
-    by_feature = by_feature + by_drift[1] * moved / max(float(moved @ moved), 1e-8)
-    cells = feature_map[0].size
-    return np.broadcast_to(by_feature[:, None, None] / cells, feature_map.shape)
-
-
-def _drift_heat(pilot: AdaCompress, photo: Photo, state: np.ndarray, action: int) -> np.ndarray:
-    """AC-9 for P(labels survive) of one action, on the view of the whole image, [5, 5]."""
-    agent, config, row = pilot.agent, pilot.config, state[action]  # [inputs]
-    assert isinstance(agent, SurvivalAgent)
-    compressed = config.encodings[action] if config.own_drift else drift.PROBE
-    sent = codec.decode(codec.encode(photo.picture, compressed), drift.SIDE)
-    pair = codec.reduced(photo.picture, drift.SIDE), sent
-    views = np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair])
-    of_image, of_payload = pilot.extractor.run(views)
-    survival = float(agent.survival(row))
-    by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
-    by_drift = drift.by_whole(by_row, config)  # [2]
-    gradient = drift_gradient(of_payload, of_image, by_drift)
-    return equations.grad_cam(gradient, of_payload)
-
-
 def explain(
     pilot: AdaCompress,
     photo: Photo,
@@ -115,13 +58,13 @@ def explain(
         raise ValueError(
             f"{config.encodings[action].name}: cannot be sent here, or is never better than WebP"
         )
-    if config.state == "drift":
-        heat = _drift_heat(pilot, photo, state, action)
+    if isinstance(pilot.agent, SurvivalAgent):
+        maps = drift_maps(pilot.extractor, photo.picture, config, action)
+        heat = drift_heat(pilot.agent, config, state[action], *maps)
     else:
         view = tensor(photo.picture, config.resize)
         feature_map = pilot.extractor.run(view[None])[0]  # [1280, 7, 7]
-        gradient = map_gradient(pilot.agent.network, feature_map, action, config.pooling)
-        heat = equations.grad_cam(gradient, feature_map)
+        heat = feature_heat(pilot.agent.network, feature_map, action, config.pooling)
     return Explanation(
         name=photo.name,
         encoding=config.encodings[action].name,

@@ -1,0 +1,89 @@
+"""Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map.
+
+Where the state is drift, the gradient is that of P(labels survive), through cosine and distance,
+down to the map of the payload that the row was made of: the probe's, or the encoding's own.
+
+A difference: E's batch norms are folded into its weights, so the map here is the one after the
+last ReLU6; the authors take the last convolution before batch norm and ReLU6.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from ..core import equations
+from ..core.config import Config, Pooling
+from ..core.qnetwork import QNetwork
+from ..imaging import codec
+from ..imaging.extractor import CORNER, Extractor, pool, tensor
+from ..survival.agent import SurvivalAgent
+from . import drift
+
+
+def feature_heat(
+    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
+) -> np.ndarray:
+    """AC-9 for Q(s, c), s = pool(map): feature_map [channels, rows, columns] -> [rows, columns]."""
+    return equations.grad_cam(map_gradient(network, feature_map, action, pooling), feature_map)
+
+
+def map_gradient(
+    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
+) -> np.ndarray:
+    """dQ(s, c)/dmap, where s = pool(map): feature_map [channels, rows, columns] -> same shape.
+
+    Each cell has an equal share in the mean that `pool` takes; a cell left out has none.
+    """
+    state = pool(feature_map[None], pooling)[0]  # [channels]
+    gradient = np.zeros_like(feature_map)
+    pooled = gradient[:, :CORNER, :CORNER] if pooling == "corner" else gradient
+    pooled += network.input_gradient(state, action)[:, None, None] / pooled[0].size
+    return gradient
+
+
+def drift_heat(
+    agent: SurvivalAgent,
+    config: Config,
+    row: np.ndarray,
+    payload_map: np.ndarray,
+    image_map: np.ndarray,
+) -> np.ndarray:
+    """AC-9 for P(labels survive) of a row [inputs], maps [channels, rows, columns] -> [rows, ...].
+
+    `payload_map` is that of the payload whose drift the row has, see `drift_maps`.
+    """
+    survival = float(agent.survival(row))
+    by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
+    gradient = drift_gradient(payload_map, image_map, drift.by_whole(by_row, config))
+    return equations.grad_cam(gradient, payload_map)
+
+
+def drift_maps(
+    extractor: Extractor, picture: Image.Image, config: Config, action: int
+) -> np.ndarray:
+    """E's maps of the payload whose drift an action's row has, and of the image itself.
+
+    [2, channels, 5, 5], of the view of the whole image that the state has.
+    """
+    compressed = config.encodings[action] if config.own_drift else drift.PROBE
+    payload = codec.decode(codec.encode(picture, compressed), drift.SIDE)
+    pair = payload, codec.reduced(picture, drift.SIDE)
+    return extractor.run(np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair]))
+
+
+def drift_gradient(
+    payload_map: np.ndarray, image_map: np.ndarray, by_drift: np.ndarray
+) -> np.ndarray:
+    """dP/dpayload_map through the two numbers of `drift.drift`; maps [channels, rows, columns].
+
+    `by_drift`: dP/d(log(1 - cosine)) and dP/d(log distance).
+    """
+    feature, reference = (each.mean(axis=(1, 2)) for each in (payload_map, image_map))
+    length, moved = np.linalg.norm(feature), feature - reference
+    unit, other = feature / length, reference / np.linalg.norm(reference)
+    cosine = float(unit @ other)
+    by_feature = -by_drift[0] * (other - cosine * unit) / (length * max(1 - cosine, 1e-4))
+    by_feature = by_feature + by_drift[1] * moved / max(float(moved @ moved), 1e-8)
+    cells = payload_map[0].size
+    return np.broadcast_to(by_feature[:, None, None] / cells, payload_map.shape)

@@ -1,0 +1,137 @@
+"""Grad-CAM: its gradients against finite differences, PyTorch and numbers by hand."""
+
+import numpy as np
+import pytest
+
+from adacompress_ref import AdaCompress
+from adacompress_ref.core import equations
+from adacompress_ref.core.config import PRESETS, Encoding
+from adacompress_ref.core.qnetwork import QNetwork
+from adacompress_ref.imaging import codec
+from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.extractor import pool, tensor
+from adacompress_ref.running.live import LiveImage
+from adacompress_ref.views import drift, heat
+from adacompress_ref.views.heat import drift_gradient, feature_heat, map_gradient
+
+POOLINGS = ("global", "corner")
+
+
+@pytest.fixture
+def network():
+    return QNetwork((6, 8, 5, 3), np.random.default_rng(0), np.float64)
+
+
+@pytest.fixture
+def feature_map():
+    return np.random.default_rng(1).random((6, 7, 7))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("action", range(3))
+def test_gradient_against_finite_differences(network, feature_map, pooling, action):
+    def q_value(at):
+        return network.q_values(pool(at[None], pooling))[0, action]
+
+    expected = np.zeros_like(feature_map)
+    for place in np.ndindex(feature_map.shape):
+        step = np.zeros_like(feature_map)
+        step[place] = 1e-5
+        expected[place] = (q_value(feature_map + step) - q_value(feature_map - step)) / 2e-5
+    found = map_gradient(network, feature_map, action, pooling)
+    assert np.abs(expected).max() > 1e-4
+    assert np.abs(found - expected).max() < 1e-9
+
+
+@pytest.mark.parametrize("glance", [True, False])
+@pytest.mark.parametrize("own_drift", [True, False])
+def test_drift_gradient_against_finite_differences(own_drift, glance):
+    """A sum of one row, with the payload's map moved cell by cell; all in the units of the row."""
+    rng = np.random.default_rng(3)
+    payload, image = rng.random((2, 24, 5, 5)) + 0.1  # [channels, rows, columns]
+    payload[:6] *= 3
+    config = PRESETS["tuned"].replace(own_drift=own_drift, glance=glance)
+    weights = rng.normal(size=drift.row_length(config))
+    itself, probe, centre = image.mean(axis=(1, 2)), *rng.random((2, 24))  # these stay
+
+    def row(at):
+        pooled = at.mean(axis=(1, 2))  # [channels]
+        seen = [itself, probe if own_drift else pooled, centre]
+        context = drift.context(seen[: 2 + glance], 0.5, 40)
+        own = drift.drift(pooled, itself)[None].repeat(10, axis=0)
+        return drift.rows(context, own, np.linspace(0.1, 1, 10), config)[1].astype(np.float64)
+
+    found = drift_gradient(payload, image, drift.by_whole(weights, config))
+    for place in [(0, 0, 0), (3, 2, 4), (5, 4, 1)]:
+        step = np.zeros_like(payload)
+        step[place] = 0.5  # rows are float32
+        expected = weights @ (row(payload + step) - row(payload - step))
+        assert abs(expected) > 1e-3
+        assert found[place] == pytest.approx(expected, rel=0.02, abs=2e-5)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_gradient_against_pytorch(network, feature_map, pooling):
+    torch = pytest.importorskip("torch", reason="PyTorch, the judge of gradients, is not here")
+    at = torch.tensor(feature_map, requires_grad=True)
+    corner = torch.nn.functional.avg_pool2d(at, 4)[:, 0, 0]  # what the authors' code keeps
+    values = at.mean(dim=(1, 2)) if pooling == "global" else corner
+    for depth, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        values = values @ torch.tensor(weight) + torch.tensor(bias)
+        values = values.relu() if depth < len(network.weights) - 1 else values
+    values[1].backward()
+    found = map_gradient(network, feature_map, 1, pooling)
+    assert np.abs(found - at.grad.numpy()).max() < 1e-12
+    # AC-9 by PyTorch: weights [6], heat [7, 7]
+    expected = (at.grad.mean(dim=(1, 2))[:, None, None] * at.detach()).mean(dim=0)
+    assert expected.max() > 0
+    heat_found = feature_heat(network, feature_map, 1, pooling)
+    assert np.allclose(heat_found, (expected / expected.max()).numpy())
+
+
+def test_a_cell_that_is_not_pooled_has_no_gradient(network, feature_map):
+    gradient = map_gradient(network, feature_map, 0, "corner")
+    assert np.all(gradient[:, :4, :4] != 0)
+    assert not gradient[:, 4:].any()
+    assert not gradient[:, :, 4:].any()
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_heat_by_hand(pooling):
+    # Q(s, 0) = 3 s0 - s1; channel 0 is hot in one cell, channel 1 in another
+    network = QNetwork((2, 1), dtype=np.float64)
+    network.weights[0][:] = [[3], [-1]]
+    feature_map = np.zeros((2, 7, 7))
+    feature_map[0, 1, 2], feature_map[1, 6, 5] = 2, 3
+    share = 1 / 49 if pooling == "global" else 1 / 16
+    gradient = map_gradient(network, feature_map, 0, pooling)
+    assert gradient[:, 0, 0].tolist() == pytest.approx([3 * share, -share])
+    expected = np.zeros((7, 7))
+    expected[1, 2], expected[6, 5] = 1, -0.5  # 3 * 2 = 6 is the maximum, -1 * 3 half of it
+    assert np.allclose(feature_heat(network, feature_map, 0, pooling), expected)
+
+
+@pytest.mark.parametrize(("preset", "compressed"), [("fast", "jpeg-q5"), ("ladder", "jpeg-q45")])
+def test_heat_of_drift_is_that_of_the_payload_seen(photos, preset, compressed, monkeypatch):
+    """The maps of the payload and of the image, both as the state sees them, in this order."""
+    handed, pilot = [], AdaCompress.load(preset, threads=1)
+    gradient_of = heat.drift_gradient
+
+    def note(*arguments):
+        handed.append((*arguments, gradient_of(*arguments)))
+        return handed[-1][-1]
+
+    monkeypatch.setattr(heat, "drift_gradient", note)
+    photo = images.read(photos / "coffee.jpg")
+    names = [encoding.name for encoding in pilot.config.encodings]
+    action = names.index(compressed if preset == "ladder" else "jpeg-q25")
+    maps = heat.drift_maps(pilot.extractor, photo.picture, pilot.config, action)
+    row = LiveImage(photo, pilot.config, pilot.extractor).state[action]
+    found = heat.drift_heat(pilot.agent, pilot.config, row, *maps)
+    ((of_payload, of_image, by_drift, gradient),) = handed
+    sent = codec.decode(codec.encode(photo.picture, Encoding.parse(compressed)), 160)
+    for seen, at in ((sent, of_payload), (codec.reduced(photo.picture, 160), of_image)):
+        expected = pilot.extractor.run(tensor(seen, "bilinear", 160)[None])[0]
+        np.testing.assert_allclose(at, expected, rtol=1e-3, atol=1e-3)
+    assert np.abs(by_drift).max() > 0
+    np.testing.assert_allclose(found, equations.grad_cam(gradient, of_payload))
