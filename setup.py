@@ -36,6 +36,7 @@ setup(
     install_requires=["numpy>=1.24.2", "pillow>=10.3", "onnxruntime>=1.17", "requests>=2.28"],
     extras_require={
         "keras": ["h5py"],
+        "onnx": ["onnx"],
         "plot": ["matplotlib"],
         "dask": ["distributed"],
         "bench": ["torch", "onnx", "h5py", "matplotlib", "stable-baselines3"],

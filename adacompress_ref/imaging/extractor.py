@@ -18,7 +18,7 @@ from . import codec, sidecar
 from .parallel import at_once, cores
 from .session import ModelError, open_session
 from .sidecar import Normalisation
-from .trunk import cut
+from .trunk import MAP, cut
 
 INPUT_SIZE = 224  # pixels a side
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
@@ -96,11 +96,10 @@ class Extractor:
         self.input_name = entry.name
         self.input_type = np.float16 if entry.type == "tensor(float16)" else np.float32
         outputs = [output.name for output in self.session.get_outputs()]
-        if model:
-            self.output_name = outputs[0]
-        elif "map" in outputs:
-            self.output_name, self.sha256 = "map", artifacts.sha256(self.path)
-        else:
+        self.output_name = MAP if MAP in outputs else outputs[0]
+        if not model:
+            self.sha256 = artifacts.sha256(self.path)
+        if not model and MAP not in outputs:
             raise ModelError(
                 f"{self.path}: has neither an output named map nor a sidecar, {described.name}, "
                 "that says how it wants its input; see weights/README.md"

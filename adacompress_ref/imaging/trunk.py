@@ -1,125 +1,114 @@
-"""What makes the feature map of an ONNX classifier, as a model of its own in memory.
-
-An ONNX file is a message of Protocol Buffers: a row of fields, each with a number, a wire type and
-a value that may be a message again. Only those looked at here are read; all others are copied as
-they are. Numbers are those of `onnx.proto`.
-"""
+"""What makes the feature map of an ONNX classifier, as a model of its own in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from ..storage.files import printable, reason
-from .session import ModelError
+from .session import ModelError, open_session
 
-GRAPH = 7  # of a model
-NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13  # of a graph
-NODE_INPUT, NODE_OUTPUT, NODE_TYPE = 1, 2, 4
-TENSOR_NAME, TENSOR_BYTES, TENSOR_FILE, TENSOR_PLACE = 8, 9, 13, 14
-POOLINGS = {b"GlobalAveragePool", b"AveragePool", b"ReduceMean"}
-MAP = b"map"  # an output of this name is taken as it is
-VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5  # wire types
-FLOAT, HALF = b"\x01", b"\x0a"  # elem_type
+MAP = "map"  # an output of this name is taken as it is
+POOLINGS = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
 MOST = 2**28  # bytes of a model with its weights; those of MobileNetV2 are up to 25 MB
-
-
-class Field(NamedTuple):
-    """One field of a message."""
-
-    number: int
-    value: bytes  # its content
-    whole: bytes  # with its key
 
 
 def cut(path: Path, channels_last: bool) -> bytes:
     """The model in `path` up to its feature map, with all tensors that it needs within.
 
     The map is an output `map`, or what the last pooling takes, or without any the first output.
-    The input, of three channels, may have any size. Raises ModelError for what is no such model,
-    is beyond MOST bytes, or names files that cannot be read.
+    The input, of three channels, may have any size. A file that is so already stays as it is; any
+    other needs the extra `onnx`. Raises ModelError for what is no such model, is beyond MOST
+    bytes, or names files that cannot be read.
     """
     content = _read(path, MOST)
+    if _is_cut(content):
+        return content
     try:
-        model = list(_fields(content))
-        graph = [field for part in model if part.number == GRAPH for field in _fields(part.value)]
-        nodes = [field for field in graph if field.number == NODE]
-        outputs = [_first(field.value, 1) for field in graph if field.number == OUTPUT]
-        found = MAP if MAP in outputs else _pooled(nodes) or outputs[0]
-        needed = _needed(nodes, found)
-        kept = [
-            node.whole for node in nodes if not needed.isdisjoint(_all(node.value, NODE_OUTPUT))
-        ]
-        named, room = set(), MOST - len(content)
-        for field in graph:
-            if field.number == INITIALIZER and (name := _first(field.value, TENSOR_NAME)) in needed:
-                named.add(name)
-                kept.append(_message(INITIALIZER, _tensor(field.value, path.parent, room)))
-                room -= len(kept[-1])
-        # old files name weights among the inputs too
-        inputs = {_first(field.value, 1): field.value for field in graph if field.number == INPUT}
-        taken = [name for name in inputs if name in needed - named]
-        if len(taken) != 1:
-            names = printable(b", ".join(taken).decode("utf-8", "replace"))
-            raise ModelError(f"{path}: takes {len(taken)} inputs ({names:.200}), not just an image")
-        kept.append(_message(INPUT, _free_input(taken[0], inputs[taken[0]], channels_last)))
+        import onnx
+    except ImportError as error:
+        raise ModelError(
+            f"{path}: to be cut at its feature map it needs the extra onnx: "
+            "pip install 'adacompress_ref[onnx]'"
+        ) from error
+    try:
+        model = onnx.load_model_from_string(content)
+        graph = model.graph
+        name = _map_name(graph)
+        _leave_out_all_but(graph, name)
+        room = MOST - len(content)
+        for tensor in graph.initializer:
+            if tensor.data_location == tensor.EXTERNAL:
+                tensor.raw_data = _external(tensor, path.parent, room)
+                tensor.ClearField("data_location")
+                tensor.ClearField("external_data")
+                room -= len(tensor.raw_data)
+        images = [image.name for image in graph.input]
+        if len(images) != 1:
+            names = printable(", ".join(images))
+            raise ModelError(
+                f"{path}: takes {len(images)} inputs ({names:.200}), not just an image"
+            )
+        shape: list[Any] = ["number", "height", "width"]
+        shape.insert(3 if channels_last else 1, 3)
+        kind = graph.input[0].type.tensor_type.elem_type
+        graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info(images[0], kind, shape))
+        graph.ClearField("value_info")  # of the sizes that were declared
+        graph.ClearField("output")
+        graph.output.add(name=name)
+        return model.SerializeToString(deterministic=True)
     except ModelError:
         raise
-    except (ValueError, LookupError) as error:
+    except Exception as error:  # protobuf's share no base class with Python's
         raise ModelError(f"{path}: not a whole ONNX model; fetch or export it again") from error
-    dropped = {NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO}
-    kept += [field.whole for field in graph if field.number not in dropped]
-    kept += [_message(OUTPUT, _message(1, found))]
-    rest = [field.whole for field in model if field.number != GRAPH]
-    return b"".join(rest) + _message(GRAPH, b"".join(kept))
 
 
-def _pooled(nodes: list[Field]) -> bytes | None:
-    """The name of what the last pooling takes."""
-    poolings = [node for node in nodes if _first(node.value, NODE_TYPE) in POOLINGS]
-    return _first(poolings[-1].value, NODE_INPUT) if poolings else None
+def _is_cut(content: bytes) -> bool:
+    """Whether one input of any size makes an output `map`, with no weights in other files."""
+    if MAP.encode() not in content or b"location" in content:  # the key to the name of such a file
+        return False
+    try:
+        session = open_session("the model", 1, content)
+    except ModelError:
+        return False
+    shapes = [image.shape for image in session.get_inputs()]
+    free = len(shapes) == 1 and sum(isinstance(size, int) for size in shapes[0]) <= 1
+    return free and MAP in [output.name for output in session.get_outputs()]
 
 
-def _needed(nodes: list[Field], found: bytes) -> set[bytes]:
-    """The names of all that `found` is made of, itself too. Not all tools write nodes in order.
-
-    An input or output left out has an empty name.
-    """
-    makers = {name: node for node in nodes for name in _all(node.value, NODE_OUTPUT)}
-    needed, left = {found}, [found]
-    while left:
-        node = makers.get(left.pop())
-        more = set(_all(node.value, NODE_INPUT)) - needed - {b""} if node else set()
-        needed |= more
-        left += more
-    return needed
+def _map_name(graph: Any) -> str:
+    outputs = [output.name for output in graph.output]
+    pooled = [node.input[0] for node in graph.node if node.op_type in POOLINGS]
+    return MAP if MAP in outputs else [outputs[0], *pooled][-1]
 
 
-def _free_input(name: bytes, declared: bytes, channels_last: bool) -> bytes:
-    """A ValueInfo: floats of any number, height and width, and of three channels."""
-    free = [_message(1, _message(2, each)) for each in (b"number", b"height", b"width")]
-    colours = _message(1, b"\x08\x03")  # dim_value 3
-    free.insert(3 if channels_last else 1, colours)
-    half = _first(_first(_first(declared, 2), 1), 1) == HALF
-    tensor = b"\x08" + (HALF if half else FLOAT) + _message(2, b"".join(free))
-    return _message(1, name) + _message(2, _message(1, tensor))
+def _leave_out_all_but(graph: Any, name: str) -> None:
+    """Keep the nodes, tensors and inputs that `name` is made of. Not all tools sort the nodes."""
+    makers = {output: node for node in graph.node for output in node.output}
+    needed, waiting = set(), [name]
+    while waiting:
+        value = waiting.pop()
+        if value and value not in needed:  # an input left out has an empty name
+            needed.add(value)
+            waiting += makers[value].input if value in makers else []
+    nodes = [node for node in graph.node if not needed.isdisjoint(node.output)]
+    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
+    # old files name weights among the inputs too
+    inputs = needed - {tensor.name for tensor in tensors}
+    images = [image for image in graph.input if image.name in inputs]
+    for field, kept in ((graph.node, nodes), (graph.initializer, tensors), (graph.input, images)):
+        del field[:]
+        field.extend(kept)
 
 
-def _tensor(tensor: bytes, folder: Path, room: int) -> bytes:
-    """A tensor with its numbers in it, also where they are in a file of `folder`."""
-    places = _all(tensor, TENSOR_FILE)
-    if not places:
-        return tensor
-    place = {_first(entry, 1): _first(entry, 2).decode() for entry in places}
-    file = folder / place[b"location"]
+def _external(tensor: Any, folder: Path, room: int) -> bytes:
+    """The numbers of a tensor that are in a file of `folder`."""
+    place = {entry.key: entry.value for entry in tensor.external_data}
+    file = folder / place["location"]
     if not file.is_file() or folder.resolve() not in file.resolve().parents:
         raise ModelError(f"{printable(str(file))}: weights of the model, but no file in its folder")
-    length = int(place[b"length"]) if b"length" in place else None
-    content = _read(file, room, int(place.get(b"offset", 0)), length)
-    left = (TENSOR_FILE, TENSOR_PLACE)
-    kept = [field.whole for field in _fields(tensor) if field.number not in left]
-    return b"".join(kept) + _message(TENSOR_BYTES, content)
+    length = int(place["length"]) if "length" in place else None
+    return _read(file, room, int(place.get("offset", 0)), length)
 
 
 def _read(file: Path, room: int, offset: int = 0, length: int | None = None) -> bytes:
@@ -134,53 +123,3 @@ def _read(file: Path, room: int, offset: int = 0, length: int | None = None) -> 
             return stream.read(length)
     except (OSError, ValueError) as error:
         raise ModelError(f"{printable(str(file))}: cannot be read ({reason(error)})") from error
-
-
-def _first(message: bytes, number: int) -> bytes:
-    return _all(message, number)[0]
-
-
-def _all(message: bytes, number: int) -> list[bytes]:
-    return [field.value for field in _fields(message) if field.number == number]
-
-
-def _fields(message: bytes) -> Iterator[Field]:
-    start = 0
-    while start < len(message):
-        key, at = _varint(message, start)
-        kind, begin = key & 7, at
-        if kind == VARINT:
-            _, at = _varint(message, at)
-        elif kind == BYTES:
-            length, begin = _varint(message, at)
-            at = begin + length
-        else:
-            at += {EIGHT_BYTES: 8, FOUR_BYTES: 4}[kind]
-        if at > len(message):
-            raise ValueError("a message ends too early")
-        yield Field(key >> 3, message[begin:at], message[start:at])
-        start = at
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, lowest first, of at most ten; and the place behind it."""
-    value = 0
-    for place in range(10):
-        byte = message[at + place]
-        value |= (byte & 127) << 7 * place
-        if byte < 128:
-            return value, at + place + 1
-    raise ValueError("a number without end")
-
-
-def _message(number: int, content: bytes) -> bytes:
-    """A field of bytes, a text or a message."""
-    return _number(number << 3 | BYTES) + _number(len(content)) + content
-
-
-def _number(value: int) -> bytes:
-    parts = []
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,13 @@ def described(path, **fields):
     return path
 
 
-def test_the_shipped_one_with_a_sidecar_is_the_shipped_one(tmp_path):
+@pytest.fixture
+def no_onnx(monkeypatch):
+    """As where the extra is not installed."""
+    monkeypatch.setitem(sys.modules, "onnx", None)
+
+
+def test_the_shipped_one_with_a_sidecar_is_the_shipped_one(tmp_path, no_onnx):
     path = described(tmp_path / "mine.onnx", mean=127.5, std=127.5)
     shutil.copy(SHIPPED, path)
     view = np.random.default_rng(0).uniform(-1, 1, (2, 3, 96, 64)).astype(np.float32)
@@ -45,6 +53,11 @@ def test_the_input_is_part_of_what_it_is(tmp_path):
     shutil.copy(SHIPPED, path)
     made = [Extractor(described(path, mean=mean), 1).sha256 for mean in (0, 1, 0)]
     assert made[0] == made[2] != made[1]
+
+
+def test_the_extra_is_asked_for(no_onnx):
+    with pytest.raises(ModelError, match=r"squeezenet1_1\.onnx: .*'adacompress_ref\[onnx\]'$"):
+        Extractor(artifacts.find("squeezenet1_1.onnx"))  # its sidecar is there
 
 
 def test_a_sidecar_is_asked_for(tmp_path):
@@ -213,17 +226,44 @@ def test_the_head_is_left_out(onnx, tmp_path):
     assert [each.name for each in graph.initializer] == ["kernel", "axes"]
 
 
-def test_a_map_without_a_sidecar_is_tried_too(onnx, tmp_path):
+def with_map(onnx, free):
+    """A small net that has an output `map`, for one image of 224 x 224 or for any if `free`."""
     model = small(onnx, pooling=None, outputs=("last",))
     model.graph.node[-1].output[0] = model.graph.output[0].name = "map"
-    onnx.save(model, path := tmp_path / "small.onnx")
+    if free:
+        del model.graph.output[0].type.tensor_type.shape.dim[:]
+        for place in (0, 2, 3):
+            model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = f"any{place}"
+    return model
+
+
+def test_a_map_without_a_sidecar_is_tried_too(onnx, tmp_path):
+    path = tmp_path / "small.onnx"
+    onnx.save(with_map(onnx, free=False), path)
     with pytest.raises(ModelError, match=r"does not take images of any size as NCHW; its s"):
-        Extractor(path, 1)  # 224 x 224 alone
-    for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
-        size.dim_param = "any"
-    del model.graph.output[0].type.tensor_type.shape.dim[:]
-    onnx.save(model, path)
+        Extractor(path, 1)
+    onnx.save(with_map(onnx, free=True), path)
     assert Extractor(path, 1).channels == WIDTH
+
+
+def test_a_map_for_images_of_any_size_is_not_cut(onnx, tmp_path, monkeypatch):
+    path = described(tmp_path / "small.onnx")
+    onnx.save(with_map(onnx, free=True), path)
+    with_extra = Extractor(path, 1)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert Extractor(path, 1).sha256 == with_extra.sha256  # an agent goes from host to host
+    assert cut(path, False) == path.read_bytes()
+
+
+@pytest.mark.parametrize(("free", "external"), [(False, False), (True, True)])
+def test_a_map_that_is_cut_all_the_same(onnx, tmp_path, monkeypatch, free, external):
+    path = described(tmp_path / "small.onnx")
+    how = {"save_as_external_data": external, "location": "w.data", "size_threshold": 0}
+    onnx.save(with_map(onnx, free), path, **(how if external else {}))
+    assert Extractor(path, 1).channels == WIDTH
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError, match=r"small\.onnx: .* the extra onnx"):
+        Extractor(path, 1)
 
 
 def test_what_onnx_runtime_cannot_say_is_printed_by_nobody(onnx, tmp_path, capfd):
@@ -276,42 +316,17 @@ def test_weights_outside_its_folder_are_not_read(onnx, tmp_path, place):
 # Written by PyTorch ------------------------------------------------------------------------------
 
 
-def mobilenet(torch, head, nhwc):
-    """MobileNetV2 at random, its scale kept by batch norms; 1000 scores."""
-    nn = torch.nn
-
-    def convolution(entering, leaving, kernel, stride=1, groups=1, act=True):
-        layers = [nn.Conv2d(entering, leaving, kernel, stride, kernel // 2, groups=groups)]
-        norm = nn.BatchNorm2d(leaving)
-        nn.init.uniform_(norm.running_var, 0.1, 0.3)
-        return nn.Sequential(*layers, norm, *([nn.ReLU6()] if act else []))
-
-    class Block(nn.Module):
-        def __init__(self, entering, leaving, stride, expansion):
-            super().__init__()
-            wide = entering * expansion
-            self.adds = stride == 1 and entering == leaving
-            self.layers = nn.Sequential(
-                *([convolution(entering, wide, 1)] if expansion > 1 else []),
-                convolution(wide, wide, 3, stride, wide),
-                convolution(wide, leaving, 1, act=False),
-            )
-
-        def forward(self, x):
-            return x + self.layers(x) if self.adds else self.layers(x)
+def torch_net(torch, head, nhwc):
+    """Five halvings with batch norms and ReLU6, as MobileNetV2 has them, at random; 1000 scores."""
+    nn, layers = torch.nn, []
+    for entering, leaving in pairwise((3, 16, 24, 32, 48, 64)):
+        layers += [nn.Conv2d(entering, leaving, 3, 2, 1), nn.BatchNorm2d(leaving), nn.ReLU6()]
 
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            layers, width = [convolution(3, 32, 3, 2)], 32
-            plan = "1 16 1 1, 6 24 2 2, 6 32 3 2, 6 64 4 2, 6 96 3 1, 6 160 3 2, 6 320 1 1"
-            for text in plan.split(","):
-                expansion, leaving, count, stride = map(int, text.split())
-                for place in range(count):
-                    layers.append(Block(width, leaving, 1 if place else stride, expansion))
-                    width = leaving
-            self.trunk = nn.Sequential(*layers, convolution(width, 1280, 1))
-            self.scores = nn.Linear(1280, 1000)
+            self.trunk = nn.Sequential(*layers)
+            self.scores = nn.Linear(64, 1000)
 
         def forward(self, x):
             found = self.trunk(x.permute(0, 3, 1, 2) if nhwc else x)
@@ -319,7 +334,6 @@ def mobilenet(torch, head, nhwc):
                 return self.scores(found.mean((2, 3)))
             return self.scores(nn.functional.adaptive_avg_pool2d(found, 1).flatten(1))
 
-    torch.manual_seed(0)
     return Net().eval()
 
 
@@ -331,7 +345,8 @@ def mobilenet(torch, head, nhwc):
 def test_what_pytorch_writes(tmp_path, head, nhwc, dynamo):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("onnxscript" if dynamo else "onnx", reason="PyTorch writes ONNX by it")
-    net = mobilenet(torch, head, nhwc)
+    torch.manual_seed(0)
+    net = torch_net(torch, head, nhwc)
     example = torch.zeros((1, 224, 224, 3) if nhwc else (1, 3, 224, 224))
     path = tmp_path / "net.onnx"
     torch.onnx.export(net, (example,), str(path), dynamo=dynamo, verbose=False)
@@ -341,7 +356,7 @@ def test_what_pytorch_writes(tmp_path, head, nhwc, dynamo):
     with torch.no_grad():
         expected = net.trunk(torch.tensor(((view + 1) / 2 - mean) / std)).numpy()
     found = extractor.run(view)
-    assert found.shape == expected.shape == (2, 1280, 3, 5)
+    assert found.shape == expected.shape == (2, 64, 3, 5)
     assert expected.std() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-3 * expected.max())
 
