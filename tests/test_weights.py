@@ -174,8 +174,8 @@ def stored_layers(path: Path) -> Layer:
     }
 
     def layer(x, name, stride=1, padding=(0, 0)):
-        kernel = stored[f"{name}.kernel"] + stored.get(f"{name}.kernel.rest", 0) / 2**11
-        return convolve(x, kernel, stride, padding) + stored[f"{name}.bias"][:, None, None]
+        kernel, bias = stored[f"{name}.kernel"], stored[f"{name}.bias"]
+        return convolve(x, kernel, stride, padding) + bias[:, None, None]
 
     return layer
 

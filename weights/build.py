@@ -118,15 +118,14 @@ TIMM = Source(
 
 # The extractor keeps float32: float16 moves its features by 0.6%, enough to change a choice. Of the
 # classifier only ranks matter: its kernels are float16, but what a layer loses, all behind it
-# multiply, so the small ones of the first layers are stored with the float16 of the rest.
+# multiply, so the small ones of the first layers keep float32 too.
 EXACT_BELOW = 7000  # numbers in a kernel
-REST_SCALE = 2.0**11  # lifts the rest out of float16's subnormal range
 
 
 class Graph:
     """An ONNX graph that grows layer by layer; every tensor is named after its layer.
 
-    With `half`, kernels are stored as float16 and cast at load; all arithmetic is float32.
+    With `half`, large kernels are stored as float16 and cast at load; all arithmetic is float32.
     """
 
     def __init__(self, name: str, half: bool) -> None:
@@ -134,8 +133,6 @@ class Graph:
         self.name, self.half = name, half
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
-        if half:
-            self.constant("rest_scale", np.full((), REST_SCALE, "<f4"))
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add an operation; its output's name, which is the node's name too."""
@@ -158,10 +155,10 @@ class Graph:
         groups: int = 1,
     ) -> str:
         """Add a convolution; its output's name."""
-        if self.half:
-            weight = self._half(f"{name}.kernel", kernel)
-        else:
-            weight = self.constant(f"{name}.kernel", kernel.astype("<f4"))
+        half = self.half and kernel.size >= EXACT_BELOW
+        weight = self.constant(f"{name}.kernel", kernel.astype("<f2" if half else "<f4"))
+        if half:
+            weight = self.node("Cast", [weight], f"{weight}32", to=TensorProto.FLOAT)
         # Biases are a hundredth of the bytes: they stay exact.
         offset = self.constant(f"{name}.bias", bias.astype("<f4"))
         window = list(kernel.shape[2:])
@@ -174,20 +171,6 @@ class Graph:
             pads=list(pads),
             group=groups,
         )
-
-    def _half(self, name: str, kernel: np.ndarray) -> str:
-        """Store a kernel as float16, a small one with what rounding took from it; their sum."""
-        rounded = kernel.astype("<f2")
-        weight = self.node(
-            "Cast", [self.constant(name, rounded)], f"{name}32", to=TensorProto.FLOAT
-        )
-        if kernel.size >= EXACT_BELOW:
-            return weight
-        rest = ((kernel - rounded.astype("<f8")) * REST_SCALE).astype("<f2")
-        rest32 = self.constant(f"{name}.rest", rest)
-        rest32 = self.node("Cast", [rest32], f"{name}.rest32", to=TensorProto.FLOAT)
-        rest32 = self.node("Div", [rest32, "rest_scale"], f"{name}.rest_scaled")
-        return self.node("Add", [weight, rest32], f"{name}.sum")
 
     def serialise(self, inputs: dict[str, list], outputs: dict[str, list]) -> bytes:
         """The model as bytes; `inputs` and `outputs` give the shape of each named tensor."""
@@ -303,13 +286,13 @@ def dog_head(source: bytes) -> tuple[np.ndarray, np.ndarray]:
 # --- SqueezeNet ------------------------------------------------------------------------------
 
 
-def squeezenet(source: bytes, half: bool = True) -> bytes:
+def squeezenet(source: bytes) -> bytes:
     """The Keras SqueezeNet 1.1 in `source` (HDF5) as ONNX.
 
     Input `image` [N, 3, 227, 227], BGR of 0 to 255 minus the means of the sidecar; output
     `probabilities` [N, 1000].
     """
-    graph = Graph("squeezenet1_1", half)
+    graph = Graph("squeezenet1_1", half=True)
     with h5py.File(io.BytesIO(source), "r") as file:
 
         def conv(x: str, layer: str, **how: Any) -> str:
@@ -398,9 +381,8 @@ PRODUCTS = {
         squeezenet,
         "the bundled local service: an ImageNet classifier of 1,000 classes",
         "BSD-3-Clause",
-        "Keras SqueezeNet 1.1, ImageNet weights. Kernels stored as float16, those of the first "
-        "layers as pairs; arithmetic in float32. Preprocessing and class names: "
-        "squeezenet1_1.json.",
+        "Keras SqueezeNet 1.1, ImageNet weights. Large kernels stored as float16; arithmetic in "
+        "float32. Preprocessing and class names: squeezenet1_1.json.",
     ),
 }
 
