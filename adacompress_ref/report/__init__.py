@@ -67,21 +67,15 @@ def of_run(
 def of_evaluation(found: dict[str, Any]) -> str:
     """The page of what `evaluate` returned; raises KeyError, TypeError, ValueError for others."""
     policies = found["policies"]
-    bounds = {
-        name: [_number(end) for policy in policies for end in _interval(policy, name)]
-        for name in MEASURED
-    }
-    rows = [
-        [text(policy["name"]), *(_measured(policy, name, bounds[name]) for name in MEASURED)]
-        for policy in policies
-    ]
+    names = [text(policy["name"]) for policy in policies]
+    rows = zip(names, *(_measured(policies, name) for name in MEASURED), strict=True)
     images, gap = f"{_number(found['images']):,.0f}", found["gap_captured"]
-    share = "none" if gap is None else f"{_number(gap):.1%}"
     figures = [
         ("Images", images, f"{_number(found['unlabelled']):,.0f} of them without a label"),
         ("Bytes saved", f"{_number(found['saving_vs_fixed']):.1%}", "by the agent, against fixed "
          "levels of the same agreement"),
-        ("Gap captured", share, f"from the best fixed level, {found['best_fixed']}, to the oracle"),
+        ("Gap captured", "none" if gap is None else f"{_number(gap):.1%}",
+         f"from the best fixed level, {found['best_fixed']}, to the oracle"),
     ]  # fmt: skip
     about = (
         "Means and their 95% intervals over the same images: where those overlap, the difference "
@@ -110,19 +104,18 @@ def _size(count: float) -> str:
     return f"{count:,.1f} GB"
 
 
-def _interval(policy: dict[str, Any], name: str) -> list[float]:
-    low, high = policy.get("intervals", {}).get(name, (policy[name], policy[name]))
-    return [low, policy[name], high]
-
-
-def _measured(policy: dict[str, Any], name: str, bounds: list[float]) -> str:
-    """A cell: the mean, its interval in small, and both on the scale of its column."""
-    least, width = min(bounds), (max(bounds) - min(bounds)) or 1.0
-    low, mean, high = _interval(policy, name)
-    ends = f"{low:.3f}–{high:.3f}" if "intervals" in policy else ""
-    low, middle, high = ((value - least) / width for value in (low, mean, high))
-    drawn = charts.span(low, middle, high, f"{policy['name']}: {mean:.3f} {ends}")
-    return f"{mean:.3f} <small>{ends}</small>{drawn}"
+def _measured(policies: list[dict[str, Any]], name: str) -> list[str]:
+    """Cells of a column: the mean, its interval in small, and both on the scale of the column."""
+    cells = []
+    ends = [_number(end) for policy in policies for end in policy["intervals"][name]]
+    least, width = min(ends), (max(ends) - min(ends)) or 1.0
+    for policy in policies:
+        low, high = policy["intervals"][name]
+        mean, interval = f"{_number(policy[name]):.3f}", f"{low:.3f}–{high:.3f}"
+        shares = ((value - least) / width for value in (low, policy[name], high))
+        drawn = charts.span(*shares, f"{policy['name']}: {mean} {interval}")
+        cells.append(f"{mean} <small>{interval}</small>{drawn}")
+    return cells
 
 
 def _totals(totals: dict[str, Any]) -> str:
@@ -132,19 +125,20 @@ def _totals(totals: dict[str, Any]) -> str:
     figures = [("Images", f"{totals['images']:,}", states)]
     if totals["reference_bytes"]:
         sent, reference = totals["bytes_sent"], totals["reference_bytes"]
-        original = f"{sent / totals['original_bytes']:.1%}" if totals["original_bytes"] else "-"
-        note = f"of always quality 75: {_size(sent)} of {_size(reference)}, references included; "
-        note += f"{original} of the files as they were"
-        figures.append(("Bytes sent", f"{totals['net_size_ratio']:.1%}", note))
-        note = "of quality 75, in the mean of images, without references"
-        figures.append(("Compressed uploads", f"{totals['size_ratio']:.1%}", note))
-        kept = "not measured: no estimate yet"
+        agreement, kept = "-", "not measured: no estimate yet"
         if totals["measured"]:
             low, high = _wilson(totals["agreement"], totals["measured"])
+            agreement = f"{totals['agreement']:.3f}"
             kept = f"with quality 75, in {totals['measured']:,} measured; 95% interval "
             kept += f"{low:.3f} to {high:.3f}"
-        share = "-" if totals["agreement"] is None else f"{totals['agreement']:.3f}"
-        figures.append(("Agreement", share, kept))
+        figures += [
+            ("Bytes sent", f"{totals['net_size_ratio']:.1%}", "of always quality 75: "
+             f"{_size(sent)} of {_size(reference)}, references included; "
+             f"{sent / totals['original_bytes']:.1%} of the files as they were"),
+            ("Compressed uploads", f"{totals['size_ratio']:.1%}",
+             "of quality 75, in the mean of images, without references"),
+            ("Agreement", agreement, kept),
+        ]  # fmt: skip
     return tiles(figures)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .page import text as plain
+from .page import key, text
 
 _GRID = 1000  # units of a curve's own coordinates, which are stretched to the chart
 
@@ -16,42 +16,48 @@ def plot(
     title: str,
     curves: Iterable[np.ndarray],
     ticks: Mapping[float, str],
-    *,
+    names: Mapping[str, str],
+    marks: Mapping[float, str],
     below: Mapping[float, str],
     shades: Mapping[str, np.ndarray],
-    marks: Mapping[float, str],
 ) -> str:
-    """Curves, each [columns], over shaded columns; NaN leaves a gap.
+    """Curves, each [columns], over shaded columns, with a caption; NaN leaves a gap.
 
-    `ticks` are texts by value of the vertical axis, which is from 0 to the last of them; `below`
-    and `marks` are texts by share of the width; `shades` has opacity [columns] by CSS class.
+    `ticks` are texts by value of the vertical axis, which is from 0 to the last of them; `names`
+    as for `key`; `below` and `marks` are texts by share of the width; `shades` has opacity
+    [columns] by CSS class.
     """
     top = max(ticks)
-    parts = [f'<svg class="plot" role="img"><title>{plain(title)}</title>']
-    for name, opacity in shades.items():
+    parts = []
+    for kind, opacity in shades.items():
         width = 100 / len(opacity)
         edges = [0, *(np.flatnonzero(np.diff(opacity)) + 1).tolist(), len(opacity)]
         for first, last in pairwise(edges):
             if opacity[first] > 0:
                 place = f'x="{first * width:.3f}%" width="{(last - first) * width:.3f}%"'
-                shade = f'class="{name}" opacity="{opacity[first]:.2f}"'
+                shade = f'class="{kind}" opacity="{opacity[first]:.2f}"'
                 parts.append(f'<rect {place} height="100%" {shade}/>')
-    for value, text in ticks.items():
+    for value, tick in ticks.items():
         height = f"{100 * (1 - value / top):.2f}%"
         parts.append(f'<line class="grid" x2="100%" y1="{height}" y2="{height}"/>')
-        parts.append(f'<text class="left" x="-8" y="{height}" dy="4">{plain(text)}</text>')
-    for share, text in below.items():
-        parts.append(
-            f'<text class="below" x="{100 * share:.2f}%" y="100%" dy="18">{plain(text)}</text>'
-        )
+        parts.append(f'<text class="left" x="-8" y="{height}" dy="4">{text(tick)}</text>')
+    for share, tick in below.items():
+        place = f'x="{100 * share:.2f}%" y="100%" dy="18"'
+        parts.append(f'<text class="below" {place}>{text(tick)}</text>')
     parts.append(f'<svg viewBox="0 0 {_GRID} {_GRID}" preserveAspectRatio="none">')
     for number, curve in enumerate(curves):
         parts.append(f'<path class="curve-{number}" d="{_path(curve / top)}"/>')
     parts.append("</svg>")
-    for share, text in marks.items():
-        tip = f"<title>{plain(text)}</title>"
-        parts.append(f'<circle cx="{100 * share:.2f}%" cy="100%" r="3.5">{tip}</circle>')
-    return "".join(parts) + "</svg>"
+    for share, tip in marks.items():
+        place = f'cx="{100 * share:.2f}%" cy="100%" r="3.5"'
+        parts.append(f"<circle {place}><title>{text(tip)}</title></circle>")
+    caption = f"<figcaption><h3>{text(title)}</h3>{key(names)}</figcaption>"
+    return f"<figure>{caption}{_svg('plot', title, *parts)}</figure>"
+
+
+def _svg(kind: str, title: str, *parts: str) -> str:
+    """`kind` is a CSS class; the title is what a screen reader says."""
+    return f'<svg class="{kind}" role="img"><title>{text(title)}</title>{"".join(parts)}</svg>'
 
 
 def _path(shares: np.ndarray) -> str:
@@ -67,15 +73,13 @@ def _path(shares: np.ndarray) -> str:
 
 def bar(share: float, title: str) -> str:
     """A horizontal bar over this share of the width."""
-    shape = f'<rect width="{100 * share:.2f}%" height="100%"/>'
-    return f'<svg class="bar" role="img"><title>{plain(title)}</title>{shape}</svg>'
+    return _svg("bar", title, f'<rect width="{100 * share:.2f}%" height="100%"/>')
 
 
 def span(low: float, middle: float, high: float, title: str) -> str:
     """A dot at `middle` on its interval, all as shares of the width."""
     line = f'<line x1="{100 * low:.2f}%" x2="{100 * high:.2f}%" y1="50%" y2="50%"/>'
-    dot = f'<circle cx="{100 * middle:.2f}%" cy="50%" r="3.5"/>'
-    return f'<svg class="span" role="img"><title>{plain(title)}</title>{line}{dot}</svg>'
+    return _svg("span", title, line, f'<circle cx="{100 * middle:.2f}%" cy="50%" r="3.5"/>')
 
 
 def round_steps(most: int, about: int = 5) -> list[int]:

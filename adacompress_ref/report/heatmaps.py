@@ -15,6 +15,7 @@ from ..imaging.read import Photo
 from ..running.live import LiveImage
 from ..running.pilot import AdaCompress
 from ..survival.agent import SurvivalAgent
+from ..views.drift import PROBE
 from ..views.heat import drift_heat, drift_maps, feature_heat
 
 _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
@@ -59,7 +60,8 @@ def explain(
             f"{config.encodings[action].name}: cannot be sent here, or is never better than WebP"
         )
     if isinstance(pilot.agent, SurvivalAgent):
-        maps = drift_maps(pilot.extractor, photo.picture, config, action)
+        seen = config.encodings[action] if config.own_drift else PROBE
+        maps = drift_maps(pilot.extractor, photo.picture, seen)
         heat = drift_heat(pilot.agent, config, state[action], *maps)
     else:
         view = tensor(photo.picture, config.resize)
@@ -81,22 +83,19 @@ def sheet(explanations: Sequence[Explanation]) -> Image.Image:
 
     One scale of colours for all, with its numbers.
     """
-    ordered = sorted(explanations, key=lambda one: one.order)  # stable
-    heats = np.stack([one.heat for one in ordered])  # [n, 7, 7]
+    ordered = sorted(explanations, key=lambda explanation: explanation.order)  # stable
+    heats = np.stack([explanation.heat for explanation in ordered])  # [n, rows, columns]
     shares, low, high = scaled(heats)
     side = _SIDE if len(ordered) == 1 else _SMALL_SIDE
     tiles = [_tile(*pair, side) for pair in zip(ordered, shares, strict=True)]
+    width, height = tiles[0].width + _MARGIN, max(tile.height for tile in tiles) + _MARGIN
     columns = min(len(tiles), _COLUMNS)
-    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
-    top = 2 * _MARGIN + 2 * _LINE  # below the scale
-    width = _MARGIN + columns * (tiles[0].width + _MARGIN)
-    height = top + sum(max(tile.height for tile in row) + _MARGIN for row in rows)
-    canvas = Image.new("RGB", (width, height), "white")
+    rows, top = -(-len(tiles) // columns), 2 * _MARGIN + 2 * _LINE  # below the scale
+    canvas = Image.new("RGB", (_MARGIN + columns * width, top + rows * height), "white")
     _draw_scale(canvas, low, high, heats.min() < low)
-    for row in rows:
-        for column, tile in enumerate(row):
-            canvas.paste(tile, (_MARGIN + column * (tile.width + _MARGIN), top))
-        top += max(tile.height for tile in row) + _MARGIN
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        canvas.paste(tile, (_MARGIN + column * width, top + row * height))
     return canvas
 
 
@@ -108,14 +107,14 @@ def scaled(heats: np.ndarray) -> tuple[np.ndarray, float, float]:
     return ((heats - low) / (high - low)).clip(0, 1), low, high
 
 
-def _tile(one: Explanation, heat: np.ndarray, side: int) -> Image.Image:
+def _tile(explanation: Explanation, heat: np.ndarray, side: int) -> Image.Image:
     """Caption, photograph and overlay; `heat` [rows, columns] in [0, 1]."""
-    picture = _fitted(one.picture, side)
-    width = 2 * side + _GAP
+    picture, width = _fitted(explanation.picture, side), 2 * side + _GAP
+    level = f"{explanation.encoding}, Q = {explanation.q_value:.3f}"
+    if explanation.encoding != explanation.chosen:
+        level += f"; chosen: {explanation.chosen}"
     tile = Image.new("RGB", (width, 2 * _LINE + picture.height), "white")
-    level = f"{one.encoding}, Q = {one.q_value:.3f}"
-    _write(tile, (0, 0), Path(one.name).name, width)
-    level += "" if one.encoding == one.chosen else f"; chosen: {one.chosen}"
+    _write(tile, (0, 0), Path(explanation.name).name, width)
     _write(tile, (0, _LINE), level, width)
     tile.paste(picture, (0, 2 * _LINE))
     tile.paste(overlay(picture, heat), (picture.width + _GAP, 2 * _LINE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def picture(jpeg: bytes, title: str) -> str:
     return f'<img src="data:image/jpeg;base64,{data}" alt="{text(title)}">'
 
 
-def key(entries: Iterable[tuple[str, str]]) -> str:
-    """What the colours of a chart mean: CSS class and name."""
-    shown = [f'<span><i class="{kind}"></i>{text(name)}</span>' for kind, name in entries]
+def key(names: Mapping[str, str]) -> str:
+    """What the colours of a chart mean: names by CSS class."""
+    shown = [f'<span><i class="{kind}"></i>{text(name)}</span>' for kind, name in names.items()]
     return f'<div class="key">{"".join(shown)}</div>'

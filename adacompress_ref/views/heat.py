@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..core import equations
-from ..core.config import Config, Pooling
+from ..core.config import Config, Encoding, Pooling
 from ..core.qnetwork import QNetwork
 from ..imaging import codec
 from ..imaging.extractor import CORNER, Extractor, pool, tensor
@@ -59,15 +59,12 @@ def drift_heat(
     return equations.grad_cam(gradient, payload_map)
 
 
-def drift_maps(
-    extractor: Extractor, picture: Image.Image, config: Config, action: int
-) -> np.ndarray:
-    """E's maps of the payload whose drift an action's row has, and of the image itself.
+def drift_maps(extractor: Extractor, picture: Image.Image, encoding: Encoding) -> np.ndarray:
+    """E's maps of what an encoding leaves of a picture, and of the picture itself.
 
-    [2, channels, 5, 5], of the view of the whole image that the state has.
+    [2, channels, 5, 5], of the view of the whole image that drift is measured on.
     """
-    compressed = config.encodings[action] if config.own_drift else drift.PROBE
-    payload = codec.decode(codec.encode(picture, compressed), drift.SIDE)
+    payload = codec.decode(codec.encode(picture, encoding), drift.SIDE)
     pair = payload, codec.reduced(picture, drift.SIDE)
     return extractor.run(np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair]))
 

@@ -20,6 +20,7 @@ from adacompress_ref.imaging import read as images
 from adacompress_ref.report import charts, timeline
 from adacompress_ref.running import runlog
 from adacompress_ref.running.state import StateFolder
+from adacompress_ref.storage.files import printable
 
 HOSTILE = '<script>alert("1")</script>\x1b.jpg'
 SEEN = [["cat", 0.75], ["dog", 0.25]]
@@ -50,7 +51,7 @@ LINES = [
     line(1, 1.0),
     line(2),
     line(3, 0.0, image=HOSTILE, labels=[["<img src=x>", 0.9]]),
-    line(4, 0.0, encoding="jpeg-q5", p_est="high"),
+    line(4, 0.0, encoding="jpeg-q5", p_est=None),
     line(5, encoding="<b>&"),
     dict.fromkeys(runlog.FIELDS) | {"image": "6.jpg", "error": "6.jpg: empty file"},
 ]
@@ -146,9 +147,8 @@ def test_interval_of_a_share_against_published_values():
 
 
 def test_running_means_by_hand():
-    agreement, marks = timeline._agreement(LINES[:5], np.arange(6))
-    assert agreement.tolist() == [1, 1, 1 / 2, 1 / 3, 1 / 3]
-    assert list(marks) == [0.5, 0.7] and marks[0.7] == "4: 4.jpg"
+    assert timeline._agreement(LINES[:5]).tolist() == [1, 1, 1 / 2, 1 / 3, 1 / 3]
+    assert np.isnan(timeline._agreement(LINES[1:3])[0])
     assert timeline._ratios(LINES[:5])[0].tolist() == pytest.approx([1.3, 0.8, 2.9 / 3, 1.05, 0.9])
     many = np.concatenate([np.ones(30), np.zeros(5)])
     assert timeline._recent(many, np.ones(35), 10)[[8, 29, 34]].tolist() == [1, 1, 0.5]
@@ -168,9 +168,16 @@ def test_states_are_shaded():
     ]
 
 
+def test_what_was_lost_is_marked_where_it_was():
+    page = Page(timeline.section_of(LINES[:5]))
+    assert [each["cx"] for each in page.named("circle")] == ["50.00%", "70.00%"]
+    assert page.texts[page.texts.index("4: 4.jpg") - 1] == f"3: {printable(HOSTILE)}"
+
+
 def test_values_have_heights():
     ticks = {0.0: "none", 2.0: "all"}
-    drawn = charts.plot("t", [np.array([0.5, 2])], ticks, below={0.25: "1"}, shades={}, marks={})
+    curve = np.array([0.5, 2])
+    drawn = charts.plot("t", [curve], ticks, names={}, marks={}, below={0.25: "1"}, shades={})
     assert [each["y1"] for each in Page(drawn).named("line")] == ["100.00%", "0.00%"]
     assert Page(drawn).named("path")[0]["d"] == "M250.0,750.0h0L750.0,0.0"
 
@@ -184,6 +191,8 @@ def test_curves_have_gaps_and_ticks_are_round():
     assert charts.round_steps(12_000) == [5000, 10_000]
 
 
+POOR = {"agreement": 0.25, "size_ratio": 0.2, "reward": 0.05}
+GOOD = {"agreement": 0.9, "size_ratio": 0.3, "reward": 0.6}
 EVALUATION = {
     "images": 43,
     "unlabelled": 0,
@@ -191,9 +200,11 @@ EVALUATION = {
     "alpha": 1.0,
     "preset": "tuned",
     "policies": [
-        {"name": "fixed-5", "agreement": 0.25, "size_ratio": 0.2, "reward": 0.05, "images": 43},
-        {"name": "agent", "agreement": 0.9, "size_ratio": 0.3, "reward": 0.6, "images": 43}
-        | {"intervals": {name: [0.1, 1] for name in ("agreement", "size_ratio", "reward")}},
+        {"name": name, **means, "images": 43, "intervals": intervals}
+        for name, means, intervals in [
+            ("fixed-5", POOR, {measure: [mean, mean] for measure, mean in POOR.items()}),
+            ("agent", GOOD, {measure: [0.1, 1] for measure in GOOD}),
+        ]
     ],
     "best_fixed": "fixed-5",
     "gap_captured": 0.147,

@@ -125,7 +125,7 @@ def test_heat_of_drift_is_that_of_the_payload_seen(photos, preset, compressed, m
     photo = images.read(photos / "coffee.jpg")
     names = [encoding.name for encoding in pilot.config.encodings]
     action = names.index(compressed if preset == "ladder" else "jpeg-q25")
-    maps = heat.drift_maps(pilot.extractor, photo.picture, pilot.config, action)
+    maps = heat.drift_maps(pilot.extractor, photo.picture, Encoding.parse(compressed))
     row = LiveImage(photo, pilot.config, pilot.extractor).state[action]
     found = heat.drift_heat(pilot.agent, pilot.config, row, *maps)
     ((of_payload, of_image, by_drift, gradient),) = handed
