@@ -15,7 +15,6 @@ from ..storage.files import ImageError, reason
 from .read import quiet
 
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}  # pixels; the encoders' own limits
-_JPEG_EXIF_LIMIT = 65_533  # bytes in one JPEG segment
 _HEADER = 623  # bytes of a JPEG that are no pixels
 
 
@@ -39,10 +38,6 @@ def encode(picture: Image.Image, encoding: Encoding, exif: bytes | None = None) 
     if encoding.format == "jpeg":
         own_tables = encoding.short_side is not None
         options = {"subsampling": "4:2:0", "optimize": own_tables, "progressive": False}
-        if exif and len(exif) > _JPEG_EXIF_LIMIT:
-            raise ImageError(
-                f"{encoding.name}: {len(exif)} bytes of EXIF do not fit a JPEG file; leave them out"
-            )
     try:
         if size != picture.size:
             picture = resized(picture, size, "bilinear")
@@ -97,14 +92,11 @@ def decode(payload: bytes, least: int = 0) -> Image.Image:
         image.load()
         picture: Image.Image = image if image.mode == "RGB" else image.convert("RGB")
         return reduced(picture, least) if least and picture.size == whole else picture
-    except MemoryError as error:
-        raise ImageError(
-            f"payload of {len(payload)} bytes: MemoryError; make it smaller"
-        ) from error
     except Exception as error:  # as in `images.read`
-        raise ImageError(
-            f"payload of {len(payload)} bytes: not a whole JPEG or WebP image; encode it again"
-        ) from error
+        fault = "not a whole JPEG or WebP image; encode it again"
+        if isinstance(error, MemoryError):
+            fault = "MemoryError; make it smaller"
+        raise ImageError(f"payload of {len(payload)} bytes: {fault}") from error
 
 
 def reduced(picture: Image.Image, least: int) -> Image.Image:

@@ -3,61 +3,51 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
-from ..core.config import CHANNELS, Config, Pooling, Resize
+from ..core.config import Config
 from ..storage import artifacts
 from ..storage.files import reason
 from . import codec, sidecar
-from .parallel import at_once, cores
+from .parallel import cores
 from .session import ModelError, open_session
 from .sidecar import Normalisation
 from .trunk import MAP, cut
 
 INPUT_SIZE = 224  # pixels a side
+CHANNELS = 1280  # of the shipped one's map
 CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
 
 
 def tensor(
-    picture: Image.Image,
-    resize: Resize,
-    side: int = INPUT_SIZE,
-    part: float | None = None,
-    threads: int = 1,
+    picture: Image.Image, resize: str, side: int = INPUT_SIZE, part: float | None = None
 ) -> np.ndarray:
     """A picture -> [3, side, side] float32 in [-1, 1]: the whole image made square.
 
-    With `part`, the square in its middle that has this share of the shorter side.
+    `resize` is bilinear or nearest. With `part`, the square in its middle that has this share of
+    the shorter side.
     """
     if resize == "bilinear" and not part:
         # the same to the eye, and of 12 megapixels 4 times as fast
         picture = codec.reduced(picture, 3 * side)
-    width, height = picture.size
-    across, down = [min(picture.size) * part] * 2 if part else picture.size
-    left, right = (width - across) / 2, (width + across) / 2
-    top, bottom = (height - down) / 2, (height + down) / 2
-    slices = math.gcd(side, threads)  # upright; their seams are not seen in the pixels
-    edges = [left + (right - left) * place / slices for place in range(slices + 1)]
-    jobs = [
-        partial(codec.resized, picture, (side // slices, side), resize, (x0, top, x1, bottom))
-        for x0, x1 in pairwise(edges)
-    ]
-    parts = [np.asarray(each) for each in at_once(jobs, threads)]
-    pixels = parts[0] if slices == 1 else np.concatenate(parts, axis=1)  # [side, side, 3] uint8
+    box = None
+    if part:
+        width, height = picture.size
+        edge = min(width, height) * part
+        left, top = (width - edge) / 2, (height - edge) / 2
+        box = (left, top, left + edge, top + edge)
+    pixels = np.asarray(codec.resized(picture, (side, side), resize, box))  # [side, side, 3] uint8
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
     scaled = np.multiply(planes, 1 / 127.5, dtype=np.float32)
     scaled -= 1
     return scaled
 
 
-def pool(feature_map: np.ndarray, pooling: Pooling) -> np.ndarray:
-    """Feature maps [n, channels, rows, columns] -> states [n, channels]."""
+def pool(feature_map: np.ndarray, pooling: str) -> np.ndarray:
+    """Feature maps [n, channels, rows, columns] -> states [n, channels]; global, or the corner."""
     n, channels, rows, columns = feature_map.shape
     cells = np.ones((rows, columns), np.float32)
     if pooling == "corner":
@@ -91,14 +81,14 @@ class Extractor:
             model = cut(self.path, self.normalisation.layout == "NHWC")
             kind = repr(self.normalisation).encode()
             self.sha256 = hashlib.sha256(model + kind).hexdigest()  # of all that makes a state
+        else:
+            self.sha256 = artifacts.sha256(self.path)
         self.session = open_session(self.path, 1 if at_once else self.threads, model)
         entry = self.session.get_inputs()[0]
         self.input_name = entry.name
         self.input_type = np.float16 if entry.type == "tensor(float16)" else np.float32
         outputs = [output.name for output in self.session.get_outputs()]
         self.output_name = MAP if MAP in outputs else outputs[0]
-        if not model:
-            self.sha256 = artifacts.sha256(self.path)
         if not model and MAP not in outputs:
             raise ModelError(
                 f"{self.path}: has neither an output named map nor a sidecar, {described.name}, "
@@ -139,6 +129,5 @@ class Extractor:
 
     def state(self, picture: Image.Image, config: Config) -> np.ndarray:
         """s = E(x) for one picture -> [channels] float32."""
-        threads = self.threads if config.resize == "bilinear" else 1  # nearest takes 0.05 ms
-        view = tensor(picture, config.resize, threads=threads)
+        view = tensor(picture, config.resize)
         return pool(self.run(view[None]), config.pooling)[0]

@@ -69,7 +69,7 @@ def test_longest_side(image_format, side):
 
 def test_exif_too_long_for_jpeg():
     exif = b"Exif\0\0" + b"\0" * 65_528
-    with pytest.raises(ImageError, match="65534 bytes of EXIF do not fit"):
+    with pytest.raises(ImageError, match="EXIF data is too long"):
         codec.encode(picture(), Encoding("jpeg", None, 5), exif)
     assert codec.encode(picture(), Encoding("jpeg", None, 5), exif[:-1])
     assert len(codec.encode(picture(), Encoding("webp", None, 5), exif)) > len(exif) - 6

@@ -52,17 +52,6 @@ def test_a_part_is_the_square_in_the_middle(wide):
     assert (seen == 1).sum() == 3 * 20 * 20
 
 
-@pytest.mark.parametrize("size", [(1, 1), (700, 3), (3, 700), (451, 300), (2000, 1500)])
-def test_any_number_of_threads_gives_the_same_tensor(size):
-    picture = Image.effect_noise(size, 90).convert("RGB")
-    alone = tensor(picture, "bilinear")
-    for threads in (2, 3, 4, 7, 8):
-        found = tensor(picture, "bilinear", threads=threads)
-        assert (found.shape, found.dtype) == ((3, 224, 224), np.float32)
-        assert found.flags.c_contiguous
-        assert np.abs(found - alone).max() < 1.5 / 127.5  # a seam may be one level off
-
-
 def test_a_large_picture_is_reduced_on_its_way_and_looks_the_same():
     waves = Image.fromarray(
         (128 + 100 * np.sin(np.add.outer(np.arange(2100) / 90, np.arange(2800) / 70))).astype("u1")
