@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,8 @@ class Normalisation:
     @classmethod
     def read(cls, fields: Fields) -> Normalisation:
         """Take it from a sidecar. Raises ModelError."""
-        mean = fields.get("mean", lambda value: _three(value, _finite), 0)
-        std = fields.get("std", lambda value: _three(value, _factor), 1)
+        mean = fields.get("mean", _three, 0)
+        std = fields.get("std", lambda value: _three(value, zero=False), 1)
         unit_range = max(mean) <= 1 and max(std) < 1
         return cls(
             mean=mean,
@@ -96,22 +95,15 @@ def one_of(value: str, *allowed: str) -> str:
     return str(value).upper()
 
 
-def _three(value: Any, convert: Callable[[Any], float]) -> tuple[float, ...]:
-    """One number for each channel."""
-    values = value if isinstance(value, list) else [value] * 3
-    if len(values) != 3:
-        raise ValueError("must be one number or three")
-    return tuple(convert(each) for each in values)
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("must be a finite number")
-    return number
+def _three(value: Any, zero: bool = True) -> tuple[float, ...]:
+    """One number for each channel, of three or of one that all have."""
+    numbers = np.asarray(value, np.float64)
+    if numbers.shape not in ((), (3,)) or not np.isfinite(numbers).all():
+        raise ValueError("must be one finite number or three")
+    if not zero and not numbers.all():
+        raise ValueError("must not be 0")
+    return tuple(np.broadcast_to(numbers, 3).tolist())
 
 
 def _factor(value: Any) -> float:
-    if not (number := _finite(value)):
-        raise ValueError("must not be 0")
-    return number
+    return _three(float(value), zero=False)[0]

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +73,10 @@ def verify() -> Iterator[tuple[str, str | None]]:
     for name, entry in sorted(manifest()["files"].items()):
         try:
             path = find(name)
+            problem = None if sha256(path) == entry["sha256"] else f"{path}: SHA-256 differs"
         except ArtifactError as error:
-            yield name, str(error)
-            continue
-        yield name, None if sha256(path) == entry["sha256"] else f"{path}: SHA-256 differs"
+            problem = str(error)
+        yield name, problem
 
 
 def fetch(name: str) -> Path:
@@ -117,10 +116,4 @@ def _download(name: str, entry: dict[str, Any], path: Path) -> None:
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
-    info = os.stat(path)
-    return _sha256(os.fspath(path), info.st_size, info.st_mtime_ns)
-
-
-@cache
-def _sha256(path: str, size: int, mtime: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
