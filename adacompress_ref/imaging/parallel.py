@@ -31,19 +31,15 @@ def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
 
     Raises what a job raises; then those not begun never are.
     """
-    left, found = deque(enumerate(jobs)), dict[int, R]()
+    waiting, results = enumerate(jobs), dict[int, R]()  # all threads take from the one iterator
 
     def work() -> None:
-        while left:
-            try:
-                place, job = left.popleft()
-            except IndexError:  # another thread has taken the last
-                return
-            try:
-                found[place] = job()
-            except BaseException:
-                left.clear()
-                raise
+        try:
+            for place, job in waiting:
+                results[place] = job()
+        except BaseException:
+            deque(waiting, 0)  # no more are begun
+            raise
 
     helpers: list[Future[None]] = []
     try:
@@ -56,7 +52,7 @@ def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
         wait(begun)
     for helper in begun:
         helper.result()
-    return [found[place] for place in range(len(jobs))]
+    return [results[place] for place in range(len(jobs))]
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
