@@ -153,11 +153,11 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
 def _levels(sent: list[dict[str, Any]]) -> str:
     """A histogram of the encodings chosen, their numbers in order."""
     counts = Counter(line["encoding"] for line in sent)
-    rows = []
+    most, rows = max(counts.values()), []
     for name in sorted(counts, key=lambda name: re.sub("[0-9]+", lambda n: n[0].zfill(6), name)):
-        share = counts[name] / len(sent)
-        drawn = charts.bar(counts[name] / max(counts.values()), f"{name}: {share:.1%}")
-        rows.append([text(name), f"{counts[name]:,}", f"{share:.1%}", drawn])
+        share = f"{counts[name] / len(sent):.1%}"
+        drawn = charts.bar(counts[name] / most, f"{name}: {share}")
+        rows.append([text(name), f"{counts[name]:,}", share, drawn])
     shown = table("numbers bars", ["level", "images", "share", ""], rows)
     return section("Levels chosen", "", shown)
 
@@ -177,8 +177,8 @@ def _links(totals: dict[str, Any]) -> str:
     )
     rows = []
     for link in LINKS:
-        spent = reference * 8 / 1e3 / link, ours * 8 / 1e3 / link + decision
-        rows.append([f"{link} Mbit/s", *(f"{each:,.1f} ms" for each in spent)])
+        always, here = (size * 8 / 1e3 / link for size in (reference, ours))  # ms
+        rows.append([f"{link} Mbit/s", f"{always:,.1f} ms", f"{here + decision:,.1f} ms"])
     shown = table("numbers", ["link", "always quality 75", "this run, decision included"], rows)
     return section("Break-even", about, shown)
 
@@ -193,9 +193,8 @@ def _cases(cases: Sequence[Case], lost: int, measured: int) -> str:
 
 def _case(case: Case) -> str:
     """Both uploads of an image side by side, with their labels; the heat map on a click."""
-    line, name = case.line, text(case.line["image"])
+    line, figures, heat = case.line, "", ""
     best = line["labels"][0][0]
-    pair = []
     for upload, size, labels, jpeg in (
         ("reference", line["reference_bytes"], line["labels"], case.reference),
         (line["encoding"], line["bytes"], line["compressed_labels"] or [], case.compressed),
@@ -205,14 +204,13 @@ def _case(case: Case) -> str:
         for label, score in labels:
             kind = ' class="best"' if label == best else ""
             shown += f"<li{kind}><span>{text(label)}</span><span>{score:.3f}</span></li>"
-        pair.append(f"<figure>{shown}</ol></figure>")
-    heat = ""
+        figures += f"<figure>{shown}</ol></figure>"
     if case.heat:
-        shown = picture(case.heat, f"{line['image']}, heat map")
-        heat = (
-            f"<details><summary>Heat map: bright speaks for this level</summary>{shown}</details>"
-        )
-    return f'<article><h3>{name}</h3><div class="pair">{"".join(pair)}</div>{heat}</article>'
+        shown = "<summary>Heat map: bright speaks for this level</summary>"
+        shown += picture(case.heat, f"{line['image']}, heat map")
+        heat = f"<details>{shown}</details>"
+    name = text(line["image"])
+    return f'<article><h3>{name}</h3><div class="pair">{figures}</div>{heat}</article>'
 
 
 def _settings(settings: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +14,8 @@ _GRID = 1000  # units of a curve's own coordinates, which are stretched to the c
 
 def plot(
     title: str,
-    curves: Iterable[np.ndarray],
-    ticks: Mapping[float, str],
+    curves: Sequence[np.ndarray],
+    unit: str,
     names: Mapping[str, str],
     marks: Mapping[float, str],
     below: Mapping[float, str],
@@ -23,11 +23,12 @@ def plot(
 ) -> str:
     """Curves, each [columns], over shaded columns, with a caption; NaN leaves a gap.
 
-    `ticks` are texts by value of the vertical axis, which is from 0 to the last of them; `names`
-    as for `key`; `below` and `marks` are texts by share of the width; `shades` has opacity
-    [columns] by CSS class.
+    The vertical axis goes from 0 to 1, or higher where they do; `unit` formats its numbers. `names`
+    are for `key`; `marks` and `below` texts by share of the width; `shades` has opacity [columns]
+    by CSS class.
     """
-    top = max(ticks)
+    peak = np.fmax.reduce(np.ravel(curves), initial=1.0)  # of those that are not NaN
+    ticks = np.arange(0, peak + 0.5, 0.5).tolist()
     parts = []
     for kind, opacity in shades.items():
         width = 100 / len(opacity)
@@ -37,16 +38,16 @@ def plot(
                 place = f'x="{first * width:.3f}%" width="{(last - first) * width:.3f}%"'
                 shade = f'class="{kind}" opacity="{opacity[first]:.2f}"'
                 parts.append(f'<rect {place} height="100%" {shade}/>')
-    for value, tick in ticks.items():
-        height = f"{100 * (1 - value / top):.2f}%"
+    for tick in ticks:
+        height = f"{100 * (1 - tick / ticks[-1]):.2f}%"
         parts.append(f'<line class="grid" x2="100%" y1="{height}" y2="{height}"/>')
-        parts.append(f'<text class="left" x="-8" y="{height}" dy="4">{text(tick)}</text>')
-    for share, tick in below.items():
+        parts.append(f'<text class="left" x="-8" y="{height}" dy="4">{unit.format(tick)}</text>')
+    for share, number in below.items():
         place = f'x="{100 * share:.2f}%" y="100%" dy="18"'
-        parts.append(f'<text class="below" {place}>{text(tick)}</text>')
+        parts.append(f'<text class="below" {place}>{text(number)}</text>')
     parts.append(f'<svg viewBox="0 0 {_GRID} {_GRID}" preserveAspectRatio="none">')
     for number, curve in enumerate(curves):
-        parts.append(f'<path class="curve-{number}" d="{_path(curve / top)}"/>')
+        parts.append(f'<path class="curve-{number}" d="{_path(curve / ticks[-1])}"/>')
     parts.append("</svg>")
     for share, tip in marks.items():
         place = f'cx="{100 * share:.2f}%" cy="100%" r="3.5"'
@@ -82,8 +83,8 @@ def span(low: float, middle: float, high: float, title: str) -> str:
     return _svg("span", title, line, f'<circle cx="{100 * middle:.2f}%" cy="50%" r="3.5"/>')
 
 
-def round_steps(most: int, about: int = 5) -> list[int]:
-    """Whole numbers up to `most` in steps of 1, 2 or 5 times a power of ten."""
-    power = 10 ** max(0, int(np.log10(max(1, most / about))))
-    step = next(power * n for n in (1, 2, 5, 10) if power * n * about >= most or n == 10)
+def round_steps(most: int) -> list[int]:
+    """Whole numbers up to `most`, about five, in steps of 1, 2 or 5 times a power of ten."""
+    power = 10 ** max(0, int(np.log10(max(1, most / 5))))
+    step = next(power * n for n in (1, 2, 5, 10) if 5 * power * n >= most or n == 10)
     return list(range(step, most + 1, step))

@@ -13,7 +13,6 @@ from .page import key, section
 
 COLUMNS = 240  # of a chart, at most
 RECENT_IMAGES, RECENT_MEASURED = 25, 30  # that running means are over
-_UNIT = {0.0: "0", 0.5: "0.5", 1.0: "1"}
 
 
 def section_of(sent: list[dict[str, Any]]) -> str:
@@ -28,8 +27,6 @@ def section_of(sent: list[dict[str, Any]]) -> str:
     }
     below = {(step - 0.5) / count: f"{step:,}" for step in charts.round_steps(count)}
     chart = partial(charts.plot, below=below, shades=shades)
-    ratios = _ratios(sent)[:, ends]
-    halves = np.arange(0, max(1, ratios.max()) + 0.5, 0.5).tolist()
     lost = {
         (number + 0.5) / len(columns): f"{place + 1}: {sent[place]['image']}"
         for number, column in enumerate(columns)
@@ -44,13 +41,13 @@ def section_of(sent: list[dict[str, Any]]) -> str:
         key({name: name for name in ("inference", "estimate", "retrain")}),
         chart(
             "Bytes, of always quality 75",
-            ratios,
-            {half: f"{half:.0%}" for half in halves},
+            [*_ratios(sent)[:, ends]],
+            "{:.0%}",
             {"curve-0": "all uploads", "curve-1": "compressed uploads alone"},
             {},
         ),
-        chart("Agreement", [_agreement(sent)[ends]], _UNIT, {"mark": "best label lost"}, lost),
-        chart("Probability of an estimate, p_est", [p_est[ends]], _UNIT, {}, {}),
+        chart("Agreement", [_agreement(sent)[ends]], "{:g}", {"mark": "best label lost"}, lost),
+        chart("Probability of an estimate, p_est", [p_est[ends]], "{:g}", {}, {}),
     )
 
 

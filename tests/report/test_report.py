@@ -174,12 +174,15 @@ def test_what_was_lost_is_marked_where_it_was():
     assert page.texts[page.texts.index("4: 4.jpg") - 1] == f"3: {printable(HOSTILE)}"
 
 
-def test_values_have_heights():
-    ticks = {0.0: "none", 2.0: "all"}
-    curve = np.array([0.5, 2])
-    drawn = charts.plot("t", [curve], ticks, names={}, marks={}, below={0.25: "1"}, shades={})
-    assert [each["y1"] for each in Page(drawn).named("line")] == ["100.00%", "0.00%"]
-    assert Page(drawn).named("path")[0]["d"] == "M250.0,750.0h0L750.0,0.0"
+@pytest.mark.parametrize(("high", "top"), [(1.9, 2.0), (2, 2.0), (0.2, 1.0), (np.nan, 1.0)])
+def test_values_have_heights(high, top):
+    curves = [np.array([0.5, 0.5]), np.array([0.25, high])]
+    page = Page(charts.plot("t", curves, "{:.0%}", {}, {}, {0.25: "1"}, {}))
+    texts = [each for each in page.texts if "%" in each]
+    assert (texts[0], texts[-1], len(texts)) == ("0%", f"{top:.0%}", 2 * top + 1)
+    assert [page.named("line")[place]["y1"] for place in (0, -1)] == ["100.00%", "0.00%"]
+    height = f"{1000 * (1 - 0.5 / top):.1f}"
+    assert page.named("path")[0]["d"] == f"M250.0,{height}h0L750.0,{height}"
 
 
 def test_curves_have_gaps_and_ticks_are_round():
