@@ -62,7 +62,7 @@ def explain(
     if isinstance(pilot.agent, SurvivalAgent):
         seen = config.encodings[action] if config.own_drift else PROBE
         maps = drift_maps(pilot.extractor, photo.picture, seen)
-        heat = drift_heat(pilot.agent, config, state[action], *maps)
+        heat = drift_heat(pilot.agent, state[action], *maps)
     else:
         view = tensor(photo.picture, config.resize)
         feature_map = pilot.extractor.run(view[None])[0]  # [1280, 7, 7]

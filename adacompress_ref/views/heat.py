@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..core import equations
-from ..core.config import Config, Encoding, Pooling
+from ..core.config import Encoding, Pooling
 from ..core.qnetwork import QNetwork
 from ..imaging import codec
 from ..imaging.extractor import CORNER, Extractor, pool, tensor
@@ -43,19 +43,15 @@ def map_gradient(
 
 
 def drift_heat(
-    agent: SurvivalAgent,
-    config: Config,
-    row: np.ndarray,
-    payload_map: np.ndarray,
-    image_map: np.ndarray,
+    agent: SurvivalAgent, row: np.ndarray, payload_map: np.ndarray, image_map: np.ndarray
 ) -> np.ndarray:
-    """AC-9 for P(labels survive) of a row [inputs], maps [channels, rows, columns] -> [rows, ...].
+    """AC-9 for P(labels survive) of a row [inputs], maps [channels, r, c] -> [r, c].
 
     `payload_map` is that of the payload whose drift the row has, see `drift_maps`.
     """
     survival = float(agent.survival(row))
     by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
-    gradient = drift_gradient(payload_map, image_map, drift.by_whole(by_row, config))
+    gradient = drift_gradient(payload_map, image_map, drift.by_whole(by_row, agent.config))
     return equations.grad_cam(gradient, payload_map)
 
 

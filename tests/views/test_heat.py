@@ -127,7 +127,7 @@ def test_heat_of_drift_is_that_of_the_payload_seen(photos, preset, compressed, m
     action = names.index(compressed if preset == "ladder" else "jpeg-q25")
     maps = heat.drift_maps(pilot.extractor, photo.picture, Encoding.parse(compressed))
     row = LiveImage(photo, pilot.config, pilot.extractor).state[action]
-    found = heat.drift_heat(pilot.agent, pilot.config, row, *maps)
+    found = heat.drift_heat(pilot.agent, row, *maps)
     ((of_payload, of_image, by_drift, gradient),) = handed
     sent = codec.decode(codec.encode(photo.picture, Encoding.parse(compressed)), 160)
     for seen, at in ((sent, of_payload), (codec.reduced(photo.picture, 160), of_image)):
