@@ -75,9 +75,9 @@ class Extractor:
         self.threads = threads or cores()
         self.normalisation: Normalisation | None = None  # none: RGB in [-1, 1], as in `tensor`
         model, self.channels, self.channels_last = None, CHANNELS, False
-        described = sidecar.beside(self.path)
-        if described.is_file():
-            self.normalisation = Normalisation.read(sidecar.Fields(described))
+        description = sidecar.beside(self.path)
+        if description.is_file():
+            self.normalisation = Normalisation.read(sidecar.Fields(description))
             model = cut(self.path, self.normalisation.layout == "NHWC")
             kind = repr(self.normalisation).encode()
             self.sha256 = hashlib.sha256(model + kind).hexdigest()  # of all that makes a state
@@ -91,7 +91,7 @@ class Extractor:
         self.output_name = MAP if MAP in outputs else outputs[0]
         if not model and MAP not in outputs:
             raise ModelError(
-                f"{self.path}: has neither an output named map nor a sidecar, {described.name}, "
+                f"{self.path}: has neither an output named map nor a sidecar, {description.name}, "
                 "that says how it wants its input; see weights/README.md"
             )
         if model or path is not None:
@@ -122,10 +122,10 @@ class Extractor:
         """
         if self.normalisation:
             tensors = self.normalisation((tensors.transpose(0, 2, 3, 1) + 1) * 127.5)
-        taken = tensors.astype(self.input_type, copy=False)
-        found = self.session.run([self.output_name], {self.input_name: taken})[0]
-        found = found.astype(np.float32, copy=False)  # of float16
-        return found.transpose(0, 3, 1, 2) if self.channels_last else found
+        inputs = {self.input_name: tensors.astype(self.input_type, copy=False)}
+        maps = self.session.run([self.output_name], inputs)[0]
+        maps = maps.astype(np.float32, copy=False)  # of float16
+        return maps.transpose(0, 3, 1, 2) if self.channels_last else maps
 
     def state(self, picture: Image.Image, config: Config) -> np.ndarray:
         """s = E(x) for one picture -> [channels] float32."""

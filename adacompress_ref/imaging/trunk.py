@@ -71,9 +71,9 @@ def _is_cut(content: bytes) -> bool:
         session = open_session("the model", 1, content)
     except ModelError:
         return False
-    shapes = [image.shape for image in session.get_inputs()]
-    free = len(shapes) == 1 and sum(isinstance(size, int) for size in shapes[0]) <= 1
-    return free and MAP in [output.name for output in session.get_outputs()]
+    images, outputs = session.get_inputs(), session.get_outputs()
+    fixed = [size for image in images for size in image.shape if isinstance(size, int)]
+    return len(images) == 1 and fixed in ([], [3]) and MAP in [output.name for output in outputs]
 
 
 def _map_name(graph: Any) -> str:
