@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from hypothesis import strategies as st
 
-from adacompress_ref.core.controller import Label
+from adacompress_ref.core.roles import Label
 from adacompress_ref.services import ServiceError
 
 STATUSES = (200, 200, 200, 201, 301, 400, 401, 402, 403, 404, 408, 412, 413, 418, 429, 500, 503)

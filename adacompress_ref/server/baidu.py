@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from .wire_format import Answer, Classify, Refused, Request, WireFormat, decoded, fields
+from ..storage.files import ImageError
+from .formats import Answer, Classify, Refused, Request, WireFormat, decoded, fields
 
 
 def _baidu(code: int, text: str, status: int = 200) -> Answer:
@@ -20,9 +21,7 @@ class Baidu(WireFormat):
 
     routes = ("POST /rest/2.0/image-classify/v2/advanced_general",)
     errors: ClassVar = {
-        "token": _baidu(110, "Access token invalid or no longer valid"),
         "expired": _baidu(111, "Access token expired"),
-        "empty": _baidu(216200, "empty image"),
         "image": _baidu(216201, "image format error"),
         "size": _baidu(216202, "image size error"),
         "quota": _baidu(17, "Open api daily request limit reached"),
@@ -30,40 +29,37 @@ class Baidu(WireFormat):
         "500": _baidu(282000, "internal error"),
         "503": _baidu(2, "Service temporarily unavailable", 503),
     }
+    variables = ("BAIDU_ENDPOINT", "BAIDU_API_KEY", "BAIDU_SECRET_KEY")
     largest = 8 * 2**20  # bytes of base64
     shortest, longest = 15, 8192  # pixels of a side
 
     def __init__(self, tokens: set[str]) -> None:
         self.tokens = tokens
 
-    def environment(self, url: str) -> dict[str, str]:
-        """Keys for a token."""
-        return {"BAIDU_ENDPOINT": url, "BAIDU_API_KEY": "local", "BAIDU_SECRET_KEY": "local"}
-
-    def expire(self, request: Request) -> Answer:
-        """The client has to fetch another token."""
-        self.tokens.discard(request.query.get("access_token", ""))
-        return super().expire(request)
+    def error(self, kind: str, request: Request) -> Answer:
+        """A client whose token has expired has to fetch another."""
+        if kind == "expired":
+            self.tokens.discard(request.query.get("access_token", ""))
+        return super().error(kind, request)
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if request.query.get("access_token") not in self.tokens:
-            raise Refused("token")
+            raise Refused(_baidu(110, "Access token invalid or no longer valid"))
         encoded = fields(request).get("image")
         if not encoded:
-            raise Refused("empty")
+            raise Refused(_baidu(216200, "empty image"))
         if len(encoded) > self.largest:
-            raise Refused("size")
+            raise Refused(self.errors["size"])
         payload = decoded(encoded)
         try:
             sides = Image.open(io.BytesIO(payload)).size
         except Exception as error:  # damaged files raise nearly every kind of exception
-            raise Refused("image") from error
+            raise ImageError("no image") from error
         if min(sides) < self.shortest or max(sides) > self.longest:
-            raise Refused("size")
-        found = [
-            {"score": label.score, "root": "", "keyword": label.name} for label in classify(payload)
-        ]
-        return {"log_id": secrets.randbits(60), "result_num": len(found), "result": found}
+            raise Refused(self.errors["size"])
+        labels = classify(payload)
+        result = [{"score": score, "root": "", "keyword": name} for name, score in labels]
+        return {"log_id": secrets.randbits(60), "result_num": len(result), "result": result}
 
 
 def _oauth(status: int, code: str, text: str) -> Answer:
@@ -75,8 +71,6 @@ class BaiduTokens(WireFormat):
 
     routes = ("GET /oauth/2.0/token", "POST /oauth/2.0/token")
     errors: ClassVar = {
-        "grant": _oauth(400, "unsupported_grant_type", "grant_type is not client_credentials"),
-        "client": _oauth(401, "invalid_client", "unknown client id"),
         "429": _oauth(429, "temporarily_unavailable", "too many requests"),
         "500": _oauth(500, "server_error", "internal error"),
         "503": _oauth(503, "temporarily_unavailable", "service unavailable"),
@@ -88,9 +82,10 @@ class BaiduTokens(WireFormat):
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         given = {**request.query, **fields(request)}
         if given.get("grant_type") != "client_credentials":
-            raise Refused("grant")
+            text = "grant_type is not client_credentials"
+            raise Refused(_oauth(400, "unsupported_grant_type", text))
         if not (given.get("client_id") and given.get("client_secret")):
-            raise Refused("client")
+            raise Refused(_oauth(401, "invalid_client", "unknown client id"))
         token = secrets.token_hex(16)
         self.tokens.add(token)
         return {"access_token": token, "expires_in": 30 * 24 * 3600, "scope": "public"}

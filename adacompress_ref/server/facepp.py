@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 import zlib
 from typing import Any, ClassVar
 
-from .wire_format import Answer, Classify, Refused, Request, WireFormat, decoded, fields
+from .formats import Answer, Classify, Refused, Request, WireFormat, decoded, fields
 
 
 def _facepp(status: int, text: str) -> Answer:
@@ -19,43 +18,31 @@ class FacePP(WireFormat):
 
     routes = ("POST /imagepp/beta/detectsceneandobject",)
     errors: ClassVar = {
-        "authentication": _facepp(401, "AUTHENTICATION_ERROR"),
-        "arguments": _facepp(400, "MISSING_ARGUMENTS: image_url, image_file, image_base64"),
         "image": _facepp(400, "IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file"),
-        "large": Answer(413, "Request Entity Too Large"),
         "quota": _facepp(403, "AUTHORIZATION_ERROR:Insufficient Account Balance"),
         "429": _facepp(403, "CONCURRENCY_LIMIT_EXCEEDED"),
         "500": _facepp(500, "INTERNAL_ERROR"),
         "503": Answer(503, "Service Unavailable"),
     }
+    variables = ("FACEPP_ENDPOINT", "FACEPP_API_KEY", "FACEPP_API_SECRET")
     largest = 2 * 2**20  # bytes of a request
-
-    def environment(self, url: str) -> dict[str, str]:
-        """Keys go along with each image."""
-        return {"FACEPP_ENDPOINT": url, "FACEPP_API_KEY": "local", "FACEPP_API_SECRET": "local"}
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if len(request.body) > self.largest:
-            raise Refused("large")
+            raise Refused(Answer(413, "Request Entity Too Large"))
         given = fields(request)
         if not (given.get("api_key") and given.get("api_secret")):
-            raise Refused("authentication")
+            raise Refused(_facepp(401, "AUTHENTICATION_ERROR"))
         if "image_file" in given:
             payload = given["image_file"].encode("latin-1")
         elif "image_base64" in given:
             payload = decoded(given["image_base64"])
         else:
-            raise Refused("arguments")
-        scenes: list[dict[str, Any]] = []
-        objects: list[dict[str, Any]] = []
-        for label in classify(payload):
+            raise Refused(_facepp(400, "MISSING_ARGUMENTS: image_url, image_file, image_base64"))
+        lists: dict[str, Any] = {"scenes": [], "objects": []}
+        for name, score in classify(payload):
             # so that a client has to read both
-            found = objects if zlib.crc32(label.name.encode()) % 4 else scenes
-            found.append({"value": label.name, "confidence": round(100 * label.score, 3)})
-        return {
-            "image_id": secrets.token_urlsafe(16),
-            "request_id": str(uuid.uuid4()),
-            "time_used": 1,
-            "scenes": scenes,
-            "objects": objects,
-        }
+            kind = "objects" if zlib.crc32(name.encode()) % 4 else "scenes"
+            lists[kind].append({"value": name, "confidence": round(100 * score, 3)})
+        request_id = str(uuid.uuid4())
+        return {"image_id": request_id, "request_id": request_id, "time_used": 1, **lists}

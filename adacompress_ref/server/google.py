@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..services import RefusedError
 from ..storage.files import ImageError
-from .wire_format import MISSHAPEN, Answer, Classify, Refused, Request, WireFormat, decoded
+from .formats import MISSHAPEN, Answer, Classify, Refused, Request, WireFormat, decoded
 
 
 def _google(status: int, code: str, text: str) -> Answer:
@@ -20,44 +20,40 @@ class GoogleVision(WireFormat):
 
     routes = ("POST /v1/images:annotate",)
     errors: ClassVar = {
-        "key": _google(403, "PERMISSION_DENIED", "The request has no API key."),
-        "request": _google(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
         "quota": _google(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per day."),
         "429": _google(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per minute."),
         "500": _google(500, "INTERNAL", "Internal error encountered."),
         "503": _google(503, "UNAVAILABLE", "The service is currently unavailable."),
     }
-
-    def environment(self, url: str) -> dict[str, str]:
-        """The key goes along with each request."""
-        return {"GOOGLE_VISION_ENDPOINT": url, "GOOGLE_API_KEY": "local"}
+    variables = ("GOOGLE_VISION_ENDPOINT", "GOOGLE_API_KEY")
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if not (request.headers.get("X-Goog-Api-Key") or request.query.get("key")):
-            raise Refused("key")
+            raise Refused(_google(403, "PERMISSION_DENIED", "The request has no API key."))
         images = []
         try:
-            for each in json.loads(request.body)["requests"]:
-                features = {feature["type"]: feature for feature in each["features"]}
+            for image in json.loads(request.body)["requests"]:
+                features = {feature["type"]: feature for feature in image["features"]}
                 most = int(features["LABEL_DETECTION"].get("maxResults", 10))
-                images.append((each["image"]["content"], most))
+                images.append((image["image"]["content"], most))
         except MISSHAPEN as error:
-            raise Refused("request") from error
-        return {"responses": [self._annotated(*each, classify) for each in images]}
+            text = "Request contains an invalid argument."
+            raise Refused(_google(400, "INVALID_ARGUMENT", text)) from error
+        return {"responses": [_annotated(content, most, classify) for content, most in images]}
 
-    @staticmethod
-    def _annotated(encoded: object, most: int, classify: Classify) -> dict[str, Any]:
-        try:
-            labels = classify(decoded(encoded))[:most]
-        except (ImageError, RefusedError):
-            return {"error": {"code": 3, "message": "Bad image data."}}
-        found = [
-            {
-                "mid": f"/m/0{zlib.crc32(label.name.encode()):x}",
-                "description": label.name,
-                "score": label.score,
-                "topicality": label.score,
-            }
-            for label in labels
-        ]
-        return {"labelAnnotations": found} if found else {}
+
+def _annotated(content: object, most: int, classify: Classify) -> dict[str, Any]:
+    try:
+        labels = classify(decoded(content))[:most]
+    except (ImageError, RefusedError):
+        return {"error": {"code": 3, "message": "Bad image data."}}
+    annotations = [
+        {
+            "mid": f"/m/0{zlib.crc32(name.encode()):x}",
+            "description": name,
+            "score": score,
+            "topicality": score,
+        }
+        for name, score in labels
+    ]
+    return {"labelAnnotations": annotations} if annotations else {}

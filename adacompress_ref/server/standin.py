@@ -19,11 +19,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ..core.controller import Label
+from ..core.roles import Label
 from ..services import Service, ask
 from ..storage.files import reason
-from .formats import all_formats
-from .wire_format import Answer, Refused, Request, WireFormat
+from . import all_formats
+from .formats import Answer, Refused, Request, WireFormat
 
 FAULTS = ("timeout", "reset", "429", "500", "503", "malformed", "truncated", "expired", "slow")
 BODY_LIMIT = 16 * 2**20  # bytes
@@ -109,19 +109,20 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, wire: WireFormat, request: Request) -> Answer:
         """What the service says in a format, or why it says nothing."""
+
+        def classify(payload: bytes) -> list[Label]:
+            with self._classifying:
+                if self.answered >= self.quota:
+                    raise Refused(wire.errors["quota"])
+                labels = ask(self.service, payload)
+                self.answered += 1
+                return labels
+
         try:
-            return wire.answer(request, self._classify)
+            return wire.answer(request, classify)
         except Exception as error:  # of the service's own code
             print(f"adacompress: {reason(error)}", file=sys.stderr, flush=True)
             return wire.errors["500"]
-
-    def _classify(self, payload: bytes) -> list[Label]:
-        with self._classifying:
-            if self.answered >= self.quota:
-                raise Refused("quota")
-            labels = ask(self.service, payload)
-            self.answered += 1
-            return labels
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -178,10 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault == "malformed":
             self._send(Answer(200, "<html>out of order</html>"))
-        elif fault == "expired":
-            self._send(wire.expire(request))
-        elif fault is not None and fault in wire.errors:
-            self._send(wire.errors[fault])
+        elif fault and fault in wire.errors:
+            self._send(wire.error(fault, request))
         else:
             self._send(self.server.answer(wire, request), fault)
 

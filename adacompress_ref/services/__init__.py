@@ -6,15 +6,14 @@ import io
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from importlib import import_module
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 
-from ..core.controller import Label
+from ..core.roles import Label
 from .errors import (
     AuthenticationError,
     ProtocolError,
@@ -36,14 +35,11 @@ __all__ = [
     "open_service",
 ]
 
-NAMES = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, recorded:FILE"
-_ONLINE = {
-    "rekognition": "Rekognition",
-    "baidu": "Baidu",
-    "facepp": "FacePP",
-    "google": "GoogleVision",
-}
-_LIMITS = ("max_bytes", "max_pixels", "max_side", "min_side")
+_ONLINE = ("rekognition", "baidu", "facepp", "google")
+NAMES = f"squeezenet, onnx:FILE, {', '.join(_ONLINE)}, recorded:FILE"
+LIMITS = ("max_bytes", "max_pixels", "max_side", "min_side")
+
+T = TypeVar("T")
 
 
 class Service(Protocol):
@@ -94,21 +90,27 @@ def ask_all(service: Service, payloads: Sequence[bytes]) -> list[list[Label] | S
 
     if len(payloads) < 2 or not getattr(service, "side_by_side", False):
         return [answer(payload) for payload in payloads]
-    second: Future[list[Label] | ServiceError] = Future()
-
-    def fill() -> None:
-        try:
-            second.set_result(answer(payloads[1]))
-        except Exception as error:
-            second.set_exception(error)
-
-    threading.Thread(target=fill, daemon=True).start()
+    second = in_background(lambda: answer(payloads[1]))
     return [answer(payloads[0]), second.result()]
+
+
+def in_background(task: Callable[[], T]) -> Future[T]:
+    """What `task` will return or raise, in a thread that keeps no process from ending."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(task())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def check_limits(service: object, payload: bytes) -> None:
     """Raises RefusedError where a payload is beyond what the service says that it takes."""
-    if all(getattr(service, name, None) is None for name in _LIMITS):
+    if all(getattr(service, name, None) is None for name in LIMITS):
         return
     try:
         size = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP", "PNG")).size
@@ -119,23 +121,18 @@ def check_limits(service: object, payload: bytes) -> None:
 
 def check_size(service: object, size: int, width: int, height: int) -> None:
     """The same for a payload that has so many bytes and pixels."""
-    most, pixels, longest, shortest = (getattr(service, name, None) for name in _LIMITS)
-    if most is not None and size > most:
-        raise RefusedError(
-            f"{called(service)} takes {most:,} bytes, this image has {size:,}", sent=False
-        )
-    if (
-        width * height > (pixels or math.inf)
-        or max(width, height) > (longest or math.inf)
-        or min(width, height) < (shortest or 0)
-    ):
-        limits = [f"sides from {shortest or 1}"] if shortest else []
-        limits += [f"sides up to {longest}"] if longest else []
-        limits += [f"{pixels:,} pixels in all"] if pixels else []
-        raise RefusedError(
-            f"{called(service)} takes {', '.join(limits)}, this image has {width} x {height}",
-            sent=False,
-        )
+    most, pixels, longest, shortest = (getattr(service, name, None) for name in LIMITS)
+    if size > (most or math.inf):
+        problem = f"{most:,} bytes, this image has {size:,}"
+    elif width * height > (pixels or math.inf):
+        problem = f"{pixels:,} pixels, this image has {width} x {height}"
+    elif max(width, height) > (longest or math.inf):
+        problem = f"sides up to {longest}, this image has {width} x {height}"
+    elif min(width, height) < (shortest or 0):
+        problem = f"sides from {shortest}, this image has {width} x {height}"
+    else:
+        return
+    raise RefusedError(f"{called(service)} takes {problem}", sent=False)
 
 
 def called(service: object) -> str:
@@ -151,16 +148,16 @@ def _is_label(label: object) -> bool:
 
 def formats(service: object) -> tuple[str, ...]:
     """The file formats that a service takes. Raises ServiceError where JPEG is not among them."""
-    said: Any = getattr(service, "formats", ("jpeg",))
-    listed = said if isinstance(said, (list, tuple, set, frozenset)) else [said]
-    names = (str(each).lower() for each in listed)
-    taken = tuple("jpeg" if name == "jpg" else name for name in names)
-    if "jpeg" not in taken:
+    declared: Any = getattr(service, "formats", ("jpeg",))
+    names = declared if isinstance(declared, (list, tuple, set, frozenset)) else [declared]
+    lowered = (str(name).lower() for name in names)
+    kinds = tuple("jpeg" if name == "jpg" else name for name in lowered)
+    if "jpeg" not in kinds:
         raise ServiceError(
-            f"service {called(service)}: formats is {said!r:.60}; the reference is JPEG, so "
+            f"service {called(service)}: formats is {declared!r:.60}; the reference is JPEG, so "
             "a service has to take 'jpeg'"
         )
-    return taken
+    return kinds
 
 
 def open_service(
@@ -205,7 +202,14 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
 
         return Recorded(file)
     if name in _ONLINE:
-        client = getattr(import_module(f".{name}", __package__), _ONLINE[name])
-        online: Service = client(**network)
-        return online
+        return _clients()[name](**network)
     raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")
+
+
+def _clients() -> dict[str, Callable[..., Service]]:
+    from .baidu import Baidu
+    from .facepp import FacePP
+    from .google import GoogleVision
+    from .rekognition import Rekognition
+
+    return {"rekognition": Rekognition, "baidu": Baidu, "facepp": FacePP, "google": GoogleVision}

@@ -7,20 +7,14 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from typing import Any
 
-from ..core.controller import Label
-from .answers import check_status, read_answer, read_labels, shown
-from .errors import (
-    AuthenticationError,
-    ProtocolError,
-    QuotaError,
-    RefusedError,
-    ServiceError,
-    UnavailableError,
-)
-from .http import Request, Transport
+from requests import Request
+
+from ..core.roles import Label
+from .answers import Answer, Meanings, shown
+from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
+from .http import Transport
 from .settings import check_endpoint, find_credentials
 
 NAME = "baidu"
@@ -32,24 +26,18 @@ class TokenError(AuthenticationError):
     """The access token is not taken any more; there may be another."""
 
 
-MEANINGS: list[tuple[set[str], type[ServiceError], str]] = [
-    ({"1", "2", "4", "18", "282000"}, UnavailableError, "try again later"),
-    ({"17", "19"}, QuotaError, "buy more requests, or wait for the next day"),
-    ({"110", "111"}, TokenError, "check BAIDU_API_KEY and BAIDU_SECRET_KEY"),
+CHECK_KEYS = "check BAIDU_API_KEY and BAIDU_SECRET_KEY"
+MEANINGS: Meanings = (
+    (UnavailableError, "try again later", "1 2 4 18 282000"),
+    (QuotaError, "buy more requests, or wait for the next day", "17 19"),
+    (TokenError, CHECK_KEYS, "110 111"),
     (
-        {"6", "13", "14", "15", "100"},
         AuthenticationError,
-        "check BAIDU_API_KEY and BAIDU_SECRET_KEY, and that their application has this interface",
+        f"{CHECK_KEYS}, and that their application has this interface",
+        "6 13 14 15 100",
     ),
-    ({"216200", "216201", "216202"}, RefusedError, "send another image"),
-]
-
-
-class Token(NamedTuple):
-    """What stands for the credentials for so many seconds."""
-
-    text: str
-    lifetime: float
+    (RefusedError, "send another image", "216200 216201 216202 OTHER"),
+)
 
 
 class Baidu:
@@ -88,66 +76,52 @@ class Baidu:
         with self._lock:
             now = time.monotonic()
             if self._token in ("", rejected) or now >= self._renew_at:
-                token = self.transport.call(
+                self._token, lifetime = self.transport.call(
                     lambda: build_token_request(self.endpoint, self._key, self._secret), parse_token
                 )
-                # a set of its own, as another thread may be going through the old one
-                self.transport.secrets = self.transport.secrets | {token.text}
-                self._token = token.text
-                self._renew_at = now + token.lifetime - min(MARGIN, token.lifetime / 10)
+                self.transport.hide([self._token])
+                self._renew_at = now + lifetime - min(MARGIN, lifetime / 10)
             return self._token
-
-
-def _form(url: str, fields: Mapping[str, str]) -> Request:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Request("POST", url, headers, urlencode(fields).encode())
 
 
 def build_token_request(endpoint: str, key: str, secret: str) -> Request:
     """A request for an access token; the credentials are in the body, as URLs get logged."""
-    fields = {"grant_type": "client_credentials", "client_id": key, "client_secret": secret}
-    return _form(f"{endpoint.rstrip('/')}/oauth/2.0/token", fields)
+    form = {"grant_type": "client_credentials", "client_id": key, "client_secret": secret}
+    return Request("POST", f"{endpoint.rstrip('/')}/oauth/2.0/token", data=form)
 
 
 def build_request(endpoint: str, token: str, payload: bytes) -> Request:
     """A request for the labels of an encoded image."""
-    path = "rest/2.0/image-classify/v2/advanced_general"
-    query = urlencode({"access_token": token})
-    image = base64.b64encode(payload).decode()
-    return _form(f"{endpoint.rstrip('/')}/{path}?{query}", {"image": image})
+    url = f"{endpoint.rstrip('/')}/rest/2.0/image-classify/v2/advanced_general"
+    form = {"image": base64.b64encode(payload)}
+    return Request("POST", url, params={"access_token": token}, data=form)
 
 
-def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Token:
-    """The access token in an answer. Raises ServiceError."""
-    fields = read_answer(NAME, status, headers, body)
-    said = fields.get("error_description") or fields.get("error")
+def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, float]:
+    """The access token in an answer, and its lifetime in seconds. Raises ServiceError."""
+    answer = Answer(NAME, status, headers, body)
+    said = answer.fields.get("error_description") or answer.fields.get("error")
     if said and status in (200, 400, 401):
-        raise AuthenticationError(
-            f"{NAME}: no access token: {shown(said)}; check BAIDU_API_KEY and BAIDU_SECRET_KEY"
-        )
-    check_status(NAME, status, headers, said)
-    token, lifetime = fields.get("access_token"), fields.get("expires_in")
+        raise AuthenticationError(f"{NAME}: no access token: {shown(said)}; {CHECK_KEYS}")
+    answer.check_status(said)
+    token, lifetime = answer.fields.get("access_token"), answer.fields.get("expires_in")
     if (
-        not isinstance(token, str)
-        or not token
-        or not isinstance(lifetime, (int, float))
-        or not 0 < lifetime < 1e9
+        isinstance(token, str)
+        and token
+        and isinstance(lifetime, (int, float))
+        and 0 < lifetime < 1e9
     ):
-        raise ProtocolError(f"{NAME}: an answer without access_token and expires_in; try again")
-    return Token(token, lifetime)
+        return token, lifetime
+    raise ProtocolError(f"{NAME}: an answer without access_token and expires_in; try again")
 
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:
     """The labels in an answer. Raises ServiceError."""
-    fields = read_answer(NAME, status, headers, body)
-    if "error_code" in fields:  # with HTTP status 200
-        code = str(fields["error_code"])
-        text = f"{NAME}: error {shown(code)}: {shown(fields.get('error_msg', ''))}"
-        for codes, kind, advice in MEANINGS:
-            if code in codes:
-                raise kind(f"{text}; {advice}")
-        if len(code) == 6:  # shorter ones are of the platform, these of this request
-            raise RefusedError(f"{text}; look it up in the service's manual")
-        raise ProtocolError(f"{text}; look it up in the service's manual", retryable=False)
-    check_status(NAME, status, headers)
-    return read_labels(NAME, fields.get("result"), "keyword", "score")
+    answer = Answer(NAME, status, headers, body)
+    if "error_code" in answer.fields:  # with HTTP status 200
+        code = str(answer.fields["error_code"])
+        said = f"error {code}: {answer.fields.get('error_msg', '')}"
+        # those of six digits are of this request, shorter ones of the platform
+        answer.fail(said, MEANINGS, code, *(["OTHER"] if len(code) == 6 else []))
+    answer.check_status()
+    return answer.labels(answer.fields.get("result"), "keyword", "score")

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.controller import Label
-from .answers import check_status, read_answer, read_labels, retry_after, shown
-from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Request, Transport
+from requests import Request
+
+from ..core.roles import Label
+from .answers import Answer, Meanings
+from .errors import AuthenticationError, QuotaError, RefusedError, UnavailableError
+from .http import Transport
 from .settings import check_endpoint, find_credentials
 
 NAME = "facepp"
 ENDPOINT = "https://api-cn.faceplusplus.com"
-BUSY = {"CONCURRENCY_LIMIT_EXCEEDED", "INTERNAL_ERROR"}
-DENIED = {"AUTHENTICATION_ERROR", "AUTHORIZATION_ERROR", "INSUFFICIENT_PERMISSION"}
+MEANINGS: Meanings = (
+    (QuotaError, "top up the account", "BALANCE"),
+    (RefusedError, "send another image", "IMAGE"),
+    (UnavailableError, "try again later", "CONCURRENCY_LIMIT_EXCEEDED INTERNAL_ERROR"),
+    (
+        AuthenticationError,
+        "check FACEPP_API_KEY and FACEPP_API_SECRET",
+        "AUTHENTICATION_ERROR AUTHORIZATION_ERROR INSUFFICIENT_PERMISSION",
+    ),
+)
 
 
 class FacePP:
@@ -45,42 +54,26 @@ class FacePP:
 
 def build_request(endpoint: str, key: str, secret: str, payload: bytes) -> Request:
     """A request for the labels of an encoded image, sent as it is: base64 costs a third more."""
-    boundary = hashlib.sha256(payload).hexdigest()  # cannot be in what it is the digest of
-    parts = {
-        'name="api_key"': key.encode(),
-        'name="api_secret"': secret.encode(),
-        'name="image_file"; filename="image"': payload,
-    }
-    lines = [
-        f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + value
-        for name, value in parts.items()
-    ]
-    body = b"\r\n".join([*lines, f"--{boundary}--\r\n".encode()])
-    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     url = f"{endpoint.rstrip('/')}/imagepp/beta/detectsceneandobject"
-    return Request("POST", url, headers, body)
+    keys = {"api_key": key, "api_secret": secret}
+    return Request("POST", url, data=keys, files={"image_file": ("image", payload)})
 
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:
     """Objects and scenes in an answer together, best first. Raises ServiceError."""
-    fields = read_answer(NAME, status, headers, body)
-    if "error_message" in fields:
-        said = str(fields["error_message"])
-        code, text = said.partition(":")[0].strip(), f"{NAME}: {shown(said)}"
+    answer = Answer(NAME, status, headers, body)
+    if "error_message" in answer.fields:
+        said = str(answer.fields["error_message"])
+        code = said.partition(":")[0].strip()
         if "insufficient account balance" in said.lower():
-            raise QuotaError(f"{text}; top up the account")
-        if code in BUSY:
-            raise UnavailableError(f"{text}; try again later", retry_after(headers))
-        if code in DENIED:
-            raise AuthenticationError(f"{text}; check FACEPP_API_KEY and FACEPP_API_SECRET")
-        if code.startswith(("IMAGE_", "INVALID_IMAGE")):  # its size, format, download
-            raise RefusedError(f"{text}; send another image")
-        check_status(NAME, status, headers, said)
-        raise ProtocolError(f"{text}; check FACEPP_ENDPOINT", retryable=False)
-    check_status(NAME, status, headers)
-    lists = [fields[kind] for kind in ("objects", "scenes") if kind in fields] or [None]
+            code = "BALANCE"
+        elif code.startswith(("IMAGE_", "INVALID_IMAGE")):  # its size, format, download
+            code = "IMAGE"
+        answer.fail(said, MEANINGS, code)
+    answer.check_status()
+    kinds = [kind for kind in ("objects", "scenes") if kind in answer.fields] or ["objects"]
     best: dict[str, Label] = {}
-    for items in lists:
-        for label in read_labels(NAME, items, "value", "confidence", 100):
+    for kind in kinds:
+        for label in answer.labels(answer.fields.get(kind), "value", "confidence", 100):
             best[label.name] = max(label, best.get(label.name, label))
-    return sorted(best.values(), key=lambda each: -each.score)
+    return sorted(best.values(), key=lambda label: -label.score)

@@ -1,6 +1,6 @@
-"""The one transport of all clients: sessions, deadlines, retries, pace and a circuit breaker.
+"""The one transport of all clients: sessions, deadlines, retries, pace, and rests.
 
-A client is two pure functions, `build_request(...) -> Request` and
+A client is two pure functions, `build_request(...) -> requests.Request` and
 `parse_response(status, headers, body) -> labels`; everything that may fail on the way is here.
 """
 
@@ -13,54 +13,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from requests import Request
 
 from ..storage.files import printable
-from .breaker import Breaker
+from . import in_background
 from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
 from .settings import check_endpoint, is_loopback
 
 DEADLINE = 20.0  # seconds for one try, from the name lookup to the last byte of the answer
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0  # seconds between tries; half of it in the mean
+RESTS_AFTER = 8  # failures in a row
+FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds without a request
 ANSWER_LIMIT = 4 * 2**20  # bytes
 
 T = TypeVar("T")
+Response = tuple[int, Mapping[str, str], bytes]  # status, headers by names in lower case, body
 
 
-class _WithoutTokens(logging.Filter):
+def _without_tokens(record: logging.LogRecord) -> bool:
     """What urllib3 logs holds URLs, and they hold Baidu's tokens."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = re.sub(r"(access_token=)[^&\s)\"]+", r"\1***", record.getMessage())
-        record.args, record.exc_info = (), None
-        return True
+    record.msg = re.sub(r"(access_token=)[^&\s)\"]+", r"\1***", record.getMessage())
+    record.args, record.exc_info = (), None
+    return True
 
 
 for _name in ("urllib3.connectionpool", "urllib3.connection"):
-    logging.getLogger(_name).addFilter(_WithoutTokens())
-
-
-class Request(NamedTuple):
-    """What is sent. `url` may hold a token: it is shown nowhere."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Response(NamedTuple):
-    """What came back; names of headers in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    logging.getLogger(_name).addFilter(_without_tokens)
 
 
 class Transport:
@@ -68,6 +52,16 @@ class Transport:
 
     `deadline` is in seconds for one try; `rate` the most requests a second; `secrets` appear in no
     message, even if the server repeats them.
+
+    An upload that fails, from its first try to the end: a try is given up after `deadline`. Where
+    the same request may succeed later (lost connections, faults of the server, damaged answers), it
+    is made again after a random pause that doubles in the mean, or as long as the server asks;
+    after `tries`, or where the server asks for more than LONGEST_PAUSE, the error is raised.
+    Failures in a row are counted over all uploads. With the eighth, the service is away: for a rest
+    of a second nothing is sent, and whoever would raises the latest fault at once, with the seconds
+    left. Then one try goes through. If it fails, the rest is twice as long, up to a minute or what
+    the server asks for; with any answer, also a refusal, all is as before. Who waits for a service
+    that is away, and for how long, is the caller's affair.
     """
 
     def __init__(
@@ -82,15 +76,23 @@ class Transport:
     ) -> None:
         self.name, self.deadline, self.tries = name, deadline, max(1, tries)
         self.gap = 1 / rate if rate else 0.0  # seconds between requests
-        self.secrets = {secret for secret in secrets if secret}
-        self.breaker = Breaker()
+        self.secrets: set[str] = set()
+        self.hide(secrets)
         self._sleep = sleep
         self._idle: deque[requests.Session] = deque()
         self._next = 0.0  # when the next request may go
-        self._fault = ""  # the latest, for when nothing is tried
+        self._failures, self._fault = 0, ""  # in a row, and the latest
+        self._rest, self._rests_until = FIRST_REST, 0.0
         self._lock = threading.Lock()
 
-    def call(self, build: Callable[[], Request], parse: Callable[[int, Mapping, bytes], T]) -> T:
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Let these be in no message either."""
+        # a set of its own, as another thread may be going through the old one
+        self.secrets = self.secrets | {secret for secret in secrets if secret}
+
+    def call(
+        self, build: Callable[[], Request], parse: Callable[[int, Mapping[str, str], bytes], T]
+    ) -> T:
         """What `parse` makes of the answer, after retries where they may help.
 
         `build` is called for each try, as signatures and tokens age. Raises ServiceError.
@@ -98,97 +100,105 @@ class Transport:
         last: ServiceError | None = None
         for number in range(self.tries):
             if last:
-                self._sleep(_pause(number, last))
-            if wait := self.breaker.wait():
-                text = f"{self._fault or f'{self.name}: does not answer'}; next try in {wait:.0f} s"
-                raise UnavailableError(text, wait, sent=last is not None) from last
-            self._keep_pace()
+                pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**number))
+                self._sleep(max(pause, last.retry_after or 0.0))
+            self._wait_for_turn(last)
             try:
-                answer = parse(*self.exchange(self._built(build)))
+                answer = parse(*self.exchange(build()))
+            except UnicodeError as error:  # of building; not its text, which holds the secret
+                raise _explained(self.name, "", error) from None
             except ServiceError as error:
                 error.args = (self.without_secrets(str(error)),)
-                self.breaker.note(not error.retryable, error.retry_after or 0.0)
-                self._fault = str(error)
+                self._note(error)
                 if not error.retryable or (error.retry_after or 0.0) > LONGEST_PAUSE:
                     raise
                 last = error
             else:
-                self.breaker.note(True)
+                self._note(None)
                 return answer
         assert last is not None
         raise last
 
-    def _built(self, build: Callable[[], Request]) -> Request:
-        try:
-            return build()
-        except UnicodeError as error:  # not its text, which holds the secret
-            raise _explained(self.name, "", error) from None
+    def _wait_for_turn(self, last: ServiceError | None) -> None:
+        """Until the pace allows a request. Raises UnavailableError while the service rests."""
+        with self._lock:
+            now = time.monotonic()
+            if self._failures >= RESTS_AFTER:
+                if (left := self._rests_until - now) > 0:
+                    text = f"{self._fault}; next try in {left:.0f} s"
+                    raise UnavailableError(text, left, sent=last is not None) from last
+                self._rests_until = now + self._rest  # others wait for this one
+            wait = self._next - now
+            self._next = max(now, self._next) + self.gap
+        if wait > 0:
+            self._sleep(wait)
+
+    def _note(self, error: ServiceError | None) -> None:
+        """What became of a try; a refusal is an answer too."""
+        with self._lock:
+            if error is None or not error.retryable:
+                self._failures, self._rest = 0, FIRST_REST
+                return
+            self._failures, self._fault = self._failures + 1, str(error)
+            if self._failures >= RESTS_AFTER:
+                seconds = max(self._rest, error.retry_after or 0.0)
+                self._rests_until = time.monotonic() + seconds
+                self._rest = min(2 * self._rest, LONGEST_REST)
 
     def exchange(self, request: Request) -> Response:
         """One try. Raises ServiceError where there is no answer at all, or no end of it."""
-        done: Future[Response] = Future()
         # A thread, as neither a name lookup nor a server that sends a byte now and then has a
         # timeout of its own. One that comes too late finds nobody waiting.
-        threading.Thread(target=self._exchange, args=(request, done), daemon=True).start()
+        late = time.monotonic() + self.deadline
         try:
-            return done.result(self.deadline)
+            answer = in_background(lambda: self._exchange(request, late))
+            return answer.result(self.deadline)
         except FutureTimeout:
             raise UnavailableError(
                 f"{self.name}: no whole answer within {self.deadline:g} s"
             ) from None
 
-    def _exchange(self, request: Request, done: Future[Response]) -> None:
-        late = time.monotonic() + self.deadline
+    def _exchange(self, request: Request, late: float) -> Response:
         try:
             session = self._idle.pop()
         except IndexError:
             session = requests.Session()
+            session.headers = {"Accept-Encoding": "identity", "User-Agent": "adacompress"}
+            session.auth = lambda prepared: (
+                prepared
+            )  # else a .netrc would replace our Authorization
+        url = request.url
         try:
-            check_endpoint(request.url)
-            session.trust_env = not is_loopback(request.url)  # no proxy to this machine itself
-            with session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers={
-                    "Accept-Encoding": "identity",
-                    "User-Agent": "adacompress",
-                    **request.headers,
-                },
-                timeout=self.deadline,
-                auth=lambda prepared: prepared,  # else a .netrc would replace our Authorization
-                allow_redirects=False,  # credentials go to the host that was named, or nowhere
-                stream=True,
-            ) as response:
-                body = bytearray()
-                for part in response.iter_content(256):
-                    body += part
-                    if time.monotonic() > late:
-                        return  # nobody waits any more
-                    if len(body) > ANSWER_LIMIT:
-                        raise ProtocolError(
-                            f"{self.name}: an answer without end; check the endpoint"
-                        )
-                declared = response.headers.get("Content-Length", "")
-                packed = "Content-Encoding" in response.headers
-                if declared.isdigit() and len(body) < int(declared) and not packed:
-                    raise ProtocolError(f"{self.name}: the answer was cut off")
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                answer = Response(response.status_code, headers, bytes(body))
-            self._idle.append(session)
-            done.set_result(answer)
-        except ServiceError as error:
-            done.set_exception(error)
+            check_endpoint(url)
+            session.trust_env = not is_loopback(url)  # no proxy to this machine itself
+            options: dict[str, Any] = {
+                "timeout": self.deadline,
+                "allow_redirects": False,  # credentials go to the host that was named, or nowhere
+                **session.merge_environment_settings(url, {}, True, None, None),
+            }
+            with session.send(session.prepare_request(request), **options) as response:
+                body = self._whole_body(response, late)
+        except ServiceError:
+            raise
         except Exception as error:  # not its text, which holds the URL
-            done.set_exception(_explained(self.name, request.url, error))
+            raise _explained(self.name, url, error) from None
+        self._idle.append(session)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return response.status_code, headers, body
 
-    def _keep_pace(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + self.gap
-        if start > now:
-            self._sleep(start - now)
+    def _whole_body(self, response: requests.Response, late: float) -> bytes:
+        body = bytearray()
+        for part in response.iter_content(256):
+            body += part
+            if time.monotonic() > late:
+                raise UnavailableError(f"{self.name}: too late; nobody waits any more")
+            if len(body) > ANSWER_LIMIT:
+                raise ProtocolError(f"{self.name}: an answer without end; check the endpoint")
+        declared = response.headers.get("Content-Length", "")
+        packed = "Content-Encoding" in response.headers
+        if declared.isdigit() and len(body) < int(declared) and not packed:
+            raise ProtocolError(f"{self.name}: the answer was cut off")
+        return bytes(body)
 
     def without_secrets(self, text: str) -> str:
         """`text` with each secret replaced by stars, also one whose end was cut off."""
@@ -196,12 +206,6 @@ class Transport:
             cut = re.escape(secret[:8]) + r"\S*" if len(secret) > 8 else re.escape(secret)
             text = re.sub(cut, "***", text, flags=re.IGNORECASE)
         return text
-
-
-def _pause(number: int, error: ServiceError) -> float:
-    """Exponential back-off with full jitter, or longer where the server asks for it."""
-    most = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
-    return max(random.uniform(0, most), (error.retry_after or 0.0))
 
 
 def _explained(name: str, url: str, error: Exception) -> ServiceError:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..core.controller import Label
+from ..core.roles import Label
 from ..imaging import codec
 from ..imaging.session import ModelError, open_session
 from ..imaging.sidecar import Fields, Normalisation, beside, one_of

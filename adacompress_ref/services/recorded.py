@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.controller import Label
+from ..core.roles import Label
 from ..storage.files import printable, reason
 from ..storage.jsonlines import append_line, mend, read_lines
-from . import formats
+from . import LIMITS, formats
 from .answers import shown
 from .errors import RefusedError, ServiceError
-
-_TAKES = ("formats", "max_bytes", "max_pixels", "min_side", "max_side")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -27,9 +25,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     try:
         takes, *lines = read_lines(path) or [{}]
         entries = [entry for entry in lines if entry != takes]  # two may have begun the file
-        if any(not isinstance(value, int) for name, value in takes.items() if name != _TAKES[0]):
+        limits = [value for name, value in takes.items() if name != "formats"]
+        if not all(isinstance(value, int) for value in limits):
             raise ValueError("the first line has other things than limits")
-        if not all(isinstance(each, str) for each in takes.get(_TAKES[0], [])):
+        if not all(isinstance(name, str) for name in takes.get("formats", [])):
             raise ValueError("formats are no list of names")
         for entry in entries:
             labels = [Label(*label) for label in entry.get("labels", [])]
@@ -38,12 +37,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
             if any(not isinstance(name, str) or not 0 <= score <= 1 for name, score in labels):
                 raise ValueError("a line has labels that are none")
         return takes, {entry["sha256"]: entry for entry in entries}
-    except OSError as error:
-        raise ServiceError(f"{printable(str(path))}: {reason(error)}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise ServiceError(
-            f"{printable(str(path))}: not a recording of answers ({reason(error)})"
-        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        what = "" if isinstance(error, OSError) else "not a recording of answers: "
+        raise ServiceError(f"{printable(str(path))}: {what}{reason(error)}") from error
 
 
 def _answer(entry: dict[str, Any]) -> list[Label]:
@@ -60,7 +56,7 @@ class Recorded:
         if not Path(path).exists():
             raise ServiceError(f"{printable(str(path))}: there is no such recording")
         takes, self.entries = _read(Path(path))
-        vars(self).update((name, takes[name]) for name in _TAKES if name in takes)
+        vars(self).update((name, takes[name]) for name in ("formats", *LIMITS) if name in takes)
 
     def label(self, payload: bytes) -> list[Label]:
         """What the service said. Raises RefusedError where it refused, or was never asked."""
@@ -86,13 +82,12 @@ class Recorder:
         self.entries = _read(self.path)[1]
         try:
             mend(self.path)
-            new = not self.path.exists() or not self.path.stat().st_size
+            if not self.path.exists() or not self.path.stat().st_size:
+                limits = {name: getattr(service, name, None) for name in LIMITS}
+                limits = {name: limit for name, limit in limits.items() if limit is not None}
+                append_line(self.path, {"formats": list(formats(service)), **limits})
         except OSError as error:
             raise ServiceError(f"{printable(str(path))}: {reason(error)}") from error
-        if new:
-            takes = {name: getattr(service, name, None) for name in _TAKES}
-            takes["formats"] = list(formats(service))
-            self._write({name: value for name, value in takes.items() if value is not None})
 
     def __getattr__(self, name: str) -> Any:  # formats, limits and the rest
         return getattr(self.service, name)
@@ -105,18 +100,15 @@ class Recorder:
         try:
             labels = self.service.label(payload)
         except RefusedError as error:
-            self._add(key, {"refused": str(error)})
+            self._keep({"sha256": key, "refused": str(error)})
             raise
         # a little above 1 is rounding
-        found = [[label.name, min(float(label.score), 1.0)] for label in labels]
-        self._add(key, {"labels": found})
+        pairs = [[label.name, min(float(label.score), 1.0)] for label in labels]
+        self._keep({"sha256": key, "labels": pairs})
         return labels
 
-    def _add(self, key: str, answer: dict[str, Any]) -> None:
-        self.entries[key] = {"sha256": key} | answer
-        self._write(self.entries[key])
-
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _keep(self, entry: dict[str, Any]) -> None:
+        self.entries[entry["sha256"]] = entry
         try:
             append_line(self.path, entry)
         except OSError as error:

@@ -11,50 +11,40 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.controller import Label
-from .answers import check_status, read_answer, read_labels, retry_after, shown
+from requests import Request
+
+from ..core.roles import Label
+from .answers import Answer, Meanings, shown
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import Request, Transport
+from .http import Transport
 from .settings import check_endpoint
 from .signature import Credentials, sign
 
 NAME = "rekognition"
 ANSWERS = 10  # twice as many as the agreement looks at
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-BUSY = {
-    "InternalFailure",
-    "InternalServerError",
-    "LimitExceededException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-    "ServiceUnavailableException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
-DENIED = {
-    "AccessDenied": "allow it rekognition:DetectLabels",
-    "AccessDeniedException": "allow it rekognition:DetectLabels",
-    "ExpiredToken": "renew the session token",
-    "ExpiredTokenException": "renew the session token",
-    "IncompleteSignature": "check the credentials",
-    "IncompleteSignatureException": "check the credentials",
-    "InvalidClientTokenId": "check the access key",
-    "InvalidSignatureException": "check the secret access key and this machine's clock",
-    "MissingAuthenticationToken": "check the credentials",
-    "MissingAuthenticationTokenException": "check the credentials",
-    "RequestExpired": "check this machine's clock",
-    "SignatureDoesNotMatch": "check the secret access key and this machine's clock",
-    "UnrecognizedClientException": "check the access key and the session token",
-}
-# the last two are about the image too: nothing else differs between requests
-REFUSED = {
-    "ImageTooLargeException",
-    "InvalidImageFormatException",
-    "InvalidParameterException",
-    "ValidationException",
-}
+MEANINGS: Meanings = (  # without the "Exception" in which most of them end
+    (
+        UnavailableError,
+        "try again later",
+        "InternalFailure InternalServerError LimitExceeded ProvisionedThroughputExceeded "
+        "RequestLimitExceeded ServiceUnavailable Throttling TooManyRequests",
+    ),
+    (
+        RefusedError,
+        "send another image",
+        # the last two are about the image too: nothing else differs between requests
+        "ImageTooLarge InvalidImageFormat InvalidParameter Validation",
+    ),
+    (AuthenticationError, "allow it rekognition:DetectLabels", "AccessDenied"),
+    (AuthenticationError, "renew the session token", "ExpiredToken"),
+    (
+        AuthenticationError,
+        "check access key, secret, session token and this machine's clock",
+        "IncompleteSignature InvalidClientTokenId InvalidSignature MissingAuthenticationToken "
+        "RequestExpired SignatureDoesNotMatch UnrecognizedClient",
+    ),
+)
 
 
 class Rekognition:
@@ -82,8 +72,7 @@ class Rekognition:
 
     def _use(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        # a set of its own, as another thread may be going through the old one
-        self.transport.secrets = self.transport.secrets | set(vars(credentials).values()) - {""}
+        self.transport.hide(vars(credentials).values())
 
     def label(self, payload: bytes) -> list[Label]:
         """The ten best labels of an encoded image. Raises ServiceError."""
@@ -119,27 +108,20 @@ def build_request(
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": "RekognitionService.DetectLabels",
     }
-    signed = sign("POST", url, headers, body, credentials, region, NAME, when)
-    return Request("POST", url, signed, body)
+    signed = sign(url, headers, body, credentials, region, NAME, when)
+    return Request("POST", url, signed, data=body)
 
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:
     """The labels in an answer. Raises ServiceError."""
-    fields = read_answer(NAME, status, headers, body)
+    answer = Answer(NAME, status, headers, body)
     if not 200 <= status < 300:
         # "namespace#Name" in the body, "Name:address" in the header
-        kind = str(headers.get("x-amzn-errortype") or fields.get("__type", ""))
-        kind = kind.partition(":")[0].rpartition("#")[2]
-        said = f"{kind}: {fields.get('message') or fields.get('Message')}"
-        text = f"{NAME}: {shown(said)}"
-        if kind in BUSY:
-            raise UnavailableError(f"{text}; try again later", retry_after(headers))
-        if kind in DENIED:
-            raise AuthenticationError(f"{text}; {DENIED[kind]}")
-        if kind in REFUSED:
-            raise RefusedError(f"{text}; send another image")
-        check_status(NAME, status, headers, said)
-    return read_labels(NAME, fields.get("Labels"), "Name", "Confidence", 100)
+        code = str(headers.get("x-amzn-errortype") or answer.fields.get("__type", ""))
+        code = code.partition(":")[0].rpartition("#")[2]
+        said = f"{code}: {answer.fields.get('message') or answer.fields.get('Message')}"
+        answer.fail(said, MEANINGS, code.removesuffix("Exception"))
+    return answer.labels(answer.fields.get("Labels"), "Name", "Confidence", 100)
 
 
 def find_credentials() -> Credentials:
@@ -160,7 +142,7 @@ def find_credentials() -> Credentials:
 def find_region() -> str:
     """From the environment, else from the profile in the files. Raises AuthenticationError."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    region = region or next((each["region"] for each in _sections() if each.get("region")), "")
+    region = region or next(filter(None, (section.get("region") for section in _sections())), "")
     if not region:
         raise AuthenticationError(f"{NAME}: no region; set AWS_REGION, such as us-east-1")
     return region

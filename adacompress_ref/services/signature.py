@@ -23,7 +23,6 @@ class Credentials:
 
 
 def sign(
-    method: str,
     url: str,
     headers: Mapping[str, str],
     body: bytes,
@@ -32,7 +31,10 @@ def sign(
     service: str,
     when: datetime,
 ) -> dict[str, str]:
-    """`headers`, all of them signed, with those that sign the request; `when` is in UTC."""
+    """The `headers` of a POST, all of them signed, with those that sign it; `when` is in UTC.
+
+    `url` has no query, and no empty or dotted segments.
+    """
     moment = when.strftime("%Y%m%dT%H%M%SZ")
     signed = {**headers, "X-Amz-Date": moment}
     if credentials.token:
@@ -43,9 +45,9 @@ def sign(
     values["host"] = host
     names = ";".join(sorted(values))
     request = [
-        method.upper(),
-        _path(parts.path),
-        _query(parts.query),
+        "POST",
+        quote(parts.path or "/"),  # encoded once more than in the URL
+        "",  # no query
         *(f"{name}:{value}" for name, value in sorted(values.items())),
         "",
         names,
@@ -62,21 +64,3 @@ def sign(
         f"SignedHeaders={names}, Signature={key.hex()}"
     )
     return signed
-
-
-def _path(path: str) -> str:
-    """Without dot segments and empty ones, and encoded once more than in the URL."""
-    kept: list[str] = []
-    for segment in path.split("/"):
-        if segment == "..":
-            del kept[-1:]
-        elif segment not in ("", "."):
-            kept.append(segment)
-    end = "/" if kept and path.endswith("/") else ""
-    return quote(f"/{'/'.join(kept)}{end}")
-
-
-def _query(query: str) -> str:
-    """Sorted by name, then by value; a name alone has an empty value."""
-    pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
-    return "&".join(f"{name}={value}" for name, value in pairs)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacompress_ref.core.controller import Label
-from adacompress_ref.services.answers import check_status, read_answer, read_labels, retry_after
+from adacompress_ref.core.roles import Label
+from adacompress_ref.services.answers import Answer, retry_after
 from adacompress_ref.services.errors import (
     AuthenticationError,
     ProtocolError,
@@ -35,8 +35,26 @@ from adacompress_ref.services.errors import (
 )
 def test_statuses(status, error):
     with pytest.raises(error, match=rf"fake: HTTP status {status} \(why\)"):
-        check_status("fake", status, {}, "why")
-    check_status("fake", 204, {})
+        Answer("fake", status, {}, b"{}").check_status("why")
+    with pytest.raises(error, match=rf"fake: HTTP status {status};"):
+        Answer("fake", status, {}, b"no JSON")
+
+
+def test_a_status_of_success():
+    Answer("fake", 204, {}, b"{}").check_status("why")
+
+
+def test_the_first_row_that_fits():
+    meanings = [(QuotaError, "pay", "1 two"), (RefusedError, "go", "two 3")]
+    for code, kind in (("1", QuotaError), ("two", QuotaError), ("3", RefusedError)):
+        with pytest.raises(kind, match="fake: why; "):
+            Answer("fake", 200, {}, b"{}").fail("why", meanings, "x", code)
+    for code in ("", "1 two", "tw"):
+        with pytest.raises(ProtocolError, match="fake: why; ") as error:
+            Answer("fake", 200, {}, b"{}").fail("why", meanings, code)
+        assert not error.value.retryable
+        with pytest.raises(UnavailableError, match=r"503 \(why\)"):
+            Answer("fake", 503, {}, b"{}").fail("why", meanings, code)
 
 
 def test_retry_after():
@@ -58,26 +76,26 @@ def test_any_retry_after(text):
 )
 def test_any_json(body):
     try:
-        assert isinstance(read_answer("fake", 200, {}, body), dict)
+        assert isinstance(Answer("fake", 200, {}, body).fields, dict)
     except ProtocolError as error:
         assert "\n" not in str(error)
 
 
+ANSWER = Answer("fake", 200, {}, b"{}")
+
+
 def test_labels():
     items = [{"n": "cat", "s": "0.25"}, {"n": "dog", "s": 0.5, "more": 1}]
-    assert read_labels("fake", items, "n", "s") == [Label("dog", 0.5), Label("cat", 0.25)]
-    assert read_labels("fake", [{"n": "cat", "s": 99.5}], "n", "s", 100) == [Label("cat", 0.995)]
-    assert read_labels("fake", [], "n", "s") == []
+    assert ANSWER.labels(items, "n", "s") == [Label("dog", 0.5), Label("cat", 0.25)]
+    assert ANSWER.labels([{"n": "cat", "s": 99.5}], "n", "s", 100) == [Label("cat", 0.995)]
+    assert ANSWER.labels([], "n", "s") == []
 
 
 WRONG = [None, {}, "", 3, [3], [None], [{}], [{"n": "cat"}], [{"s": 1}], [{"n": 1, "s": 1}]]
+SCORES = [None, "", "x", True, [], -1, 1.5, "nan"]
 
 
-@pytest.mark.parametrize(
-    "items",
-    [*WRONG, *([{"n": "cat", "s": score}] for score in (None, "", "x", True, [], -1, 1.5, "nan"))],
-    ids=repr,
-)
+@pytest.mark.parametrize("items", [*WRONG, *([{"n": "cat", "s": score}] for score in SCORES)])
 def test_labels_of_another_shape(items):
     with pytest.raises(ProtocolError):
-        read_labels("fake", items, "n", "s")
+        ANSWER.labels(items, "n", "s")

@@ -1,4 +1,4 @@
-"""The transport: retries, pauses, pace, circuit, deadline; secrets, redirects, TLS."""
+"""The transport: retries, pauses, pace, rests, deadline; secrets, redirects, TLS."""
 
 import gzip
 import logging
@@ -7,13 +7,14 @@ import ssl
 import subprocess
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from requests import Request
 from service_helpers import raw_server
 
 from adacompress_ref.services import http as transport_module
-from adacompress_ref.services.answers import check_status
-from adacompress_ref.services.breaker import Breaker
+from adacompress_ref.services.answers import Answer
 from adacompress_ref.services.errors import (
     AuthenticationError,
     ProtocolError,
@@ -22,10 +23,10 @@ from adacompress_ref.services.errors import (
     ServiceError,
     UnavailableError,
 )
-from adacompress_ref.services.http import Request, Response, Transport
+from adacompress_ref.services.http import Transport
 from adacompress_ref.services.settings import check_endpoint
 
-ANYWHERE = Request("POST", "https://service.example/v1?token=quiet", {}, b"payload")
+ANYWHERE = Request("POST", "https://service.example/v1?token=quiet", data=b"payload")
 
 
 class Scripted(Transport):
@@ -38,10 +39,10 @@ class Scripted(Transport):
 
     def exchange(self, request):
         self.asked.append(request)
-        found = self.script.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        answer = self.script.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(self) if callable(answer) else answer
 
     def ask(self):
         return self.call(lambda: ANYWHERE, lambda status, headers, body: (status, body))
@@ -51,7 +52,7 @@ def away(retry_after=None):
     return UnavailableError("away", retry_after)
 
 
-OK = Response(200, {}, b"fine")
+OK = (200, {}, b"fine")
 
 
 def test_what_is_transient_is_tried_again():
@@ -108,46 +109,62 @@ def test_a_server_that_asks_for_much_time_is_left_to_the_caller():
 def test_a_request_is_built_for_each_try():
     numbers = iter(range(9))
     transport = Scripted([away(), away(), OK])
-    transport.call(lambda: ANYWHERE._replace(url=str(next(numbers))), lambda *answer: answer)
+    transport.call(lambda: Request("POST", str(next(numbers))), lambda *answer: answer)
     assert [request.url for request in transport.asked] == ["0", "1", "2"]
 
 
-class Clock:
-    now = 0.0
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(transport_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
-    def __call__(self):
-        return self.now
+
+def resting(transport):
+    """For how many seconds nothing is sent."""
+    before = len(transport.asked)
+    with pytest.raises(UnavailableError) as caught:
+        transport.ask()
+    assert (caught.value.sent, len(transport.asked)) == (False, before)
+    return caught.value.retry_after
 
 
-def test_the_circuit_opens_and_lets_one_try_through_after_a_rest():
-    clock = Clock()
-    breaker = Breaker(clock)
+def fail(transport, error=UnavailableError):
+    with pytest.raises(error):
+        transport.ask()
+
+
+def test_after_eight_failures_in_a_row_the_service_rests_then_gets_one_try(clock):
+    waiting = []
+
+    def slow(transport):  # others ask meanwhile
+        waiting.append(resting(transport))
+        raise away()
+
+    transport = Scripted([away()] * 8 + [slow] + [OK] * 3, tries=1)
     for _ in range(8):
-        assert breaker.wait() == 0
-        breaker.note(False)
-    assert breaker.wait() == 1
-    clock.now = 1.0
-    assert breaker.wait() == 0  # the one try
-    assert breaker.wait() > 0  # others wait for it
-    breaker.note(False)
-    assert breaker.wait() == 2
-    clock.now = 3.0
-    assert breaker.wait() == 0
-    breaker.note(True)
-    assert [breaker.wait() for _ in range(3)] == [0, 0, 0]
+        fail(transport)
+    assert resting(transport) == 1
+    clock.now += 1
+    fail(transport)
+    assert waiting == [2]
+    assert resting(transport) == 2
+    clock.now += 2
+    for _ in range(3):
+        assert transport.ask() == (200, b"fine")
 
 
-def test_the_rest_of_an_open_circuit_is_at_most_a_minute_or_what_the_server_asks_for():
-    clock = Clock()
-    breaker = Breaker(clock)
+def test_a_rest_is_at_most_a_minute_or_what_the_server_asks_for(clock):
+    transport = Scripted([away()] * 40 + [away(300.0)], tries=1)
     for _ in range(40):
-        breaker.note(False)
-    assert breaker.wait() == 60
-    breaker.note(False, 300.0)
-    assert breaker.wait() == 300
+        fail(transport)
+        clock.now += 60
+    fail(transport)
+    assert resting(transport) == 300
 
 
-def test_an_open_circuit_sends_nothing():
+def test_a_service_at_rest_is_sent_nothing():
     transport = Scripted([away()] * 20, tries=5)
     for _ in range(2):
         with pytest.raises(UnavailableError):
@@ -211,14 +228,14 @@ def reply(status, body, headers=(), declared=None):
 
 def send(url, deadline=5.0, **headers):
     transport = Transport("fake", deadline=deadline)
-    return transport.exchange(Request("POST", f"{url}/x?token=quiet", headers, b"payload"))
+    return transport.exchange(Request("POST", f"{url}/x?token=quiet", headers, data=b"payload"))
 
 
 def test_an_exchange():
     with raw_server(reply(200, b"fine", [("X-Odd", "1")])) as (url, seen):
         transport = Transport("fake")
         for _ in range(3):
-            request = Request("POST", f"{url}/x?token=t", {"X-Own": "2"}, b"payload")
+            request = Request("POST", f"{url}/x?token=t", {"X-Own": "2"}, data=b"payload")
             status, headers, body = transport.exchange(request)
     assert (status, headers["x-odd"], body) == (200, "1", b"fine")
     first = seen[0]
@@ -261,7 +278,9 @@ def nonsense(handler):
     handler.close_connection = True
 
 
-@pytest.mark.parametrize("answer", [silent, dripping, dripping_head])
+@pytest.mark.parametrize(
+    "answer", [silent, dripping, dripping_head], ids=["silent", "dripping", "dripping head"]
+)
 def test_a_deadline_holds_whatever_the_server_does(answer):
     with raw_server(answer) as (url, _):
         started = time.monotonic()
@@ -289,7 +308,7 @@ def zipped(handler):
 
 def test_an_answer_that_is_packed_against_our_wish():
     with raw_server(zipped) as (url, _):
-        assert send(url).body == b"fine " * 200
+        assert send(url)[2] == b"fine " * 200
 
 
 def test_what_comes_too_late_is_not_read_to_its_end():
@@ -318,7 +337,7 @@ def test_tokens_are_in_no_log(caplog):
         handler.close_connection = True
 
     with raw_server(answer) as (url, _):
-        Transport("x").exchange(Request("POST", f"{url}/?access_token=quiet", {}, b""))
+        Transport("x").exchange(Request("POST", f"{url}/?access_token=quiet", data=b""))
     assert "access_token=***" in caplog.text
     assert "quiet" not in caplog.text
 
@@ -346,7 +365,7 @@ def test_a_redirect_is_not_followed(status):
             answer = send(url, Authorization="secret")
     assert stolen == []
     with pytest.raises(AuthenticationError, match="redirected"):
-        check_status("fake", *answer[:2])
+        Answer("fake", *answer)
 
 
 def test_netrc_does_not_replace_our_credentials(tmp_path, monkeypatch):
@@ -361,7 +380,7 @@ def test_no_proxy_to_this_machine_itself(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, refused_port())
     with raw_server(reply(200, b"fine")) as (url, _):
-        assert send(url).body == b"fine"
+        assert send(url)[2] == b"fine"
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PYTHONHTTPSVERIFY"])

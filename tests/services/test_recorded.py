@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adacompress_ref as ac
-from adacompress_ref.core.controller import Label
+from adacompress_ref.core.roles import Label
 from adacompress_ref.services import RefusedError, ServiceError, UnavailableError, open_service
 from adacompress_ref.services.recorded import Recorded, Recorder
 
