@@ -34,13 +34,25 @@ def test_the_stamp_has_version_and_digests(made):
     title, *lines = (made / "VERSION").read_text().splitlines()
     assert title == f"# adacompress_ref {vendor.__version__}, the core"
     listed = dict(reversed(line.split("  ")) for line in lines)
+    copied = {path.name: path for path in made.iterdir() if path.name != "VERSION"}
     assert listed == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in made.iterdir()
-        if path.name != "VERSION"
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in copied.items()
     }
-    expected = {"__init__.py", "LICENSE", *(f"{name}.py" for name in vendor.CORE)}
-    assert set(listed) == expected
+    assert set(listed) == {"LICENSE", *(path.name for path in (PACKAGE / "core").glob("*.py"))}
+    subprocess.run(["sha256sum", "--check", "--quiet", "VERSION"], cwd=made, check=True)
+
+
+def test_the_core_is_imported_under_its_new_name_where_numpy_is_all_there_is(made):
+    program = """
+import importlib, pkgutil, sys
+import codec
+for module in pkgutil.iter_modules(codec.__path__):
+    importlib.import_module(f"codec.{module.name}")
+assert not {"PIL", "onnxruntime", "requests", "adacompress_ref"} & set(sys.modules)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=made.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_it_made_is_replaced_and_nothing_is_left_over(made, capsys):
@@ -84,8 +96,8 @@ def test_what_it_did_not_write_is_kept(made, capsys, damage, named):
     assert vendor.main([str(made)]) == 2
     assert sorted(made.rglob("*")) == names
     assert capsys.readouterr().err == (
-        f"vendor: {made / named}: not written by this command, or changed since; move it away, "
-        "or name another folder\n"
+        f"vendor: {made}: cannot be made: {named} was not written by this command, or changed "
+        "since; move it away, or name another folder\n"
     )
 
 
@@ -94,12 +106,12 @@ def test_what_it_did_not_write_is_kept(made, capsys, damage, named):
     [
         ("my-codec", "no name of a Python package"),
         ("class", "no name of a Python package"),
-        ("a\x1b[31m", r"a\\x1b\[31m: no name"),
+        ("a\x1b[31m", r"a\\x1b\[31m: cannot be made: no name"),
         ("file", "exists and is no folder"),
         ("dangling", "exists and is no folder"),
-        ("absent/codec", "absent: there is no such folder"),
-        ("file/codec", "file: there is no such folder"),
-        ("full", "full/theirs: not written by this command"),
+        ("absent/codec", "absent/codec: cannot be made: No such"),
+        ("file/codec", "file/codec: cannot be made: Not a dir"),
+        ("full", "full: cannot be made: theirs was not written by this command"),
     ],
 )
 def test_where_it_cannot_be(tmp_path, monkeypatch, capsys, destination, text):
@@ -120,10 +132,10 @@ def test_where_it_cannot_be(tmp_path, monkeypatch, capsys, destination, text):
     ("error", "status"), [(OSError(28, "No space left on device"), 2), (KeyboardInterrupt(), 130)]
 )
 def test_a_stop_leaves_what_was_there(made, monkeypatch, capsys, error, status):
-    def fail(source, target):
-        if source.name == "controller.py":
+    def fail(source, target, **options):
+        if Path(source).name == "controller.py":
             raise error
-        target.write_bytes(source.read_bytes())
+        Path(target).write_bytes(Path(source).read_bytes())
 
     before = contents(made.parent)
     monkeypatch.setattr(vendor.shutil, "copyfile", fail)
@@ -145,7 +157,7 @@ def test_a_copy_copies_itself(tmp_path):
 
     refused = again()
     assert refused.returncode == 2
-    assert "use --no-weights to do without" in refused.stderr
+    assert "use --no-weights" in refused.stderr
     assert again("--no-weights").returncode == 0
     first, second = (tmp_path / name / "VERSION" for name in ("first", "second"))
     assert first.read_text() == second.read_text()

@@ -65,6 +65,6 @@ def test_without_weights_it_says_what_is_missing(run, tmp_path):
 
 
 def test_its_command_line(run):
-    done = run("from borrowed.codec.cli import main; main(['compress', '--help'])")
+    done = run("from borrowed.codec.cli.main import main; main(['compress', '--help'])")
     assert done.returncode == 0
     assert "example: adacompress compress" in done.stdout
