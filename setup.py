@@ -29,6 +29,7 @@ setup(
     package_dir={"adacompress_ref.weights": "weights"},
     package_data={
         "adacompress_ref": ["py.typed", "*.md", "LICENSE"],
+        "adacompress_ref.cli": ["completion.bash", "completion.zsh"],
         "adacompress_ref.report": ["*.css"],
         "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
     },
@@ -43,7 +44,7 @@ setup(
         "docs": ["pdoc"],
         "test": ["pytest", "pytest-cov", "hypothesis", "gymnasium"],
         "dev": [
-            *("ruff==0.17.6", "mypy==2.4.1", "types-requests"),
+            *("ruff==0.17.6", "mypy==2.4.1", "types-requests", "shtab==1.13.0", "pytest-xdist"),
             *("h5py", "onnx", "botocore", "moto[server]", "build", "pdoc"),  # judges of tests
         ],
     },

@@ -1,21 +1,32 @@
-"""The arguments of each command."""
+"""The arguments of each command, and what is read from the environment."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from .. import __version__
-from .options import (
-    ENVIRONMENT,
-    agent_options,
-    encoding_option,
-    image_options,
-    number,
-    preset_option,
-    seed_option,
-    service_options,
-    workers_option,
-)
+from ..core.config import DEFAULT_PRESET, PRESETS
+from ..imaging.parallel import cores
+
+_ENVIRONMENT = """\
+from the environment:
+  ADACOMPRESS_WEIGHTS    folder of weight files, searched before the shipped one
+  ADACOMPRESS_OFFLINE    1: weights fetch downloads nothing
+  ORT_DISABLE_TELEMETRY  1 unless set: ONNX Runtime reports nothing to its maker
+  XDG_CACHE_HOME         where weights fetch makes its folder; default: ~/.cache
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE,
+  AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE, AWS_REGION, AWS_DEFAULT_REGION
+                         credentials and region of rekognition, as in AWS's tools
+  BAIDU_API_KEY, BAIDU_SECRET_KEY, FACEPP_API_KEY, FACEPP_API_SECRET,
+  GOOGLE_API_KEY         credentials of baidu, facepp and google
+  AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL, BAIDU_ENDPOINT,
+  FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT
+                         another server for a service, such as adacompress serve
+  HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
+                         as the package requests takes them
+Only help and usage are ever coloured, by Python 3.14 or later, unless NO_COLOR is set."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,175 +34,207 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="adacompress",
         description="Choose the JPEG quality of each upload, learning from the service's answers.",
-        epilog=ENVIRONMENT,
+        epilog=_ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"adacompress_ref {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, text: str, example: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str, example: str, json: bool = True) -> argparse.ArgumentParser:
         added = commands.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example: {example}",
+            epilog=f"example: adacompress {name} {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name != "completion":
-            added.add_argument("--json", action="store_true", help="print JSON to standard output")
+        if json:
+            _flag(added, "--json", "print JSON to standard output")
         return added
 
-    one = command(
-        "compress",
-        "choose a level for each image and write the file to upload; no service needed",
-        "adacompress compress photos/*.jpg -o smaller",
-    )
+    text = "choose a level for each image and write the file to upload; no service needed"
+    one = command("compress", text, "photos/*.jpg -o smaller", json=False)
     text = "image files, or folders of them; -: one image from standard input, to standard output"
     one.add_argument("images", nargs="*", metavar="IMAGE", help=text)
-    text = "names of more, one a line; -: from standard input"
-    one.add_argument("--files-from", metavar="FILE", help=text)
+    _option(one, "--files-from", "FILE", "names of more, one a line; -: from standard input")
     text = "default: compressed; -: one image, to standard output"
-    one.add_argument("-o", "--output", "--dest", metavar="DIR", help=text)
-    one.add_argument("--noaction", action="store_true", help="choose and print, write nothing")
-    one.add_argument("--csv", action="store_true", help="print CSV with a header line instead")
-    text = "the totals with --quiet too"
-    one.add_argument("--totals", action="store_true", help=text)
-    one.add_argument("--keep-exif", action="store_true", help="copy EXIF into the output")
-    text = "the service takes WebP too (for --preset ladder)"
-    one.add_argument("--webp", action="store_true", help=text)
-    text = "replace files that differ from the new ones"
-    one.add_argument("--overwrite", action="store_true", help=text)
+    _option(one, "-o --output --dest", "DIR", text)
+    _flag(one, "--noaction", "choose and print, write nothing")
+    printed = one.add_mutually_exclusive_group()
+    _flag(printed, "--json", "print JSON to standard output")
+    _flag(printed, "--csv", "print CSV with a header line instead")
+    _flag(one, "--totals", "the totals with --quiet too")
+    _flag(one, "--keep-exif", "copy EXIF into the output")
+    _flag(one, "--webp", "the service takes WebP too (for --preset ladder)")
+    _flag(one, "--overwrite", "replace files that differ from the new ones")
     text = "do not encode quality 75 too, to compare with: faster on large images"
     one.add_argument("--no-reference", dest="reference", action="store_false", help=text)
-    workers_option(one, "images at once, each with its memory")
-    agent_options(one)
-    image_options(one, "print errors alone")
+    _workers(one, "images at once, each with its memory")
+    _agent(one)
+    _images(one, "print errors alone")
 
-    one = command(
-        "label",
-        "upload every level of every image once and keep the answers in a table",
-        "adacompress label --images photos --service squeezenet -o photos.npz",
-    )
-    one.add_argument("--images", required=True, metavar="DIR", help="folder of images")
-    service_options(one)
-    one.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table, .npz")
+    text = "upload every level of every image once and keep the answers in a table"
+    one = command("label", text, "--images photos --service squeezenet -o photos.npz")
+    _option(one, "--images", "DIR", "folder of images", required=True)
+    _service(one)
+    _option(one, "-o --output", "TABLE", "the table, .npz", required=True)
     where = one.add_mutually_exclusive_group()
-    workers_option(where, "processes, one thread each")
+    _workers(where, "processes, one thread each")
     text = "label on the workers of this Dask scheduler, which see DIR under the same path; "
-    where.add_argument("--scheduler", metavar="ADDRESS", help=text + "--rate is for each")
-    preset_option(one)
-    encoding_option(one)
-    image_options(one)
+    _option(where, "--scheduler", "ADDRESS", text + "--rate is for each")
+    _preset(one)
+    _encodings(one)
+    _images(one)
 
-    one = command(
-        "train",
-        "train an agent by Algorithm 1, on a table or live",
-        "adacompress train --table photos.npz -o agent.npz",
-    )
+    text = "train an agent by Algorithm 1, on a table or live"
+    one = command("train", text, "--table photos.npz -o agent.npz")
     source = one.add_mutually_exclusive_group(required=True)
-    text = "made by label; several services, if there are"
-    source.add_argument("--table", nargs="+", metavar="TABLE", help=text)
-    source.add_argument("--images", metavar="DIR", help="folder of images, uploaded as it learns")
-    service_options(one, required=False)
-    one.add_argument("-o", "--output", required=True, metavar="AGENT", help="the agent, .npz")
-    held_out = one.add_mutually_exclusive_group()
-    text = "names of images never to train on, one a line"
-    held_out.add_argument("--test-images", metavar="FILE", help=text)
-    share, text = number(float, 0, 1), "share of images never to train on; default: 0.2"
-    held_out.add_argument("--test-share", type=share, default=0.2, metavar="P", help=text)
-    one.add_argument("--steps", type=number(int, 1), metavar="N", help="default: the preset's")
-    preset_option(one)
-    seed_option(one)
-    encoding_option(one)
-    image_options(one)
+    _option(source, "--table", "TABLE", "made by label; several services, if there are", nargs="+")
+    _option(source, "--images", "DIR", "folder of images, uploaded as it learns")
+    _service(one, required=False)
+    _option(one, "-o --output", "AGENT", "the agent, .npz", required=True)
+    tested = one.add_mutually_exclusive_group()
+    _option(tested, "--test-images", "FILE", "names of images never to train on, one a line")
+    share, text = number(float, 0.001, 0.999), "share of images never to train on; default: 0.2"
+    _option(tested, "--test-share", "P", text, type=share, default=0.2)
+    _option(one, "--steps", "N", "default: the preset's", type=number(int, 1))
+    _preset(one)
+    _seed(one)
+    _encodings(one)
+    _images(one)
 
-    one = command(
-        "evaluate",
-        "fixed levels, random, agent and oracle side by side, on images held out from training",
-        "adacompress evaluate --table photos.npz --agent agent.npz",
-    )
-    one.add_argument("--table", required=True, metavar="TABLE", help="made by label")
-    one.add_argument("--test-images", metavar="FILE", help="names of images to test on, one a line")
-    agent_options(one)
+    text = "fixed levels, random, agent and oracle side by side, on images held out from training"
+    one = command("evaluate", text, "--table photos.npz --agent agent.npz")
+    _option(one, "--table", "TABLE", "made by label", required=True)
+    _option(one, "--test-images", "FILE", "names of images to test on, one a line")
+    _agent(one)
 
-    one = command(
-        "run",
-        "the three states over a stream of images",
-        "adacompress run --images photos --service squeezenet --state state",
-    )
-    text = "folder of images, in name order"
-    one.add_argument("--images", required=True, metavar="DIR", help=text)
-    service_options(one)
+    text = "the three states over a stream of images"
+    one = command("run", text, "--images photos --service squeezenet --state state")
+    _option(one, "--images", "DIR", "folder of images, in name order", required=True)
+    _service(one)
     text = "seconds for an image without an answer; after three, the rest is left; default: 60"
-    one.add_argument("--wait", type=number(float, 0), default=60, metavar="S", help=text)
-    one.add_argument("--state", metavar="DIR", help="where log and agent live, to go on later")
-    one.add_argument("--untrained", action="store_true", help="begin with a new agent, in retrain")
-    agent_options(one)
+    _option(one, "--wait", "S", text, type=number(float, 0), default=60)
+    _option(one, "--state", "DIR", "where log and agent live, to go on later")
+    agent, goal = _agent(one)
+    _flag(agent, "--untrained", "begin with a new agent, in retrain")
     text = "instead of --alpha: the share of answers to keep, such as 0.98"
-    one.add_argument("--agreement", type=number(float, 0.01, 1), metavar="P", help=text)
-    seed_option(one)
-    image_options(one)
+    _option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
+    _seed(one)
+    _images(one)
 
-    one = command(
-        "explain",
-        "Grad-CAM: which regions decided the level; of several images, one sheet",
-        "adacompress explain photos/*.jpg -o heat.png",
-    )
+    text = "Grad-CAM: which regions decided the level; of several images, one sheet"
+    one = command("explain", text, "photos/*.jpg -o heat.png")
     one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     text = "the picture, .png; -: to standard output"
-    one.add_argument("-o", "--output", required=True, metavar="HEATMAP", help=text)
-    text = "jpeg-q15, or 15, instead of each image's chosen level"
-    one.add_argument("--level", metavar="C", help=text)
-    agent_options(one)
-    image_options(one)
+    _option(one, "-o --output", "HEATMAP", text, required=True)
+    _option(one, "--level", "C", "jpeg-q15, or 15, instead of each image's chosen level")
+    _agent(one)
+    _images(one)
 
-    one = command(
-        "report",
-        "a run or an evaluation as one page of HTML that needs nothing else",
-        "adacompress report state --images photos -o report.html",
-    )
+    text = "a run or an evaluation as one page of HTML that needs nothing else"
+    one = command("report", text, "state --images photos -o report.html")
     text = "a run's state folder or log.jsonl; or what evaluate --json printed; -: standard input"
     one.add_argument("log", metavar="LOG", help=text)
-    text = "the page, .html; -: to standard output"
-    one.add_argument("-o", "--output", required=True, metavar="PAGE", help=text)
-    text = "the run's photographs, to show the worst disagreements"
-    one.add_argument("--images", metavar="DIR", help=text)
-    text = "of these; default: 6"
-    one.add_argument("--worst", type=number(int, 0), default=6, metavar="N", help=text)
-    preset_option(one)
+    _option(one, "-o --output", "PAGE", "the page, .html; -: to standard output", required=True)
+    _option(one, "--images", "DIR", "the run's photographs, to show the worst disagreements")
+    _option(one, "--worst", "N", "of these; default: 6", type=number(int, 0), default=6)
+    _preset(one)
     one.set_defaults(preset=None, alpha=None)
-    one.add_argument("--agent", metavar="FILE", help="for heat maps; default: the state folder's")
-    image_options(one)
+    _option(one, "--agent", "FILE", "for heat maps; default: the state folder's")
+    _images(one)
 
-    one = command(
-        "serve",
-        "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs",
-        "adacompress serve --latency 0.2 --error-rate 0.05",
-    )
-    text = "squeezenet (default) or onnx:FILE"
-    one.add_argument("--service", default="squeezenet", metavar="S", help=text)
-    text = "default: this machine alone"
-    one.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=text)
-    text = "default: 8000; 0: any that is free"
-    one.add_argument("--port", type=number(int, 0, 65535), default=8000, metavar="N", help=text)
+    text = "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs"
+    one = command("serve", text, "--latency 0.2 --error-rate 0.05")
+    _option(one, "--service", "S", "squeezenet (default) or onnx:FILE", default="squeezenet")
+    _option(one, "--host", "ADDRESS", "default: this machine alone", default="127.0.0.1")
+    port, text = number(int, 0, 65535), "default: 8000; 0: any that is free"
+    _option(one, "--port", "N", text, type=port, default=8000)
     seconds, text = number(float, 0, 3600), "before each answer; default: 0"
-    one.add_argument("--latency", type=seconds, default=0.0, metavar="SECONDS", help=text)
+    _option(one, "--latency", "SECONDS", text, type=seconds, default=0.0)
     bits, text = number(float, 1), "a second, for uploads; default: no limit"
-    one.add_argument("--bandwidth", type=bits, default=float("inf"), metavar="BITS", help=text)
+    _option(one, "--bandwidth", "BITS", text, type=bits, default=float("inf"))
     text = "share of requests with a fault: no answer, a damaged one, an error; default: 0"
-    one.add_argument("--error-rate", type=number(float, 0, 1), default=0.0, metavar="P", help=text)
+    _option(one, "--error-rate", "P", text, type=number(float, 0, 1), default=0.0)
     text = "images answered, then quota errors; default: no limit"
-    one.add_argument("--quota", type=number(int, 0), default=float("inf"), metavar="N", help=text)
-    seed_option(one)
+    _option(one, "--quota", "N", text, type=number(int, 0), default=float("inf"))
+    _seed(one)
 
-    one = command("weights", "weight files: list, verify, fetch", "adacompress weights verify")
+    one = command("weights", "weight files: list, verify, fetch", "verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
     one.add_argument("name", nargs="?", help="with fetch: which")
 
-    one = command(
-        "completion",
-        "a script that lets the shell complete commands and options",
-        "adacompress completion bash >> ~/.bashrc",
-    )
+    text = "a script that lets the shell complete commands and options"
+    one = command("completion", text, "bash >> ~/.bashrc", json=False)
     one.add_argument("shell", choices=("bash", "zsh"))
     return top
+
+
+def number(kind: Callable, least: float, most: float = float("inf")) -> Callable[[str], float]:
+    """An argparse type: a number from `least` to `most`."""
+
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            limits = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} must be {what}, {limits}")
+        return value
+
+    return convert
+
+
+def _option(to: argparse._ActionsContainer, names: str, value: str, text: str, **more: Any) -> None:
+    to.add_argument(*names.split(), metavar=value, help=text, **more)
+
+
+def _flag(to: argparse._ActionsContainer, name: str, text: str) -> None:
+    to.add_argument(name, action="store_true", help=text)
+
+
+def _preset(to: argparse.ArgumentParser) -> None:
+    names, text = sorted(PRESETS), f"default: {DEFAULT_PRESET}"
+    to.add_argument("--preset", choices=names, default=DEFAULT_PRESET, help=text)
+
+
+def _agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...]:
+    """The groups of --agent and --alpha, for what excludes them."""
+    _preset(to)
+    to.set_defaults(preset=None)  # an agent named has its own
+    agent, goal = to.add_mutually_exclusive_group(), to.add_mutually_exclusive_group()
+    _option(agent, "--agent", "FILE", "default: the shipped agent of the preset")
+    text = "AC-3: what an answer kept is worth, in uploads of quality 75; not for paper, authors"
+    _option(goal, "--alpha", "X", text, type=number(float, 0.01, 1000))
+    return agent, goal
+
+
+def _service(to: argparse.ArgumentParser, required: bool = True) -> None:
+    text = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE"
+    _option(to, "--service", "S", text, required=required)
+    _option(to, "--record", "FILE", "add all answers to FILE, for --service recorded:FILE")
+    _option(to, "--timeout", "S", "seconds for one try; default: 20", type=number(float, 0.1))
+    _option(to, "--rate", "N", "most requests a second", type=number(float, 0.001))
+
+
+def _images(to: argparse.ArgumentParser, quiet: str = "no progress") -> None:
+    text = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
+    _option(to, "--extractor", "FILE", text)
+    pixels, text = number(int, 1), "largest image, in pixels, WebP and TIFF half; default: 50331648"
+    _option(to, "--pixel-limit", "N", text, type=pixels, default=8192 * 6144)
+    _flag(to, "--quiet", quiet)
+
+
+def _encodings(to: argparse.ArgumentParser) -> None:
+    _option(to, "--encodings", "LIST", "names like jpeg-q15,webp-224-q55; default: the preset's")
+
+
+def _workers(to: argparse._ActionsContainer, what: str) -> None:
+    text = f"{what}; default: one a core"
+    _option(to, "--workers", "N", text, type=number(int, 1), default=cores())
+
+
+def _seed(to: argparse.ArgumentParser) -> None:
+    _option(to, "--seed", "N", "default: 0", type=number(int, 0), default=0)

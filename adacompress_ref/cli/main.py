@@ -13,13 +13,13 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
-from importlib import import_module
 from threading import current_thread, main_thread
-from types import ModuleType
 
 from .arguments import parser
+
+_Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,66 +56,138 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = top.parse_args(arguments)
     if fault := _contradiction(options):
         top.error(f"{options.command}: {fault}")
-    # after parsing, so that --help is quick
-    commands, module = _load("common"), _load(options.command)
+    command = _imported(_COMMANDS[options.command])
+    from . import common  # after parsing, so that --help is quick
+
     try:
-        return module.main(options)
+        return command(options)
     except BrokenExecutor:
         print("adacompress: a worker process died; run again to go on", file=sys.stderr)
         return 1
-    except commands.EXPECTED as error:
-        text = str(error)
+    except common.EXPECTED as error:
+        message = str(error)
         if isinstance(error, OSError) and error.filename:
-            text = f"{error.filename}: {error.strerror}"
+            message = f"{error.filename}: {error.strerror}"
         elif isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):
             raise  # of standard output: errors of files name them
-        print(f"adacompress: {commands.printable(text)}", file=sys.stderr)
+        print(f"adacompress: {common.printable(message)}", file=sys.stderr)
         return 2
 
 
 def _contradiction(options: argparse.Namespace) -> str | None:
-    """What is wrong with options that are right one by one."""
-    command = options.command
+    """What is wrong with options that are right one by one, as far as argparse cannot say it."""
     for name, value in vars(options).items():  # as "$DIR" is where DIR is not set
         if value == "" or (isinstance(value, list) and "" in value):
             return f"{name.replace('_', '-')} is empty; name one, or leave it out"
-    if command == "compress" and not (options.images or options.files_from):
-        return "name an IMAGE, or a list of them with --files-from"
-    if command == "compress" and [*options.images, options.files_from].count("-") > 1:
-        return "standard input can be read once, leave out the other -"
-    if command == "compress" and options.json and options.csv:
-        return "--csv or --json, not both"
-    if command == "label" and options.scheduler and options.record:
-        return "--record is for one machine, leave it out with --scheduler"
-    if command == "train" and bool(options.images) != bool(options.service):
-        return "--images and --service go together"
-    if command == "train" and options.table and options.encodings:
-        return "--table has its own encodings, leave out --encodings"
-    if command == "train" and options.table and options.extractor:
-        return "--table has its extractor's states already, leave out --extractor"
-    if command == "train" and options.test_share in (0, 1):
-        return "--test-share leaves none to test on, or none to train on"
-    if command == "run" and options.alpha and options.agreement:
-        return "--agreement sets alpha, leave out --alpha"
-    if command == "run" and options.untrained and options.agent:
-        return "--untrained begins with a new agent, leave out --agent"
-    named = command == "report" and (options.agent or options.preset or options.extractor)
-    if named and not options.images:
-        return "--agent, --preset and --extractor draw heat maps on photographs, name --images too"
-    if command == "weights" and options.name and options.action != "fetch":
-        return "only fetch takes a name"
+    match options.command:
+        case "compress":
+            if not (options.images or options.files_from):
+                return "name an IMAGE, or a list of them with --files-from"
+            if [*options.images, options.files_from].count("-") > 1:
+                return "standard input can be read once, leave out the other -"
+        case "label":
+            if options.scheduler and options.record:
+                return "--record is for one machine, leave it out with --scheduler"
+        case "train":
+            if bool(options.images) != bool(options.service):
+                return "--images and --service go together"
+            if options.table and (options.encodings or options.extractor):
+                return "--table has its own, leave out --encodings and --extractor"
+        case "report":
+            if (options.agent or options.preset or options.extractor) and not options.images:
+                return "--agent, --preset and --extractor draw heat maps: name --images too"
+        case "weights":
+            if options.name and options.action != "fetch":
+                return "only fetch takes a name"
     return None
 
 
-def _load(name: str) -> ModuleType:
-    """A module of this package. Ctrl-C waits for it, as packages may report it as ImportError."""
+def _imported(load: Callable[[], _Command]) -> _Command:
+    """A command. Ctrl-C waits for its packages, which may report it as ImportError."""
     if current_thread() is not main_thread():  # no signals there
-        return import_module(f".{name}", __package__)
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+        return load()
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        return import_module(f".{name}", __package__)
+        return load()
     finally:
         signal.signal(signal.SIGINT, before)
-        if asked:
+        if interrupts:
             raise KeyboardInterrupt
+
+
+# Each imports one command alone, as that takes longer than --help may.
+
+
+def _compress() -> _Command:
+    from .compress import main
+
+    return main
+
+
+def _label() -> _Command:
+    from .label import main
+
+    return main
+
+
+def _train() -> _Command:
+    from .train import main
+
+    return main
+
+
+def _evaluate() -> _Command:
+    from .evaluate import main
+
+    return main
+
+
+def _run() -> _Command:
+    from .run import main
+
+    return main
+
+
+def _explain() -> _Command:
+    from .explain import main
+
+    return main
+
+
+def _report() -> _Command:
+    from .report import main
+
+    return main
+
+
+def _serve() -> _Command:
+    from .serve import main
+
+    return main
+
+
+def _weights() -> _Command:
+    from .weights import main
+
+    return main
+
+
+def _completion() -> _Command:
+    from .completion import main
+
+    return main
+
+
+_COMMANDS = {
+    "compress": _compress,
+    "label": _label,
+    "train": _train,
+    "evaluate": _evaluate,
+    "run": _run,
+    "explain": _explain,
+    "report": _report,
+    "serve": _serve,
+    "weights": _weights,
+    "completion": _completion,
+}

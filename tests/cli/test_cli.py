@@ -77,7 +77,7 @@ def test_help_of_all(adacompress):
 
 def test_help_of_all_names_every_variable_of_the_environment(adacompress):
     _, out, _ = adacompress("--help")
-    package = Path(cli.__file__).parent
+    package = Path(cli.__file__).parents[1]
     text = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
     named = re.findall(
         r'environ(?:\.get\(|\.setdefault\(|\[)"(\w+)"|"((?:AWS|BAIDU|FACEPP|GOOGLE)_\w+)"', text
@@ -95,9 +95,12 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("train --images few -o x.npz", "--images and --service go together"),
         ("train -o x.npz", "--table --images"),
         ("train --table a --images b -o x.npz", "--images"),
-        ("train --table a -o x.npz --test-share 2", "from 0 to 1"),
-        ("train --table a -o x.npz --test-share 0", "leaves none to test on"),
-        ("train --table a -o x.npz --test-share 1", "none to train on"),
+        ("train --table a -o x.npz --test-share 0", "from 0.001 to 0.999"),
+        ("train --table a -o x.npz --test-share 1", "from 0.001 to 0.999"),
+        ("train --table a -o x.npz --test-share 0.5 --test-images few", "not allowed with"),
+        ("train --table a -o x.npz --encodings jpeg-q5", "leave out --encodings"),
+        ("label --images few --service x -o t.npz --scheduler a --record b", "leave it out with"),
+        ("label --images few --service x -o t.npz --scheduler a --workers 9", "not allowed with"),
         ("train --table few/clock.jpg -o few/../few/clock.jpg", "would overwrite an input"),
         ("train --table a -o few/clock.jpg", "few/clock.jpg: exists and is no agent"),
         ("train --table a -o few", "few: a folder"),
@@ -108,7 +111,7 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("compress --quiet", "--files-from"),
         ("compress - few -", "read once"),
         ("compress - --files-from -", "read once"),
-        ("compress few --csv --json", "not both"),
+        ("compress few --csv --json", "not allowed with"),
         ("compress few --files-from few", "few: cannot be read as a list"),
         ("compress EMPTY", "images is empty"),
         ("compress few --dest EMPTY", "output is empty"),
@@ -123,7 +126,8 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("compress few --agent AGENT --preset authors", "an agent of preset paper"),
         ("explain few -o x.png --agent AGENT --preset authors", "an agent of preset paper"),
         ("evaluate --table few/clock.jpg --agent AGENT --preset authors", "clock.jpg"),
-        ("run --images few --service squeezenet --untrained --agent AGENT", "leave out --agent"),
+        ("run --images few --service squeezenet --untrained --agent AGENT", "not allowed with"),
+        ("run --images few --service squeezenet --alpha 2 --agreement 0.9", "not allowed with"),
         ("weights verify squeezenet1_1.onnx", "only fetch takes a name"),
         ("weights list squeezenet1_1.onnx", "only fetch takes a name"),
         ("train --table a -o x.npz --steps many", "whole number, at least 1"),
@@ -680,13 +684,13 @@ def test_names_that_the_terminal_cannot_show(photos, tmp_path, encoding):
 
 
 def test_ctrl_c_while_packages_are_imported(adacompress, monkeypatch):
-    def import_as_numpy_does(*arguments):
+    def import_as_numpy_does():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt as error:
             raise ImportError("numpy.core.multiarray failed to import") from error
 
-    monkeypatch.setattr(cli, "import_module", import_as_numpy_does)
+    monkeypatch.setitem(cli._COMMANDS, "weights", import_as_numpy_does)
     handler = signal.getsignal(signal.SIGINT)
     assert adacompress("weights") == (130, "", "\nadacompress: stopped\n")
     assert signal.getsignal(signal.SIGINT) is handler
