@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.controller import Label, Step
 from ..core.equations import size_ratio
+from ..core.roles import Label, Step
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no one answer to ==

@@ -1,18 +1,15 @@
-"""A line of a run's log, and what may be read from many: totals, times, and what was learned."""
+"""A line of a run's log, and what may be read of many: totals and times."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..core.controller import Label
-from ..imaging.read import Photo
-from ..services import RefusedError, Service, called
-from .pilot import AdaCompress
+from ..core.equations import BEST_LABELS
+from ..core.roles import Label, Upload
 from .results import Result
 
 _OF_IMAGE = ("image", "sha256", "error", "bytes", "answered_by", "labels", "compressed_labels")
@@ -22,7 +19,6 @@ _OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilo
 FIELDS = _OF_IMAGE + _OF_RESULT + _OF_STEP
 TIMES = ("decision", "encode", "upload", "total")  # seconds
 _MOST = 1e12  # bytes or seconds of one image
-BEST_LABELS = 5  # that are logged: all that AC-1 looks at
 
 
 def failure(image: str, sha256: str | None, error: Exception) -> dict[str, Any]:
@@ -47,74 +43,60 @@ def answer(image: str, sha256: str, result: Result) -> dict[str, Any]:
     }
 
 
-def _written(labels: Iterable[Label] | None) -> list[list[Any]] | None:
-    return None if labels is None else [list(label) for label in labels][:BEST_LABELS]
+def _written(labels: Sequence[Label] | None) -> list[list[Any]] | None:
+    return None if labels is None else [list(label) for label in labels[:BEST_LABELS]]
+
+
+def uploads(line: dict[str, Any]) -> tuple[Upload, Upload]:
+    """The two uploads of an answered image; one that was not made has no answer and no bytes."""
+    own, other = line["labels"], None
+    if line["answered_by"] == "reference":
+        own, other = line["compressed_labels"], own
+    compressed = Upload(line["bytes"], _read(own))
+    return compressed, Upload(line["bytes_sent"] - compressed.size, _read(other))
+
+
+def _read(labels: list[list[Any]] | None) -> list[Label] | None:
+    return None if labels is None else [Label(*label) for label in labels]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < _MOST
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and [type(part) for part in pair] == [str, float] for pair in value
+    )
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {  # of an answered image; the log has no checksum
+    "state": _is_text,
+    "encoding": _is_text,
+    "answered_by": _is_text,
+    "bytes": _is_size,
+    "bytes_sent": _is_size,
+    "reference_bytes": lambda value: _is_size(value) and value > 0,
+    "original_bytes": lambda value: _is_size(value) and value > 0,
+    "labels": _are_labels,
+    "compressed_labels": lambda value: value is None or _are_labels(value),
+    "agreement": lambda value: value in (None, 0, 1),
+    "p_est": lambda value: value is None or (isinstance(value, (int, float)) and 0 <= value <= 1),
+}
 
 
 def check(line: dict[str, Any]) -> None:
     """Raises ValueError naming the field where this is no line that `answer` or `failure` made."""
-    missing = set(FIELDS) - line.keys()
-    if missing:
+    if missing := set(FIELDS) - line.keys():
         raise ValueError(f"has no {min(missing)}")
-    if not isinstance(line["image"], str):
-        raise ValueError(f"image is {line['image']!r:.40}")
-    if line["error"] is not None:
-        return
-    for name in ("bytes", *_SIZES):
-        least = 1 if name == "reference_bytes" else 0
-        if not isinstance(line[name], int) or not least <= line[name] < _MOST:
+    checks = _CHECKS if line["error"] is None else {}
+    for name, fits in [("image", _is_text), *checks.items()]:
+        if not fits(line[name]):
             raise ValueError(f"{name} is {line[name]!r:.40}")
-    for name in ("labels", "compressed_labels"):
-        pairs = line[name] if line[name] is not None or name == "labels" else []
-        if not isinstance(pairs, list) or any(
-            not isinstance(pair, list) or [type(each) for each in pair] not in ([str, float],)
-            for pair in pairs
-        ):
-            raise ValueError(f"{name} is {line[name]!r:.40}")
-    if line["agreement"] not in (None, 0, 1):
-        raise ValueError(f"agreement is {line['agreement']!r:.40}")
-    for name in ("state", "encoding", "answered_by"):
-        if not isinstance(line[name], str):
-            raise ValueError(f"{name} is {line[name]!r:.40}")
-
-
-class _Answered:
-    """A service that repeats the answers of one line, and refuses where there was none."""
-
-    side_by_side = False
-
-    def __init__(self, line: dict[str, Any], service: Service) -> None:
-        self.line, self.service, self.name = line, service, called(service)
-        self.asked = False
-
-    def __getattr__(self, name: str) -> Any:  # formats and limits
-        return getattr(self.service, name)
-
-    def label(self, payload: bytes) -> list[Label]:
-        line, by_reference = self.line, self.line["answered_by"] == "reference"
-        is_reference = len(payload) == line["reference_bytes"]
-        if is_reference and line["bytes"] == line["reference_bytes"]:
-            is_reference = self.asked  # both are the same, the chosen one goes first
-        self.asked = True
-        if is_reference:
-            logged = line["labels"] if by_reference else None
-            sent = line["bytes_sent"] > line["bytes"]
-        else:
-            logged = line["compressed_labels"] if by_reference else line["labels"]
-            sent = line["bytes"] > 0
-        if logged is None:
-            raise RefusedError(line["fault"] or "not in the log", sent)
-        return [Label(*label) for label in logged]
-
-
-def learn_again(pilot: AdaCompress, line: dict[str, Any], photo: Photo, service: Service) -> bool:
-    """Take the step of a logged image again, with its answers from the log.
-
-    Returns whether that gave the same line; the pilot has changed in any case.
-    """
-    result = pilot.upload(photo, _Answered(line, service))
-    again = json.dumps(answer(line["image"], line["sha256"], result))
-    return bool(json.loads(again) == line)
 
 
 def summary(lines: list[dict[str, Any]], times: list[dict[str, Any]]) -> dict[str, Any]:
@@ -152,11 +134,11 @@ def delivered(line: dict[str, Any]) -> int:
 
 
 def _percentiles(times: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    found = {}
-    for what in TIMES:
-        said = [line.get(what) for line in times]
-        seconds = [s for s in said if isinstance(s, (int, float)) and 0 <= s < _MOST]
+    percentiles = {}
+    for name in TIMES:
+        values = [line.get(name) for line in times]  # nothing has checked them
+        seconds = [s for s in values if isinstance(s, (int, float)) and 0 <= s < _MOST]
         if seconds:
-            values = np.percentile(seconds, (50, 90, 99))
-            found[what] = {f"p{n}": float(v) for n, v in zip((50, 90, 99), values, strict=True)}
-    return found
+            p50, p90, p99 = np.percentile(seconds, (50, 90, 99)).tolist()
+            percentiles[name] = {"p50": p50, "p90": p90, "p99": p99}
+    return percentiles

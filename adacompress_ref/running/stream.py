@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..core.controller import Controller
 from ..imaging import read as images
 from ..imaging.read import Photo
 from ..services import (
@@ -22,6 +23,7 @@ from ..services import (
 )
 from ..storage.files import ImageError, digest, printable
 from . import runlog
+from .live import LiveImage
 from .pilot import AdaCompress
 from .results import Result
 from .state import SAVE_EVERY, StateFolder
@@ -57,41 +59,44 @@ class Stream:
         self.gone = ""  # why images were left, if any were
         self.finished = False
         if state and state.controller:
-            self._go_on(state)
+            self._go_on(state, state.controller)
         else:
             self.save()
 
-    def _go_on(self, state: StateFolder) -> None:
+    def _go_on(self, state: StateFolder, controller: Controller) -> None:
+        """From the state as saved, and with the answers that the log has of later images."""
         if state.notice:
             self.say(f"adacompress: {state.notice}")
+        self.pilot.resume(controller)
         missed = state.lines[state.known :]
-        fitting = self._learn_again(state, missed)
-        if fitting < len(missed):  # that step went wrong
-            self._learn_again(state, missed[:fitting])
-            self.say(
-                f"adacompress: {printable(missed[fitting]['image'])} is not as it was when it was "
-                f"sent; the last {len(missed) - fitting} images are not learned from again"
-            )
+        for number, line in enumerate(missed):
+            if line["error"] is None and not self._learn_again(line):
+                self.say(
+                    f"adacompress: {printable(line['image'])} is not as it was when it was sent; "
+                    f"the last {len(missed) - number} images are not learned from again"
+                )
+                break
         if missed:
             self.save()
 
-    def _learn_again(self, state: StateFolder, lines: list[dict[str, Any]]) -> int:
-        """From the state as saved, with the answers of these lines; returns how many fit."""
-        controller = state.load()
-        assert controller is not None
-        self.pilot.resume(controller)
-        for number, line in enumerate(lines):
-            if line["error"] is not None:
-                continue
-            try:
-                photo, sha256 = self._read(line["image"])
-                if sha256 != line["sha256"] or not runlog.learn_again(
-                    self.pilot, line, photo, self.service
-                ):
-                    return number
-            except (ImageError, ServiceError, KeyError, TypeError, ValueError):
-                return number
-        return len(lines)
+    def _learn_again(self, line: dict[str, Any]) -> bool:
+        """Take the step of a logged image again; False where its upload would be another now."""
+        controller, (compressed, reference) = self.pilot.controller, runlog.uploads(line)
+        fields = ("sha256", "state", "encoding", "reference_bytes")
+        try:
+            photo, sha256 = self._read(line["image"])
+            image = LiveImage(photo, self.pilot.config, self.pilot.extractor, self.service)
+            decision = controller.decide(image.state)
+            name, payload = image.payloads.of(decision.action)
+            again = sha256, decision.mode, name, len(image.payloads.reference)
+        except (ImageError, ServiceError):
+            return False
+        if again != tuple(line[field] for field in fields):
+            return False
+        if compressed.size not in (len(payload), 0):  # 0 where it was refused unsent
+            return False
+        controller.settle(decision, compressed, reference)
+        return True
 
     def left(self, names: list[str]) -> list[str]:
         """Images that no line of the log has, by name and content."""
