@@ -23,8 +23,7 @@ from ..imaging.session import onnxruntime
 from ..services import ServiceError
 from ..storage.artifacts import ArtifactError
 from ..storage.files import printable, reason
-from ..tables.table import Source
-from .labelling import Labelling, open_models
+from .labelling import Job, Labelling
 
 PATIENCE = 10  # seconds for the scheduler to answer
 
@@ -67,9 +66,8 @@ class Cluster(Executor):
         self._executor = self.client.get_executor(pure=False)
 
     def _check(self, work: Labelling) -> None:
-        asked = os.path.abspath(work.folder), work.source, work.options, work.extractor_path
-        mine = _ready(*asked)
-        found = self.client.run(_ready, *asked, on_error="return")
+        needs = os.path.abspath(work.folder), work.job
+        mine, found = _ready(*needs), self.client.run(_ready, *needs, on_error="return")
         if not found:
             raise ClusterError(
                 f"{self.address}: has no worker; start one with `dask worker {self.address}`"
@@ -94,19 +92,20 @@ class Cluster(Executor):
     def _settle(self, future: Future, path: str, task: Future) -> None:
         if not future.set_running_or_notify_cancel():
             return
+        fault: Exception
         try:
             future.set_result(task.result())
+            return
         except KilledWorker as error:
             died = f"{error.allowed_failures + 1} workers died of it, run again to try more"
-            future.set_exception(ServiceError(f"{printable(path)}: {died}"))
+            fault = ServiceError(f"{printable(path)}: {died}")
         except CancelledError:
-            text = f"{self.address}: the scheduler is gone; run again to go on"
-            future.set_exception(ClusterError(text))
+            fault = ClusterError(f"{self.address}: the scheduler is gone; run again to go on")
         except ArtifactError as error:  # of one that joined after the check
-            text = f"{self.address}: a worker cannot label: {error}"
-            future.set_exception(ClusterError(text))
+            fault = ClusterError(f"{self.address}: a worker cannot label: {error}")
         except Exception as error:
-            future.set_exception(error)
+            fault = error
+        future.set_exception(fault)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the scheduler, which forgets what is not done; its workers go on for others."""
@@ -119,12 +118,10 @@ async def _kind(address: str) -> str:
         return (await server.identity())["type"]
 
 
-def _ready(
-    folder: str, source: Source, options: tuple[tuple[str, Any], ...], extractor_path: str | None
-) -> dict[str, str]:
-    """Versions of what makes a row, where all is there that `label_image` needs."""
+def _ready(folder: str, job: Job) -> dict[str, str]:
+    """Versions of what makes a row, where all is there that the job needs."""
     if not os.path.isdir(folder):
         raise ClusterError(f"{printable(folder)}: no such folder there; share it")
-    open_models(source, options, extractor_path)
+    job.open()
     packages = {module.__name__: module.__version__ for module in (numpy, PIL, onnxruntime)}
     return {__package__: __version__} | packages

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -17,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.config import REFERENCE, Encoding
-from ..core.controller import Label
 from ..core.equations import BEST_LABELS
+from ..core.roles import Label
 from ..imaging import codec
 from ..imaging import read as images
+from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.extractor import Extractor, pool, tensor
 from ..services import (
     AuthenticationError,
@@ -29,13 +30,14 @@ from ..services import (
     Service,
     ServiceError,
     ask,
-    formats,
+    limits,
     open_service,
 )
 from ..storage import files
 from ..storage.artifacts import ArtifactError
-from ..tables.table import POOLINGS, RESIZES, Row, Source, Table, TableError
+from ..tables.table import Row, Source, Table, TableError
 from ..views import drift
+from ..views.features import POOLINGS, RESIZES
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
 
@@ -50,53 +52,53 @@ def _service(name: str, options: tuple[tuple[str, Any], ...]) -> Service:
     return open_service(name, threads=1, **dict(options))
 
 
-def open_models(
-    source: Source, options: tuple[tuple[str, Any], ...], extractor_path: str | None
-) -> tuple[Extractor, Service]:
-    """Those of this process, opened at first use and kept, with one thread each.
+@dataclass(frozen=True)
+class Job:
+    """What each image of a folder goes through; it runs in any process, on any machine."""
 
-    `options` are those of `open_service`. Raises ArtifactError where the extractor is not that of
-    `source`, or as for `Extractor` and `open_service`.
-    """
-    extractor = _extractor(extractor_path)
-    if extractor.sha256 != source.extractor:
-        raise ArtifactError(f"{extractor.path}: another extractor; install the same weights")
-    return extractor, _service(source.service, options)
+    source: Source
+    pixel_limit: int
+    options: tuple[tuple[str, Any], ...]  # of `open_service`
+    extractor_path: str | None
 
+    def open(self) -> tuple[Extractor, Service]:
+        """The models of this process, opened at first use and kept, with one thread each.
 
-def label_image(
-    path: str,
-    name: str,
-    source: Source,
-    pixel_limit: int,
-    options: tuple[tuple[str, Any], ...] = (),
-    extractor_path: str | None = None,
-) -> Row:
-    """One row: every encoding of one image uploaded once, equal payloads only once.
+        Raises ArtifactError where the extractor is not that of `source`, or as for `Extractor` and
+        `open_service`.
+        """
+        extractor = _extractor(self.extractor_path)
+        if extractor.sha256 != self.source.extractor:
+            raise ArtifactError(f"{extractor.path}: another extractor; install the same weights")
+        return extractor, _service(self.source.service, self.options)
 
-    Runs in any process, on any machine that has the file. Raises ImageError, ServiceError, or what
-    the service's files deserve.
-    """
-    extractor, service = open_models(source, options, extractor_path)
-    photo = images.read(path, name=name, pixel_limit=pixel_limit)
-    picture = photo.picture
-    payloads = [codec.encode(picture, each) for each in (*source.encodings, REFERENCE)]
-    answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
-    none = [Label("", 0.0)] * BEST_LABELS
-    best = [(answers[payload] + none)[:BEST_LABELS] for payload in payloads]
-    context, drifts = drift.measured(extractor, picture, payloads)
-    maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
-    return Row(
-        image=name,
-        digest=hashlib.sha256(photo.file).hexdigest(),
-        original_bytes=len(photo.file),
-        bytes=np.array([len(payload) for payload in payloads]),
-        labels=np.array([[label.name for label in each] for each in best]),
-        scores=np.array([[label.score for label in each] for each in best], np.float32),
-        features=np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps]),
-        context=context,
-        drift=drifts,
-    )
+    def label(self, path: str, name: str) -> Row:
+        """One row: every encoding of one image uploaded once, equal payloads only once.
+
+        Raises ImageError, ServiceError, or as for `open`.
+        """
+        extractor, service = self.open()
+        photo = images.read(path, name=name, pixel_limit=self.pixel_limit)
+        picture = photo.picture
+        encodings = (*self.source.encodings, REFERENCE)
+        payloads = [codec.encode(picture, encoding) for encoding in encodings]
+        answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
+        none = [Label("", 0.0)] * BEST_LABELS
+        best = [(answers[payload] + none)[:BEST_LABELS] for payload in payloads]
+        context, drifts = drift.measured(extractor, picture, payloads)
+        maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
+        pooled = [np.stack([pool(m, pooling)[0] for pooling in POOLINGS]) for m in maps]
+        return Row(
+            image=name,
+            digest=hashlib.sha256(photo.file).hexdigest(),
+            original_bytes=len(photo.file),
+            bytes=np.array([len(payload) for payload in payloads]),
+            labels=np.array([[label.name for label in labels] for labels in best]),
+            scores=np.array([[label.score for label in labels] for labels in best], np.float32),
+            features=np.stack(pooled),
+            context=context,
+            drift=drifts,
+        )
 
 
 class Labelling:
@@ -116,14 +118,14 @@ class Labelling:
         extractor: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
-        self.extractor_path = None if extractor is None else os.path.abspath(extractor)
-        self.options = tuple(sorted(options.items()))
-        self.folder, self.path, self.pixel_limit = Path(folder), Path(path), pixel_limit
+        self.folder, self.path = Path(folder), Path(path)
         self.finished = Path(f"{path}.partial")
-        self.source = Source(service, tuple(encodings), _extractor(self.extractor_path).sha256)
-        taken = formats(_service(service, self.options))
+        extractor_path = None if extractor is None else os.path.abspath(extractor)
+        self.source = Source(service, tuple(encodings), _extractor(extractor_path).sha256)
+        self.job = Job(self.source, pixel_limit, tuple(sorted(options.items())), extractor_path)
+        accepted = limits(self.job.open()[1]).formats
         for encoding in encodings:
-            if encoding.format not in taken:
+            if encoding.format not in accepted:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
         names = files.find(folder)
         self.rows = {row.image: row for row in self._kept()}
@@ -162,7 +164,7 @@ class Labelling:
         self.finished.mkdir(parents=True, exist_ok=True)
         if executor is None:
             for name in self.left:
-                self._take(name, partial(label_image, *self._arguments(name)))
+                self._keep(name, partial(self.job.label, self._place(name), name))
                 on_image(name)
             return
         left = iter(self.left)
@@ -172,13 +174,13 @@ class Labelling:
             while True:
                 room = 0 if ended else getattr(executor, "ahead", AHEAD) - len(running)
                 for name in islice(left, room):
-                    running[executor.submit(label_image, *self._arguments(name))] = name
+                    running[executor.submit(self.job.label, self._place(name), name)] = name
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     name = running.pop(future)
                     try:
-                        self._take(name, future.result)
+                        self._keep(name, future.result)
                     except (QuotaError, AuthenticationError) as error:
                         ended = error  # after the others at work, whose answers are paid for
                     on_image(name)
@@ -188,11 +190,10 @@ class Labelling:
         if ended:
             raise ended
 
-    def _arguments(self, name: str) -> tuple[Any, ...]:
-        path = os.path.abspath(self.folder / name)  # a worker's folder may be another
-        return path, name, self.source, self.pixel_limit, self.options, self.extractor_path
+    def _place(self, name: str) -> str:
+        return os.path.abspath(self.folder / name)  # a worker's folder may be another
 
-    def _take(self, name: str, result: Callable[[], Row]) -> None:
+    def _keep(self, name: str, result: Callable[[], Row]) -> None:
         try:
             row = result()
         except (QuotaError, AuthenticationError):

@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from adacompress_ref.core.config import Encoding
-from adacompress_ref.core.controller import Label
+from adacompress_ref.core.roles import Label
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.imaging.extractor import Extractor
 from adacompress_ref.imaging.read import ImageError
 from adacompress_ref.running import labelling
