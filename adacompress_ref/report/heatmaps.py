@@ -10,13 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core import equations
-from ..imaging.extractor import tensor
+from ..imaging.encoding import Limits
 from ..imaging.read import Photo
-from ..running.live import LiveImage
 from ..running.pilot import AdaCompress
-from ..survival.agent import SurvivalAgent
-from ..views.drift import PROBE
-from ..views.heat import drift_heat, drift_maps, feature_heat
+from ..views.payloads import Payloads
 
 _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
 _COLUMNS = 3  # of a sheet, at most
@@ -50,30 +47,26 @@ def explain(
 
     `formats` may be sent, by default JPEG. Raises ValueError for an action that may not.
     """
-    config = pilot.config
-    state = LiveImage(photo, config, pilot.extractor, taken=formats).state
-    q_values = pilot.agent.q_values(state)  # [actions]
+    view, agent = pilot.view, pilot.agent
+    limits = Limits() if formats is None else Limits(formats=tuple(formats))
+    payloads = Payloads(
+        photo, view.encodings, limits, probe=view.probe, size_sample=view.size_sample
+    )
+    state = view.of_photo(photo, payloads, pilot.extractor)
+    q_values = agent.q_values(state)  # [actions]
     chosen = equations.best_action(q_values)
     action = chosen if action is None else action
     if not np.isfinite(q_values[action]):
         raise ValueError(
-            f"{config.encodings[action].name}: cannot be sent here, or is never better than WebP"
+            f"{view.encodings[action].name}: cannot be sent here, or is never better than WebP"
         )
-    if isinstance(pilot.agent, SurvivalAgent):
-        seen = config.encodings[action] if config.own_drift else PROBE
-        maps = drift_maps(pilot.extractor, photo.picture, seen)
-        heat = drift_heat(pilot.agent, state[action], *maps)
-    else:
-        view = tensor(photo.picture, config.resize)
-        feature_map = pilot.extractor.run(view[None])[0]  # [1280, 7, 7]
-        heat = feature_heat(pilot.agent.network, feature_map, action, config.pooling)
     return Explanation(
         name=photo.name,
-        encoding=config.encodings[action].name,
+        encoding=view.encodings[action].name,
         q_value=float(q_values[action]),
-        chosen=config.encodings[chosen].name,
+        chosen=view.encodings[chosen].name,
         order=chosen,
-        heat=heat,
+        heat=view.heat(agent, photo, state, action, pilot.extractor),
         picture=_fitted(photo.picture, _SIDE),
     )
 

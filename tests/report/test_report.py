@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from adacompress_ref import AdaCompress, report
-from adacompress_ref.core.config import Encoding
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.report import charts, timeline
 from adacompress_ref.running import runlog
 from adacompress_ref.running.state import StateFolder

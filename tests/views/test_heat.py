@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from adacompress_ref import AdaCompress
 from adacompress_ref.core import equations
-from adacompress_ref.core.config import PRESETS, Encoding
 from adacompress_ref.core.qnetwork import QNetwork
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
-from adacompress_ref.imaging.extractor import pool, tensor
-from adacompress_ref.running.live import LiveImage
-from adacompress_ref.views import drift, heat
+from adacompress_ref.imaging.encoding import Encoding
+from adacompress_ref.imaging.extractor import Extractor, pool, tensor
+from adacompress_ref.survival import drift
+from adacompress_ref.survival.agent import SurvivalAgent
+from adacompress_ref.survival.config import LADDER, TUNED
+from adacompress_ref.views import heat
+from adacompress_ref.views.drift import DriftView
 from adacompress_ref.views.heat import drift_gradient, feature_heat, map_gradient
 
 POOLINGS = ("global", "corner")
@@ -50,7 +52,7 @@ def test_drift_gradient_against_finite_differences(own_drift, glance):
     rng = np.random.default_rng(3)
     payload, image = rng.random((2, 24, 5, 5)) + 0.1  # [channels, rows, columns]
     payload[:6] *= 3
-    config = PRESETS["tuned"].replace(own_drift=own_drift, glance=glance)
+    config = TUNED.replace(own_drift=own_drift, glance=glance)
     weights = rng.normal(size=drift.row_length(config))
     itself, probe, centre = image.mean(axis=(1, 2)), *rng.random((2, 24))  # these stay
 
@@ -99,7 +101,7 @@ def test_a_cell_that_is_not_pooled_has_no_gradient(network, feature_map):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_heat_by_hand(pooling):
     # Q(s, 0) = 3 s0 - s1; channel 0 is hot in one cell, channel 1 in another
-    network = QNetwork((2, 1), dtype=np.float64)
+    network = QNetwork((2, 1), np.random.default_rng(0), np.float64)
     network.weights[0][:] = [[3], [-1]]
     feature_map = np.zeros((2, 7, 7))
     feature_map[0, 1, 2], feature_map[1, 6, 5] = 2, 3
@@ -111,27 +113,27 @@ def test_heat_by_hand(pooling):
     assert np.allclose(feature_heat(network, feature_map, 0, pooling), expected)
 
 
-@pytest.mark.parametrize(("preset", "compressed"), [("fast", "jpeg-q5"), ("ladder", "jpeg-q45")])
-def test_heat_of_drift_is_that_of_the_payload_seen(photos, preset, compressed, monkeypatch):
+@pytest.mark.parametrize(("config", "measured"), [(TUNED, "jpeg-q5"), (LADDER, "jpeg-q45")])
+def test_heat_of_drift_is_that_of_the_payload_seen(photos, config, measured, monkeypatch):
     """The maps of the payload and of the image, both as the state sees them, in this order."""
-    handed, pilot = [], AdaCompress.load(preset, threads=1)
-    gradient_of = heat.drift_gradient
+    handed, gradient_of = [], heat.drift_gradient
 
     def note(*arguments):
         handed.append((*arguments, gradient_of(*arguments)))
         return handed[-1][-1]
 
     monkeypatch.setattr(heat, "drift_gradient", note)
+    view, extractor, rng = DriftView(config), Extractor(threads=1), np.random.default_rng(0)
+    agent = SurvivalAgent(config, view.inputs, rng)
+    agent.network.weights[-1][:] = rng.normal(size=agent.network.weights[-1].shape)
     photo = images.read(photos / "coffee.jpg")
-    names = [encoding.name for encoding in pilot.config.encodings]
-    action = names.index(compressed if preset == "ladder" else "jpeg-q25")
-    maps = heat.drift_maps(pilot.extractor, photo.picture, Encoding.parse(compressed))
-    row = LiveImage(photo, pilot.config, pilot.extractor).state[action]
-    found = heat.drift_heat(pilot.agent, row, *maps)
+    state = rng.random((len(view.encodings), view.inputs), np.float32)
+    action = config.encodings.index("jpeg-q45")
+    found = view.heat(agent, photo, state, action, extractor)
     ((of_payload, of_image, by_drift, gradient),) = handed
-    sent = codec.decode(codec.encode(photo.picture, Encoding.parse(compressed)), 160)
+    sent = codec.decode(codec.encode(photo.picture, Encoding.parse(measured)), 160)
     for seen, at in ((sent, of_payload), (codec.reduced(photo.picture, 160), of_image)):
-        expected = pilot.extractor.run(tensor(seen, "bilinear", 160)[None])[0]
+        expected = extractor.run(tensor(seen, "bilinear", 160)[None])[0]
         np.testing.assert_allclose(at, expected, rtol=1e-3, atol=1e-3)
     assert np.abs(by_drift).max() > 0
     np.testing.assert_allclose(found, equations.grad_cam(gradient, of_payload))
