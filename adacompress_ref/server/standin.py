@@ -22,8 +22,7 @@ from urllib.parse import parse_qsl
 from ..core.roles import Label
 from ..services import Service, ask
 from ..storage.files import reason
-from . import all_formats
-from .formats import Answer, Refused, Request, WireFormat
+from .formats import Answer, Refused, Request, WireFormat, all_formats
 
 FAULTS = ("timeout", "reset", "429", "500", "503", "malformed", "truncated", "expired", "slow")
 BODY_LIMIT = 16 * 2**20  # bytes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from PIL import Image
 
 from ..core.roles import Label
+from ..imaging.encoding import Limits
 from .errors import (
     AuthenticationError,
     ProtocolError,
@@ -110,29 +110,21 @@ def in_background(task: Callable[[], T]) -> Future[T]:
 
 def check_limits(service: object, payload: bytes) -> None:
     """Raises RefusedError where a payload is beyond what the service says that it takes."""
-    if all(getattr(service, name, None) is None for name in LIMITS):
+    declared = limits(service)
+    if declared == Limits(declared.name, declared.formats):
         return
     try:
         size = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP", "PNG")).size
     except Exception as error:
         raise RefusedError(f"{called(service)}: the payload is no image", sent=False) from error
-    check_size(service, len(payload), *size)
+    if fault := declared.fault(len(payload), *size):
+        raise RefusedError(fault, sent=False)
 
 
-def check_size(service: object, size: int, width: int, height: int) -> None:
-    """The same for a payload that has so many bytes and pixels."""
-    most, pixels, longest, shortest = (getattr(service, name, None) for name in LIMITS)
-    if size > (most or math.inf):
-        problem = f"{most:,} bytes, this image has {size:,}"
-    elif width * height > (pixels or math.inf):
-        problem = f"{pixels:,} pixels, this image has {width} x {height}"
-    elif max(width, height) > (longest or math.inf):
-        problem = f"sides up to {longest}, this image has {width} x {height}"
-    elif min(width, height) < (shortest or 0):
-        problem = f"sides from {shortest}, this image has {width} x {height}"
-    else:
-        return
-    raise RefusedError(f"{called(service)} takes {problem}", sent=False)
+def limits(service: object) -> Limits:
+    """What a service says that it takes. Raises ServiceError where that is not JPEG too."""
+    numbers = {name: getattr(service, name, None) for name in LIMITS}
+    return Limits(called(service), formats(service), **numbers)
 
 
 def called(service: object) -> str:

@@ -11,7 +11,6 @@ import random
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
@@ -79,7 +78,9 @@ class Transport:
         self.secrets: set[str] = set()
         self.hide(secrets)
         self._sleep = sleep
-        self._idle: deque[requests.Session] = deque()
+        self._session = requests.Session()
+        self._session.headers = {"Accept-Encoding": "identity", "User-Agent": "adacompress"}
+        self._session.auth = lambda prepared: prepared  # else a .netrc would replace ours
         self._next = 0.0  # when the next request may go
         self._failures, self._fault = 0, ""  # in a row, and the latest
         self._rest, self._rests_until = FIRST_REST, 0.0
@@ -159,30 +160,22 @@ class Transport:
             ) from None
 
     def _exchange(self, request: Request, late: float) -> Response:
-        try:
-            session = self._idle.pop()
-        except IndexError:
-            session = requests.Session()
-            session.headers = {"Accept-Encoding": "identity", "User-Agent": "adacompress"}
-            session.auth = lambda prepared: (
-                prepared
-            )  # else a .netrc would replace our Authorization
         url = request.url
         try:
             check_endpoint(url)
-            session.trust_env = not is_loopback(url)  # no proxy to this machine itself
+            self._session.trust_env = not is_loopback(url)  # no proxy to this machine itself
             options: dict[str, Any] = {
                 "timeout": self.deadline,
                 "allow_redirects": False,  # credentials go to the host that was named, or nowhere
-                **session.merge_environment_settings(url, {}, True, None, None),
+                **self._session.merge_environment_settings(url, {}, True, None, None),
             }
-            with session.send(session.prepare_request(request), **options) as response:
+            prepared = self._session.prepare_request(request)
+            with self._session.send(prepared, **options) as response:
                 body = self._whole_body(response, late)
         except ServiceError:
             raise
         except Exception as error:  # not its text, which holds the URL
             raise _explained(self.name, url, error) from None
-        self._idle.append(session)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return response.status_code, headers, body
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import configparser
-import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -126,8 +125,7 @@ def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list
 
 def find_credentials() -> Credentials:
     """From the environment, else from the profile in the files. Raises AuthenticationError."""
-    environment = {name.lower(): os.environ.get(name, "") for name in VARIABLES}
-    for source in itertools.chain([environment], _sections()):
+    for source in _sources():
         key, secret, token = (source.get(name.lower(), "").strip() for name in VARIABLES)
         if key and secret:
             return Credentials(key, secret, token)
@@ -141,15 +139,16 @@ def find_credentials() -> Credentials:
 
 def find_region() -> str:
     """From the environment, else from the profile in the files. Raises AuthenticationError."""
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    region = region or next(filter(None, (section.get("region") for section in _sections())), "")
-    if not region:
-        raise AuthenticationError(f"{NAME}: no region; set AWS_REGION, such as us-east-1")
-    return region
+    for source in _sources():
+        if region := source.get("region"):
+            return region
+    raise AuthenticationError(f"{NAME}: no region; set AWS_REGION, such as us-east-1")
 
 
-def _sections() -> Iterator[Mapping[str, str]]:
-    """What the two files say about the profile, the file of credentials first."""
+def _sources() -> Iterator[Mapping[str, str]]:
+    """What the environment, the file of credentials and that of settings say, in their order."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
+    yield {name.lower(): os.environ.get(name, "") for name in VARIABLES} | {"region": region}
     profile = os.environ.get("AWS_PROFILE") or "default"
     configured = profile if profile == "default" else f"profile {profile}"
     for variable, usual, section in (

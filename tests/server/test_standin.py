@@ -20,7 +20,7 @@ import requests
 from PIL import Image
 
 from adacompress_ref.core.roles import Label
-from adacompress_ref.server import all_formats
+from adacompress_ref.server.formats import all_formats
 from adacompress_ref.server.standin import BODY_LIMIT, FAULTS, Server
 from adacompress_ref.services import QuotaError, RefusedError, UnavailableError, ask, open_service
 from adacompress_ref.storage.files import ImageError
