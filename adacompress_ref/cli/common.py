@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.config import DEFAULT_PRESET, Config, Encoding, preset
+from .. import agents
+from ..core.config import BaseConfig
+from ..imaging.encoding import Encoding, parse_all
 from ..running.pilot import AdaCompress
 from ..services import Service, ServiceError, open_service
 from ..storage import artifacts, files
@@ -45,7 +46,7 @@ def percent(part: float, whole: float) -> str:
 def encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
     """Those named, or the preset's."""
     if not arguments.encodings:
-        return preset(arguments.preset).encodings
+        return parse_all(agents.preset(arguments.preset).encodings)
     named = tuple(Encoding.parse(name) for name in arguments.encodings.split(","))
     if len(set(named)) != len(named):
         raise ValueError("--encodings: each may be named once")
@@ -54,10 +55,11 @@ def encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
 
 def agent_path(arguments: argparse.Namespace) -> Path:
     """The agent named, or the shipped one of the preset. Raises ArtifactError."""
-    return artifacts.find(f"agent-{arguments.preset or DEFAULT_PRESET}.npz", arguments.agent)
+    name = arguments.preset or agents.DEFAULT_PRESET
+    return artifacts.find(f"agent-{name}.npz", arguments.agent)
 
 
-def check_preset(arguments: argparse.Namespace, config: Config) -> None:
+def check_preset(arguments: argparse.Namespace, config: BaseConfig) -> None:
     """Raises ValueError where the agent opened is not of the preset asked for."""
     if arguments.preset not in (None, config.preset):
         raise ValueError(
@@ -89,6 +91,7 @@ class Input(NamedTuple):
     path: Path
     name: str  # below the folder
     error: ImageError | None = None
+    data: bytes | None = None  # of standard input
 
 
 def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
@@ -97,35 +100,41 @@ def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
     Raises ImageError where there is nothing but folders that cannot be used.
     """
     inputs: list[Input] = []
-    for one in map(Path, named):
-        if not os.path.isdir(one):  # False, too, for a name that no file can have
-            inputs.append(Input(one, one.name))
+    for place in map(Path, named):
+        if not os.path.isdir(place):  # False, too, for a name that no file can have
+            inputs.append(Input(place, place.name))
             continue
         try:
-            found = [Input(one / name, name) for name in files.find(one)]
+            within = [Input(place / name, name) for name in files.find(place)]
         except ImageError as error:
-            found = [Input(one, one.name, error)]
-        own = output.resolve() if output else None
-        if own and one.resolve() in own.parents:
-            found = [each for each in found if own not in each.path.resolve().parents]
-        inputs += found
-    errors = [each.error for each in inputs if each.error]
+            within = [Input(place, place.name, error)]
+        own = output and output.resolve()
+        if own and place.resolve() in own.parents:
+            within = [image for image in within if own not in image.path.resolve().parents]
+        inputs += within
+    errors = [image.error for image in inputs if image.error]
     if errors and len(errors) == len(inputs):
         raise errors[0]
     return inputs
 
 
-def check_output(path: str, inputs: Iterable[Path] = ()) -> None:
-    """Before the work, not after it: raises ValueError where a file cannot be written there."""
-    at, shown = Path(path), printable(path)
-    if at.is_dir():
+def check_output(path: str, inputs: Iterable[Path] = (), kind: str = "") -> None:
+    """Before the work, not after it: raises ValueError where a file cannot be written there.
+
+    A name of no file of that `kind`, such as png, is refused too.
+    """
+    place, shown = Path(path), printable(path)
+    if kind and place.suffix.lower() != f".{kind}":
+        what = f"the page is {kind.upper()}; name a file that ends in .{kind}"
+        raise ValueError(f"{shown}: {what} with -o")
+    if place.is_dir():
         raise ValueError(f"{shown}: a folder; name a file with -o")
-    if not at.parent.is_dir():
+    if not place.parent.is_dir():
         raise ValueError(f"{shown}: there is no such folder; make it, or name another with -o")
-    if at.resolve() in {each.resolve() for each in inputs}:
+    if place.resolve() in {image.resolve() for image in inputs}:
         raise ValueError(f"{shown}: would overwrite an input; name another file with -o")
     try:
-        tempfile.TemporaryFile(dir=at.parent).close()
+        tempfile.TemporaryFile(dir=place.parent).close()
     except OSError as error:
         raise ValueError(f"{shown}: its folder cannot be written ({error.strerror})") from error
 
@@ -141,11 +150,13 @@ def standard_input(most: int = -1) -> bytes:
 
 def on_standard_output(arguments: argparse.Namespace) -> bool:
     """Whether -o names it. Raises ValueError where it cannot have what is to be written there."""
-    if arguments.output == "-" and (arguments.json or getattr(arguments, "csv", False)):
+    if arguments.output != "-":
+        return False
+    if arguments.json or getattr(arguments, "csv", False):
         raise ValueError("standard output is for what is written: leave out --json and --csv")
-    if arguments.output == "-" and (sys.__stdout__ is None or sys.stdout.isatty()):
+    if sys.__stdout__ is None or sys.stdout.isatty():
         raise ValueError("standard output is closed or a terminal: redirect it, or name another -o")
-    return bool(arguments.output == "-")
+    return True
 
 
 def write_output(path: str, data: bytes) -> None:
@@ -175,11 +186,10 @@ def read_names(path: str) -> list[str]:
     return [name for name in names if name]
 
 
-@dataclass
 class Stop:
     """Whether a signal has asked to stop, and which."""
 
-    signal: int = 0  # that asked to stop
+    signal = 0
 
 
 @contextmanager
@@ -193,9 +203,9 @@ def stop_signal() -> Iterator[Stop]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

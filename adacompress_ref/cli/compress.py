@@ -28,8 +28,7 @@ from .common import (
 )
 from .progress import Progress
 
-_FIELDS = ["image", "output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio"]
-_FIELDS += ["error"]
+_FIELDS = ("image", "output", "encoding", "quality", "bytes", "reference_bytes", "size_ratio")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -37,55 +36,59 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         arguments.output = "-" if "-" in arguments.images else "compressed"
     to_standard_output = not arguments.noaction and on_standard_output(arguments)
-    inputs, piped = _inputs(arguments)
-    written = not (to_standard_output or arguments.noaction)
-    folder = _Folder(Path(arguments.output), inputs, arguments.overwrite) if written else None
+    inputs = _inputs(arguments)
     if to_standard_output and len(inputs) != 1:
         raise ValueError(f"standard output is for one image, not {len(inputs)}; name a folder")
+    folder = None
+    if not (to_standard_output or arguments.noaction):
+        folder = _Folder(Path(arguments.output), inputs, arguments.overwrite)
     pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
-    no_webp = all(each.format != "webp" for each in pilot.config.encodings)
-    if arguments.webp and no_webp and not arguments.quiet:
+    has_webp = any(encoding.format == "webp" for encoding in pilot.config.encodings)
+    if arguments.webp and not has_webp and not arguments.quiet:
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
-    # read before others work, so that Ctrl-C need not wait for it
-    data = standard_input(images.FILE_LIMIT + 1) if piped else b""
-    totals: Counter[str] = Counter()
+    if "-" in arguments.images:  # read before others work, so that Ctrl-C need not wait for it
+        inputs[0] = inputs[0]._replace(data=standard_input(images.FILE_LIMIT + 1))
     rows = "json" if arguments.json else "csv" if arguments.csv else "text"
     if rows == "text" and (arguments.quiet or to_standard_output):
         rows = "none"
-    progress = Progress("compress", len(inputs), arguments.quiet or rows in ("text", "none"))
     if rows == "text":
         print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
     elif rows == "csv":
-        print(",".join(_FIELDS))
-    formats = ("jpeg", "webp") if arguments.webp else ("jpeg",)
+        print(",".join([*_FIELDS, "error"]))
 
-    def choose(one: Input) -> tuple[Choice, int] | ImageError:
+    def choose(image: Input) -> tuple[Choice, int] | ImageError:
         """What to write, and how many bytes the file has."""
         try:
-            if one.error:
-                raise one.error
-            source = data if one is piped else one.path
-            photo = images.read(source, name=str(one.path), pixel_limit=arguments.pixel_limit)
-            options = {"keep_exif": arguments.keep_exif, "reference": arguments.reference}
-            return pilot.choose(photo, formats=formats, **options), len(photo.file)
+            if image.error:
+                raise image.error
+            source = image.path if image.data is None else image.data
+            photo = images.read(source, name=str(image.path), pixel_limit=arguments.pixel_limit)
+            choice = pilot.choose(
+                photo,
+                formats=("jpeg", "webp") if arguments.webp else ("jpeg",),
+                keep_exif=arguments.keep_exif,
+                reference=arguments.reference,
+            )
+            return choice, len(photo.file)
         except ImageError as error:
             return error
 
-    for one, found in zip(inputs, in_order(choose, inputs, arguments.workers), strict=True):
-        record: dict[str, Any] = dict.fromkeys(_FIELDS)
-        record["image"] = str(one.path)
+    totals: Counter[str] = Counter()
+    progress = Progress("compress", len(inputs), arguments.quiet or rows in ("text", "none"))
+    for image, chosen in zip(inputs, in_order(choose, inputs, arguments.workers), strict=True):
+        record: dict[str, Any] = {**dict.fromkeys(_FIELDS), "image": str(image.path), "error": None}
         try:
-            if isinstance(found, ImageError):
-                raise found
-            choice, original = found
-            output = folder.save(one.name, choice.payload) if folder else None
-            record |= _described(choice, output)
-            totals.update(
-                done=1,
-                bytes=len(choice.payload),
-                reference=choice.reference_bytes or 0,
-                original=original,
-            )
+            if isinstance(chosen, ImageError):
+                raise chosen
+            choice, original = chosen
+            output = folder.save(image.name, choice.payload) if folder else None
+            ratio = choice.size_ratio
+            record["output"] = output and str(output)
+            record |= {"encoding": choice.encoding, "quality": choice.quality}
+            record |= {"bytes": len(choice.payload), "reference_bytes": choice.reference_bytes}
+            record["size_ratio"] = None if ratio is None else round(ratio, 6)
+            totals.update(done=1, original=original, bytes=record["bytes"])
+            totals.update(reference=choice.reference_bytes or 0)
         except ImageError as error:
             record["error"] = str(error)
         except OSError as error:
@@ -96,30 +99,22 @@ def main(arguments: argparse.Namespace) -> int:
         progress.advance()
         if to_standard_output and not record["error"]:
             write_output("-", choice.payload)
-    compared = (
-        f"{percent(totals['bytes'], totals['reference'])} of quality 75 ({totals['reference']:,}), "
-    )
     if arguments.totals or not (arguments.quiet or (to_standard_output and not totals)):
-        say(
-            f"{totals['done']} of {len(inputs)} images, {totals['bytes']:,} bytes: "
-            f"{compared if arguments.reference else ''}"
-            f"{percent(totals['bytes'], totals['original'])} "
-            f"of the files as they were ({totals['original']:,})"
-        )
+        _say_totals(totals, len(inputs), arguments.reference)
     return 0 if totals["done"] == len(inputs) else 1
 
 
-def _inputs(arguments: argparse.Namespace) -> tuple[list[Input], Input | None]:
-    """All images, standard input first, and which that is. Raises ValueError."""
-    named = [each for each in arguments.images if each != "-"]
+def _inputs(arguments: argparse.Namespace) -> list[Input]:
+    """All images, standard input first. Raises ValueError."""
+    named = [name for name in arguments.images if name != "-"]
     if arguments.files_from:
         named += read_names(arguments.files_from)
     inputs = find_inputs(named, Path(arguments.output))
-    piped = Input(Path("stdin"), "stdin") if "-" in arguments.images else None
-    inputs = [piped, *inputs] if piped else inputs
+    if "-" in arguments.images:
+        inputs.insert(0, Input(Path("stdin"), "stdin"))
     if not inputs:
         raise ValueError("the list of --files-from names no image")
-    return inputs, piped
+    return inputs
 
 
 class _Folder:
@@ -129,7 +124,7 @@ class _Folder:
         if path.exists() and not path.is_dir():
             raise ValueError(f"{printable(str(path))}: a file; name a folder with -o")
         self.path, self.overwrite = path, overwrite
-        self.protected = {each.path.resolve() for each in inputs}
+        self.protected = {image.path.resolve() for image in inputs}
         self.taken: set[Path] = set()
 
     def save(self, name: str, payload: bytes) -> Path:
@@ -156,23 +151,12 @@ class _Folder:
         return output
 
 
-def _described(choice: Choice, output: Path | None) -> dict[str, Any]:
-    return {
-        "output": output and str(output),
-        "encoding": choice.encoding,
-        "quality": choice.quality,
-        "bytes": len(choice.payload),
-        "reference_bytes": choice.reference_bytes,
-        "size_ratio": None if choice.size_ratio is None else round(choice.size_ratio, 6),
-    }
-
-
 def _show(record: dict[str, Any], rows: str) -> None:
     if rows == "json":
         print(json.dumps(record), flush=True)
     elif rows == "csv":
         shown = printable if sys.stdout.isatty() else str  # programs get names as they are
-        values = [shown(each) if isinstance(each, str) else each for each in record.values()]
+        values = [shown(value) if isinstance(value, str) else value for value in record.values()]
         csv.writer(sys.stdout, lineterminator="\n").writerow(values)
         sys.stdout.flush()
     elif rows == "text" and record["error"] is None:
@@ -184,3 +168,12 @@ def _show(record: dict[str, Any], rows: str) -> None:
         )
     if record["error"] is not None:
         say(f"adacompress: {record['error']}")
+
+
+def _say_totals(totals: Counter[str], count: int, with_reference: bool) -> None:
+    shares = f"{percent(totals['bytes'], totals['original'])} of the files as they were"
+    shares += f" ({totals['original']:,})"
+    if with_reference:
+        reference = totals["reference"]
+        shares = f"{percent(totals['bytes'], reference)} of quality 75 ({reference:,}), {shares}"
+    say(f"{totals['done']} of {count} images, {totals['bytes']:,} bytes: {shares}")

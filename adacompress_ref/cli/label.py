@@ -51,19 +51,12 @@ def main(arguments: argparse.Namespace) -> int:
     for reason in work.failed.values():
         say(f"adacompress: {reason}")
     table = work.finish()
-    report = {
-        "table": arguments.output,
-        "images": len(table.images),
-        "encodings": [encoding.name for encoding in table.source.encodings],
-        "service": table.source.service,
-        "failed": work.failed,
-    }
+    images, names = len(table.images), [encoding.name for encoding in table.source.encodings]
     if arguments.json:
-        print(json.dumps(report))
+        report = {"table": arguments.output, "images": images, "encodings": names}
+        print(json.dumps({**report, "service": table.source.service, "failed": work.failed}))
     else:
-        print(
-            f"{arguments.output}: {report['images']} images, {len(report['encodings'])} encodings"
-        )
+        print(f"{arguments.output}: {images} images, {len(names)} encodings")
     return 1 if work.failed else 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,34 +44,33 @@ _SIDE = 420  # pixels that a thumbnail may take
 
 def main(arguments: argparse.Namespace) -> int:
     """Read the log, draw what can be drawn, write the page."""
-    output, named = Path(arguments.output), Path(arguments.log)
     if not on_standard_output(arguments):
-        if output.suffix.lower() not in (".html", ".htm"):
-            shown = printable(str(output))
-            raise ValueError(f"{shown}: the page is HTML; name a file that ends in .html with -o")
-        check_output(arguments.output)
-    log = named / "log.jsonl" if named.is_dir() else named
-    piped, failed = arguments.log == "-", 0
+        check_output(arguments.output, kind="html")
+    log, failed = Path(arguments.log), 0
+    log = log / "log.jsonl" if log.is_dir() else log
+    piped = arguments.log == "-"
     shown = "standard input" if piped else printable(str(log))
     if not (piped or log.is_file()):
         raise ValueError(
             f"{shown}: no such file; name a run's state folder, its log.jsonl, or what evaluate "
             "--json printed"
         )
-    evaluation = _evaluation(standard_input() if piped else log.read_bytes())
-    if piped and not evaluation:
-        raise ValueError(f"{shown}: not what evaluate --json printed")
-    if evaluation:
+    totals = _evaluation(standard_input() if piped else log.read_bytes())
+    if totals:
         try:
-            page = report.of_evaluation(evaluation)
+            page = report.of_evaluation(totals)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"has no {error}" if isinstance(error, KeyError) else reason(error)
+            fault = f"has no {error}" if isinstance(error, KeyError) else reason(error)
             raise ValueError(
-                f"{shown}: damaged ({what}); print it anew by evaluate --json"
+                f"{shown}: damaged ({fault}); print it anew by evaluate --json"
             ) from error
-        totals = evaluation
+    elif piped:
+        raise ValueError(f"{shown}: not what evaluate --json printed")
     else:
-        lines, times = _lines(log), _times(log.with_name("times.jsonl"))
+        lines = _lines(log, shown)
+        times: list[dict[str, Any]] = []
+        with suppress(ValueError, OSError):  # for information: damaged, there are none
+            times = read_lines(log.with_name("times.jsonl"))
         settings, controller = _state(log.parent)
         cases, failed = _cases(arguments, lines, controller)
         page = report.of_run(lines, times, settings, cases)
@@ -79,22 +79,21 @@ def main(arguments: argparse.Namespace) -> int:
     write_output(arguments.output, page.encode())
     if arguments.json:
         print(json.dumps(totals))
-    say(f"{printable(str(output))}: written, {len(page) // 1000:,} KB")
+    say(f"{printable(arguments.output)}: written, {len(page) // 1000:,} KB")
     return 1 if failed else 0
 
 
 def _evaluation(data: bytes) -> dict[str, Any] | None:
     """What `evaluate --json` printed, where that is it."""
     try:
-        found = json.loads(data)
+        printed = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and "policies" in found else None
+    return printed if isinstance(printed, dict) and "policies" in printed else None
 
 
-def _lines(log: Path) -> list[dict[str, Any]]:
+def _lines(log: Path, shown: str) -> list[dict[str, Any]]:
     """The lines of a run's log. Raises ValueError naming the file."""
-    shown = printable(str(log))
     try:
         lines = read_lines(log, runlog.check)
     except ValueError as error:
@@ -104,14 +103,6 @@ def _lines(log: Path) -> list[dict[str, Any]]:
     if not lines:
         raise ValueError(f"{shown}: no image is in it yet; run first")
     return lines
-
-
-def _times(path: Path) -> list[dict[str, Any]]:
-    """They are for information: without them, or where they are damaged, there are none."""
-    try:
-        return read_lines(path)
-    except (ValueError, OSError):
-        return []
 
 
 def _state(folder: Path) -> tuple[dict[str, Any], Controller | None]:
@@ -165,23 +156,25 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
     photo = images.read(folder / name, name=name, pixel_limit=limit)
     if hashlib.sha256(photo.file).hexdigest() != line["sha256"]:
         raise ImageError(f"{photo.name}: not the file that was sent; name the folder of that run")
-    reference = codec.decode(codec.encode(photo.picture, REFERENCE))
     try:
         level = None if encoding == "original" else Encoding.parse(encoding)
     except ValueError as error:
         raise ImageError(f"{photo.name}: {error}") from error
-    sent = codec.decode(codec.encode(photo.picture, level)) if level else photo.picture
+    scale = _SIDE / max(photo.picture.size)
+    size = [max(1, round(side * scale)) for side in photo.picture.size]
+    small = []
+    for uploaded in (REFERENCE, level):
+        picture = photo.picture
+        if uploaded:
+            picture = codec.decode(codec.encode(picture, uploaded))
+        small.append(_jpeg(codec.resized(picture, (size[0], size[1]), "bilinear")))
     heat = None
     if pilot:
         try:
             heat = _heat(pilot, photo, encoding)
         except ValueError as error:
             say_of(photo.name, f"no heat map: {printable(str(error))}")
-    width, height = photo.picture.size
-    scale = _SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = [codec.resized(each, size, "bilinear") for each in (reference, sent)]
-    return Case(line, _jpeg(small[0]), _jpeg(small[1]), heat)
+    return Case(line, small[0], small[1], heat)
 
 
 def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
@@ -189,8 +182,8 @@ def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
     if name not in names:
         raise ValueError(f"{name} is not of the agent's levels")
     formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
-    one = explain(pilot, photo, names.index(name), formats)
-    return _jpeg(overlay(one.picture, scaled(one.heat)[0]))
+    explanation = explain(pilot, photo, names.index(name), formats)
+    return _jpeg(overlay(explanation.picture, scaled(explanation.heat)[0]))
 
 
 def _jpeg(picture: Image.Image) -> bytes:

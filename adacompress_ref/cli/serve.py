@@ -17,8 +17,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Answer until Ctrl-C or SIGTERM."""
     if arguments.service != "squeezenet" and not arguments.service.startswith("onnx:"):
         raise ServiceError("--service: squeezenet or onnx:FILE, which run on this machine")
-    server = _bound(arguments)
-    with stop_signal() as stop, server:
+    with stop_signal() as stop, _bound(arguments) as server:
         _announce(arguments, server)
         while not stop.signal:
             time.sleep(0.1)
@@ -28,17 +27,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _bound(arguments: argparse.Namespace) -> Server:
     service = open_service(arguments.service)
+    names = ("host", "port", "latency", "bandwidth", "quota", "error_rate", "seed")
     try:
-        return Server(
-            service,
-            host=arguments.host,
-            port=arguments.port,
-            latency=arguments.latency,
-            bandwidth=arguments.bandwidth,
-            quota=arguments.quota,
-            error_rate=arguments.error_rate,
-            seed=arguments.seed,
-        )
+        return Server(service, **{name: getattr(arguments, name) for name in names})
     except OSError as error:
         raise ValueError(
             f"{arguments.host}:{arguments.port}: {reason(error)}; name others with --host or --port"
