@@ -112,8 +112,8 @@ def _measured(policies: list[dict[str, Any]], name: str) -> list[str]:
     for policy in policies:
         low, high = policy["intervals"][name]
         mean, interval = f"{_number(policy[name]):.3f}", f"{low:.3f}–{high:.3f}"
-        shares = ((value - least) / width for value in (low, policy[name], high))
-        drawn = charts.span(*shares, f"{policy['name']}: {mean} {interval}")
+        shares = [(value - least) / width for value in (low, policy[name], high)]
+        drawn = charts.span(shares, f"{policy['name']}: {mean} {interval}")
         cells.append(f"{mean} <small>{interval}</small>{drawn}")
     return cells
 

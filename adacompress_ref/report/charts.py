@@ -42,9 +42,9 @@ def plot(
         height = f"{100 * (1 - tick / ticks[-1]):.2f}%"
         parts.append(f'<line class="grid" x2="100%" y1="{height}" y2="{height}"/>')
         parts.append(f'<text class="left" x="-8" y="{height}" dy="4">{unit.format(tick)}</text>')
-    for share, number in below.items():
+    for share, step in below.items():
         place = f'x="{100 * share:.2f}%" y="100%" dy="18"'
-        parts.append(f'<text class="below" {place}>{text(number)}</text>')
+        parts.append(f'<text class="below" {place}>{text(step)}</text>')
     parts.append(f'<svg viewBox="0 0 {_GRID} {_GRID}" preserveAspectRatio="none">')
     for number, curve in enumerate(curves):
         parts.append(f'<path class="curve-{number}" d="{_path(curve / ticks[-1])}"/>')
@@ -77,10 +77,11 @@ def bar(share: float, title: str) -> str:
     return _svg("bar", title, f'<rect width="{100 * share:.2f}%" height="100%"/>')
 
 
-def span(low: float, middle: float, high: float, title: str) -> str:
-    """A dot at `middle` on its interval, all as shares of the width."""
-    line = f'<line x1="{100 * low:.2f}%" x2="{100 * high:.2f}%" y1="50%" y2="50%"/>'
-    return _svg("span", title, line, f'<circle cx="{100 * middle:.2f}%" cy="50%" r="3.5"/>')
+def span(shares: Sequence[float], title: str) -> str:
+    """An interval and a dot on it: low, middle and high, as shares of the width."""
+    low, middle, high = (f"{100 * share:.2f}%" for share in shares)
+    line = f'<line x1="{low}" x2="{high}" y1="50%" y2="50%"/>'
+    return _svg("span", title, line, f'<circle cx="{middle}" cy="50%" r="3.5"/>')
 
 
 def round_steps(most: int) -> list[int]:

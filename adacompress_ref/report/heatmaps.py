@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core import equations
-from ..imaging.encoding import Limits
 from ..imaging.read import Photo
+from ..running.live import LiveImage
 from ..running.pilot import AdaCompress
-from ..views.payloads import Payloads
 
 _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
 _COLUMNS = 3  # of a sheet, at most
@@ -48,11 +47,7 @@ def explain(
     `formats` may be sent, by default JPEG. Raises ValueError for an action that may not.
     """
     view, agent = pilot.view, pilot.agent
-    limits = Limits() if formats is None else Limits(formats=tuple(formats))
-    payloads = Payloads(
-        photo, view.encodings, limits, probe=view.probe, size_sample=view.size_sample
-    )
-    state = view.of_photo(photo, payloads, pilot.extractor)
+    state = LiveImage(photo, view, pilot.extractor, formats=formats).state
     q_values = agent.q_values(state)  # [actions]
     chosen = equations.best_action(q_values)
     action = chosen if action is None else action

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Stream:
         fields = ("sha256", "state", "encoding", "reference_bytes")
         try:
             photo, sha256 = self._read(line["image"])
-            image = LiveImage(photo, self.pilot.config, self.pilot.extractor, self.service)
+            image = LiveImage(photo, self.pilot.view, self.pilot.extractor, self.service)
             decision = controller.decide(image.state)
             name, payload = image.payloads.of(decision.action)
             again = sha256, decision.mode, name, len(image.payloads.reference)
@@ -104,7 +104,9 @@ class Stream:
         done = {(line["image"], line["sha256"]) for line in self.lines}
         return [n for n in names if n not in known or (n, digest(self.folder / n)) not in done]
 
-    def send(self, names: list[str], stopping: Callable[[], object]) -> Iterator[dict[str, Any]]:
+    def send(
+        self, names: Iterable[str], stopping: Callable[[], object]
+    ) -> Iterator[dict[str, Any]]:
         """Each image's line, which is in the log already; saves as it goes, and at the end.
 
         Ends early where `stopping()`, and where the service is given up: `gone` then says why.

@@ -2,8 +2,7 @@
 
 import pytest
 
-from adacompress_ref import Label
-from adacompress_ref.core.roles import Upload
+from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.running import runlog
 
 

@@ -7,9 +7,9 @@ import pytest
 
 import adacompress_ref as ac
 from adacompress_ref.running import runlog
-from adacompress_ref.running.snapshot import pack
 from adacompress_ref.running.stream import Stream
 from adacompress_ref.services import ProtocolError, RefusedError, UnavailableError
+from adacompress_ref.storage.snapshot import pack
 
 
 class Flaky:
