@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not (to_standard_output or arguments.noaction):
         folder = _Folder(Path(arguments.output), inputs, arguments.overwrite)
     pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
-    has_webp = any(encoding.format == "webp" for encoding in pilot.config.encodings)
+    has_webp = any(encoding.format == "webp" for encoding in pilot.view.encodings)
     if arguments.webp and not has_webp and not arguments.quiet:
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     if "-" in arguments.images:  # read before others work, so that Ctrl-C need not wait for it

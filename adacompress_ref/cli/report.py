@@ -7,23 +7,22 @@ import hashlib
 import io
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from .. import report
-from ..core.config import REFERENCE, Encoding
+from .. import agents, report
 from ..core.controller import Controller
 from ..imaging import codec
 from ..imaging import read as images
-from ..imaging.extractor import Extractor
+from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.read import Photo
 from ..report import Case
 from ..report.heatmaps import explain, overlay, scaled
 from ..running import runlog
-from ..running.pilot import AdaCompress
-from ..running.snapshot import unpack
+from ..running.pilot import AdaCompress, open_extractor
 from ..storage import files
 from ..storage.arrays import load_arrays
 from ..storage.files import ImageError, printable, reason
@@ -111,9 +110,9 @@ def _state(folder: Path) -> tuple[dict[str, Any], Controller | None]:
         if (folder / name).exists():
             try:
                 fields, arrays = load_arrays(folder / name)
-                controller = unpack(fields, arrays)
+                controller = agents.revive(fields, arrays)
                 named = {n: v for n, v in fields["settings"].items() if v is not None}
-                return named | controller.config.to_json() | named, controller
+                return named | asdict(controller.config) | named, controller
             except Exception as error:  # damaged in any of many ways
                 shown = printable(str(folder / name))
                 say(f"adacompress: {shown}: damaged ({reason(error)}), passed over")
@@ -132,10 +131,8 @@ def _cases(
     if arguments.agent or arguments.preset:
         pilot = open_pilot(arguments)
     elif controller:
-        agent = controller.agent
-        pilot = AdaCompress(
-            agent, Extractor(arguments.extractor, at_once=agent.config.state == "drift")
-        )
+        view = agents.view_of(controller.config)
+        pilot = AdaCompress(controller.agent, open_extractor(view, arguments.extractor))
     else:
         say("adacompress: no heat maps without the run's agent; name it with --agent or --preset")
     progress, cases, failed = Progress("report", len(worst), arguments.quiet), [], 0
@@ -178,7 +175,7 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
 
 
 def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
-    names = [encoding.name for encoding in pilot.config.encodings]
+    names = pilot.config.encodings
     if name not in names:
         raise ValueError(f"{name} is not of the agent's levels")
     formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
