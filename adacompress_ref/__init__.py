@@ -8,58 +8,74 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
+    "AgentError": "agents",
+    "load": "agents",
+    "monitor_of": "agents",
+    "new_agent": "agents",
+    "preset": "agents",
+    "save": "agents",
+    "view_of": "agents",
+    "DQNAgent": "core.agent",
+    "Config": "core.config",
+    "Controller": "core.controller",
+    "Label": "core.roles",
+    "Step": "core.roles",
+    "Upload": "core.roles",
+    "passes": "core.training",
+    "train": "core.training",
+    "Encoding": "imaging.encoding",
+    "Extractor": "imaging.extractor",
+    "Photo": "imaging.read",
+    "ModelError": "imaging.session",
+    "load_keras": "keras_file",
     "AdaCompress": "running.pilot",
     "Choice": "running.results",
     "Result": "running.results",
-    "Config": "core.config",
-    "Encoding": "core.config",
-    "preset": "core.config",
-    "Controller": "core.controller",
-    "Label": "core.controller",
-    "Step": "core.controller",
-    "Upload": "core.controller",
-    "DQNAgent": "core.agent",
-    "SurvivalAgent": "survival.agent",
-    "AgentError": "core.agent",
-    "Environment": "tables.environment",
-    "Extractor": "imaging.extractor",
-    "Table": "tables.table",
-    "TableError": "tables.table",
-    "train": "core.training",
-    "evaluate": "tables.evaluation",
+    "StateError": "running.state",
+    "AuthenticationError": "services",
+    "ProtocolError": "services",
+    "QuotaError": "services",
+    "RefusedError": "services",
     "Service": "services",
     "ServiceError": "services",
     "UnavailableError": "services",
-    "RefusedError": "services",
-    "ProtocolError": "services",
-    "QuotaError": "services",
-    "AuthenticationError": "services",
     "open_service": "services",
     "ArtifactError": "storage.artifacts",
     "ImageError": "storage.files",
-    "Photo": "imaging.read",
-    "ModelError": "imaging.session",
-    "StateError": "running.state",
+    "SurvivalAgent": "survival.agent",
+    "SurvivalConfig": "survival.config",
+    "Environment": "tables.environment",
+    "RecordedImage": "tables.environment",
+    "evaluate": "tables.evaluation",
+    "Table": "tables.table",
+    "TableError": "tables.table",
 }
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:  # the same names, for type checkers and editors
-    from .core.agent import AgentError as AgentError
+    from .agents import AgentError as AgentError
+    from .agents import load as load
+    from .agents import monitor_of as monitor_of
+    from .agents import new_agent as new_agent
+    from .agents import preset as preset
+    from .agents import save as save
+    from .agents import view_of as view_of
     from .core.agent import DQNAgent as DQNAgent
     from .core.config import Config as Config
-    from .core.config import Encoding as Encoding
-    from .core.config import preset as preset
     from .core.controller import Controller as Controller
-    from .core.controller import Label as Label
-    from .core.controller import Step as Step
-    from .core.controller import Upload as Upload
+    from .core.roles import Label as Label
+    from .core.roles import Step as Step
+    from .core.roles import Upload as Upload
+    from .core.training import passes as passes
     from .core.training import train as train
+    from .imaging.encoding import Encoding as Encoding
     from .imaging.extractor import Extractor as Extractor
     from .imaging.read import Photo as Photo
     from .imaging.session import ModelError as ModelError
+    from .keras_file import load_keras as load_keras
     from .running.pilot import AdaCompress as AdaCompress
     from .running.results import Choice as Choice
     from .running.results import Result as Result
@@ -75,7 +91,9 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from .storage.artifacts import ArtifactError as ArtifactError
     from .storage.files import ImageError as ImageError
     from .survival.agent import SurvivalAgent as SurvivalAgent
+    from .survival.config import SurvivalConfig as SurvivalConfig
     from .tables.environment import Environment as Environment
+    from .tables.environment import RecordedImage as RecordedImage
     from .tables.evaluation import evaluate as evaluate
     from .tables.table import Table as Table
     from .tables.table import TableError as TableError

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .core.agent import AgentError, DQNAgent
-from .core.config import Encoding, preset
+from .agents import AgentError
+from .core.agent import DQNAgent
+from .core.config import AUTHORS
 
 _INERT = ("InputLayer", "Dropout", "Flatten")  # change nothing when a vector is predicted
 
@@ -53,15 +54,19 @@ def _name(activation: Any) -> Any:
     return activation.get("class_name") if isinstance(activation, dict) else activation
 
 
-def load(path: str | os.PathLike[str], rng: np.random.Generator) -> DQNAgent:
-    """The body of `DQNAgent.from_keras`."""
+def load_keras(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -> DQNAgent:
+    """The authors' network, or any dense ReLU stack that Keras 2 saved as HDF5.
+
+    Preset `authors`, with as many levels from 5 to 95 as the network has outputs. Raises
+    AgentError, or ImportError where h5py is missing (extra `keras`).
+    """
     try:
         stack = read_dense_stack(path)
         widths = [len(stack[0][0]), *(len(bias) for _, bias in stack)]
         levels = np.linspace(5, 95, widths[-1]).round().astype(int)
-        encodings = tuple(Encoding("jpeg", None, int(quality)) for quality in levels)
-        config = preset("authors").replace(hidden=tuple(widths[1:-1]), encodings=encodings)
-        agent = DQNAgent(config, widths[0], rng)
+        encodings = tuple(f"jpeg-q{quality}" for quality in levels)
+        config = AUTHORS.replace(hidden=tuple(widths[1:-1]), encodings=encodings)
+        agent = DQNAgent(config, widths[0], rng or np.random.default_rng())
         for place, (kernel, bias) in enumerate(stack):
             agent.network.weights[place][:] = kernel
             agent.network.biases[place][:] = bias

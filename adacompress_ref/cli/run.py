@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from ..core.config import DEFAULT_PRESET, preset
+from .. import agents
 from ..running import runlog
 from ..running.pilot import AdaCompress
 from ..running.state import StateFolder
@@ -65,8 +65,8 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
 
 def _open_pilot(arguments: argparse.Namespace) -> AdaCompress:
     if arguments.untrained:
-        settings = preset(arguments.preset or DEFAULT_PRESET)
-        pilot = AdaCompress.untrained(settings, extractor=arguments.extractor, seed=arguments.seed)
+        config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
+        pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
         pilot.aim(arguments.alpha, arguments.agreement)
         return pilot
     return open_pilot(arguments, arguments.seed)

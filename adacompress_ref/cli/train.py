@@ -1,152 +1,189 @@
-"""`adacompress train`: Algorithm 1, on a table or live."""
+"""`adacompress train`: Algorithm 1, on tables or live."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
+import shutil
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import agents
+from ..agents import AgentError
 from ..core import training
-from ..core.agent import AgentError, DQNAgent
-from ..core.config import REFERENCE, Config, preset
-from ..imaging import codec
-from ..imaging import read as images
-from ..imaging.extractor import Extractor
-from ..running.live import LiveImage
-from ..services import RefusedError, check_limits
+from ..core.roles import Agent
+from ..imaging.encoding import parse_all
+from ..running import runlog
+from ..running.pilot import AdaCompress
+from ..running.state import StateFolder
+from ..running.stream import Stream
 from ..storage import files
-from ..storage.files import ImageError
-from ..tables.environment import Environment, RecordedImage
+from ..tables.environment import RecordedImage, split
 from ..tables.evaluation import evaluate
 from ..tables.table import Table, TableError
-from ..views.drift import preprocessing
-from .common import check_output, encodings, open_named_service, read_names, say_of
+from .common import check_output, encodings, open_named_service, read_names, say, stop_signal
 from .evaluate import show_policies
 from .progress import Progress
 
 
-@dataclass(frozen=True)
-class _Material:
-    """What there is to learn from: images, and where they come from."""
+class _Trained(NamedTuple):
+    """What came of it."""
 
-    names: list[str]
-    service: str
-    extractor: str  # SHA-256
-    digests: list[str]
-    entry: Callable[[int, Config], Any]  # the place of an image -> what an Environment takes
+    agent: Agent
+    trained_on: int  # images
+    held_out: int
+    failed: int  # that could not be used
+    evaluation: list[dict[str, Any]]
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Algorithm 1, on a table or live."""
+    """Algorithm 1, on tables or live."""
     check_output(arguments.output, map(Path, arguments.table or []))
     if Path(arguments.output).exists():
         try:
-            DQNAgent.load(arguments.output)
+            agents.load(arguments.output)
         except AgentError as error:
             raise ValueError(f"{arguments.output}: exists and is no agent; name another") from error
-    config = preset(arguments.preset)
+    config = agents.preset(arguments.preset)
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
-    rng = np.random.default_rng(arguments.seed)
-    tables = [Table.load(path) for path in arguments.table or []]
-    failed = 0
-    if tables:
-        if set(config.encodings) <= set(tables[0].source.encodings):
-            tables = [table.only(config.encodings) for table in tables]
-        else:
-            config = config.replace(encodings=tables[0].source.encodings)
-        material = _recorded(tables, arguments.table)
+    trained = (_recorded if arguments.table else _live)(arguments, config)
+    if not trained:  # stopped
+        return 1
+    agents.save(trained.agent, arguments.output)
+    shutil.rmtree(_state_path(arguments), ignore_errors=True)
+    if arguments.json:
+        report = {"agent": arguments.output, "preset": config.preset}
+        report |= {"steps": config.training_steps, "trained_on": trained.trained_on}
+        report |= {"held_out": trained.held_out, "evaluation": trained.evaluation}
+        print(json.dumps(report))
     else:
-        config = config.replace(encodings=encodings(arguments))
-        material, failed = _live(arguments)
-    trained, tested = _split(arguments, material.names, rng)
-    stamp = {
-        "extractor": preprocessing(material.extractor, config),
-        "service": material.service,
+        print(
+            f"{arguments.output}: trained on {trained.trained_on} images, {trained.held_out} held "
+            "out"
+        )
+        for evaluation in trained.evaluation:
+            show_policies(evaluation)
+    return 1 if trained.failed else 0
+
+
+def _recorded(arguments: argparse.Namespace, config: Any) -> _Trained:
+    """On the rows of all tables."""
+    tables = [Table.load(path) for path in arguments.table]
+    first = tables[0].source
+    for table, path in zip(tables, arguments.table, strict=True):
+        source = table.source
+        if (source.encodings, source.extractor) != (first.encodings, first.extractor):
+            raise TableError(
+                f"{path}: has other encodings or another extractor than {arguments.table[0]}"
+            )
+    wanted = parse_all(config.encodings)
+    if set(wanted) <= set(first.encodings):
+        tables = [table.only(wanted) for table in tables]
+    else:
+        config = config.replace(encodings=tuple(encoding.name for encoding in first.encodings))
+    rows = [(table, row) for table in tables for row in range(len(table.images))]
+    names = [table.images[row] for table, row in rows]
+    rng = np.random.default_rng(arguments.seed)
+    learned, tested = _split(arguments, names, rng)
+    channels = tables[0].features.shape[-1]
+    view = agents.view_of(config, channels)
+    agent = agents.new_agent(config, rng, channels)
+    agent.stamp = {
+        "extractor": view.stamp(first.extractor),
+        "service": ", ".join(dict.fromkeys(table.source.service for table in tables)),
         "seed": arguments.seed,
-        "trained_on": sorted({material.digests[place] for place in trained}),
+        "trained_on": sorted({rows[place][0].digests[rows[place][1]] for place in learned}),
     }
     progress = Progress("train", config.training_steps, arguments.quiet)
     recent: deque[float] = deque(maxlen=100)
 
-    def on_step(agent: DQNAgent, reward: float) -> None:
-        recent.append(reward)
-        progress.advance(f"reward {np.mean(recent):.3f} epsilon {agent.epsilon:.2f}")
+    def on_step(step: Any) -> None:
+        recent.append(step.reward)
+        progress.advance(f"reward {np.mean(recent):.3f} epsilon {step.epsilon:.2f}")
 
-    entries = [material.entry(int(place), config) for place in trained]
-    environment = Environment(entries, config, rng)
-    agent = training.train(environment, config, rng, stamp=stamp, on_step=on_step)
-    agent.save(arguments.output)
-    report: dict[str, Any] = {
-        "agent": arguments.output,
-        "preset": config.preset,
-        "steps": config.training_steps,
-        "trained_on": len({material.names[place] for place in trained}),
-        "held_out": len({material.names[place] for place in tested}),
-        "evaluation": [evaluate(each, agent) for each in tables],
-    }
-    if arguments.json:
-        print(json.dumps(report))
-    else:
-        print(
-            f"{arguments.output}: trained on {report['trained_on']} images, "
-            f"{report['held_out']} held out"
+    images = [RecordedImage(rows[place][0], rows[place][1], view) for place in learned]
+    training.train(agent, agents.monitor_of(agent), images, on_step)
+    used, held_out = (len({names[place] for place in part}) for part in (learned, tested))
+    return _Trained(agent, used, held_out, 0, [evaluate(table, agent) for table in tables])
+
+
+def _live(arguments: argparse.Namespace, config: Any) -> _Trained | None:
+    """A run that begins untrained, in a folder beside the agent until it is trained.
+
+    None where it was stopped, or the service is gone; the same command goes on.
+    """
+    service = open_named_service(arguments)
+    names = files.find(arguments.images)
+    config = config.replace(encodings=tuple(e.name for e in encodings(arguments)))
+    learned, tested = _split(arguments, names, np.random.default_rng(arguments.seed))
+    pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
+    pilot.controller.early = False
+    settings = {"service": arguments.service, "seed": arguments.seed, "preset": config.preset}
+    settings |= {"steps": config.training_steps, "encodings": list(config.encodings)}
+    state = StateFolder(_state_path(arguments), settings, runlog.check)
+    progress = Progress("train", config.training_steps, arguments.quiet)
+    try:
+        stream = Stream(
+            arguments.images,
+            pilot,
+            service,
+            state,
+            pixel_limit=arguments.pixel_limit,
+            wait=60,
+            say=say,
         )
-        for evaluation in report["evaluation"]:
-            show_policies(evaluation)
-    return 1 if failed else 0
+        order = _passes([names[place] for place in learned], arguments.seed, stream.lines)
+        with stop_signal() as stop:
+            for line in stream.send(order, lambda: stop.signal or not pilot.controller.initial):
+                if line["accuracy"] is not None:
+                    progress.advance(f"epsilon {line['epsilon']:.2f}")
+    finally:
+        state.close()
+    lines = stream.lines
+    if pilot.controller.initial:
+        if stream.gone:
+            say(f"adacompress: {stream.gone}")
+        say(f"adacompress: stopped after {len(lines)} uploads; run the same command to go on")
+        return None
+    pilot.agent.stamp |= {
+        "service": arguments.service,
+        "seed": arguments.seed,
+        "trained_on": sorted({line["sha256"] for line in lines if line["error"] is None}),
+    }
+    failed = {line["image"] for line in lines if line["error"] is not None}
+    used = {line["image"] for line in lines} - failed
+    return _Trained(pilot.agent, len(used), len(tested), len(failed), [])
 
 
-def _recorded(tables: list[Table], paths: list[str]) -> _Material:
-    """The rows of all tables, one after another."""
-    first = tables[0].source
-    for table, path in zip(tables, paths, strict=True):
-        source = table.source
-        if (source.encodings, source.extractor) != (first.encodings, first.extractor):
-            raise TableError(f"{path}: has other encodings or another extractor than {paths[0]}")
-    rows = [(table, place) for table in tables for place in range(len(table.images))]
-    return _Material(
-        [table.images[place] for table, place in rows],
-        ", ".join(dict.fromkeys(table.source.service for table in tables)),
-        first.extractor,
-        [table.digests[place] for table, place in rows],
-        lambda row, config: RecordedImage(*rows[row], config),
-    )
+def _passes(names: list[str], seed: int, lines: list[dict[str, Any]]) -> Iterator[str]:
+    """Pass after pass over the images, from where the log ends; each pass has an order of its own.
 
-
-def _live(arguments: argparse.Namespace) -> tuple[_Material, int]:
-    """The readable images of a folder, and how many are not; each is opened anew when drawn."""
-    folder, service = Path(arguments.images), open_named_service(arguments)
-    extractor = Extractor(arguments.extractor, at_once=preset(arguments.preset).state == "drift")
-    names, digests, failed = [], [], 0
-    for name in files.find(folder):
-        try:
-            photo = images.read(folder / name, name=name, pixel_limit=arguments.pixel_limit)
-            check_limits(service, codec.encode(photo.picture, REFERENCE))
-        except (ImageError, RefusedError) as error:
-            say_of(name, error)
-            failed += 1
-            continue
-        names.append(name)
-        digests.append(hashlib.sha256(photo.file).hexdigest())
-
-    def entry(place: int, config: Config) -> Callable[[], LiveImage]:
-        path = folder / names[place]
-
-        def open_image() -> LiveImage:
-            photo = images.read(path, pixel_limit=arguments.pixel_limit)
-            return LiveImage(photo, config, extractor, service)
-
-        return open_image
-
-    return _Material(names, arguments.service, extractor.sha256, digests, entry), failed
+    An image that could not be used is passed over from then on. Raises ValueError where no image is
+    left, or none has had a label in two passes.
+    """
+    rng, unusable, known = np.random.default_rng(seed), set[str](), len(lines)
+    done = 0  # lines of the log that the passes have come to
+    while True:
+        for place in rng.permutation(len(names)):
+            name = names[place]
+            if name in unusable:
+                continue
+            if done >= known:
+                yield name
+            if done < len(lines) and lines[done]["image"] == name:
+                if lines[done]["error"] is not None:
+                    unusable.add(name)
+                done += 1
+        latest = lines[-2 * len(names) :]
+        if len(unusable) == len(names):
+            raise ValueError("no image can be used to learn from; name another folder")
+        if len(latest) == 2 * len(names) and all(line["accuracy"] is None for line in latest):
+            raise ValueError("the service gave no label for any image: nothing to learn from")
 
 
 def _split(
@@ -157,20 +194,24 @@ def _split(
     Images whose names differ in nothing but the ending, such as a photograph and its copy by night
     in several tables, are in one part.
     """
-    distinct = sorted({Path(name).with_suffix("").as_posix() for name in names})
+    stems = [Path(name).with_suffix("").as_posix() for name in names]
     if arguments.test_images:
         named = set(read_names(arguments.test_images))
         if unknown := sorted(named - set(names)):
             raise ValueError(f"{arguments.test_images}: there is no image {unknown[0]!r}")
+        is_tested = np.array([name in named for name in names])
     else:
-        _, tested = training.split(len(distinct), arguments.test_share, rng)
+        distinct = sorted(set(stems))
+        _, tested = split(len(distinct), arguments.test_share, rng)
         held_out = {distinct[place] for place in tested}
-        named = {each for each in names if Path(each).with_suffix("").as_posix() in held_out}
-    tested = np.array([place for place, name in enumerate(names) if name in named], np.int64)
-    trained = np.array([place for place, name in enumerate(names) if name not in named], np.int64)
-    if not len(tested) or not len(trained):
+        is_tested = np.array([stem in held_out for stem in stems])
+    if is_tested.all() or not is_tested.any():
         raise ValueError(
-            f"{arguments.test_images}: names {len(tested)} of the {len(names)} images; "
+            f"{arguments.test_images}: names {is_tested.sum()} of the {len(names)} images; "
             "some must be named and some left to train on"
         )
-    return trained, tested
+    return np.flatnonzero(~is_tested), np.flatnonzero(is_tested)
+
+
+def _state_path(arguments: argparse.Namespace) -> Path:
+    return Path(f"{arguments.output}.partial")

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from ..core.config import Encoding
 from ..storage.files import ImageError, reason
+from .encoding import Encoding
 from .read import quiet
 
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}  # pixels; the encoders' own limits
@@ -27,7 +27,7 @@ def encode(picture: Image.Image, encoding: Encoding, exif: bytes | None = None) 
     May be called from several threads. Raises ImageError where the format, or the memory, cannot
     hold the image.
     """
-    width, height = size = dimensions(picture.size, encoding)
+    width, height = size = encoding.dimensions(picture.size)
     limit = _LONGEST_SIDE[encoding.format]
     if max(size) > limit:
         raise ImageError(
@@ -66,15 +66,6 @@ def _buffer(encoding: Encoding) -> BinaryIO:
         with contextlib.suppress(AttributeError, OSError):  # Linux alone; no descriptor is left
             return open(os.memfd_create("image"), "w+b", buffering=0)
     return io.BytesIO()
-
-
-def dimensions(size: tuple[int, int], encoding: Encoding) -> tuple[int, int]:
-    """(width, height) of an image of `size` under an encoding."""
-    side = encoding.short_side
-    if side is None or side >= min(size):
-        return size
-    scale = side / min(size)
-    return round(size[0] * scale), round(size[1] * scale)
 
 
 def decode(payload: bytes, least: int = 0) -> Image.Image:

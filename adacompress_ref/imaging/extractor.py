@@ -8,7 +8,6 @@ import os
 import numpy as np
 from PIL import Image
 
-from ..core.config import Config
 from ..storage import artifacts
 from ..storage.files import reason
 from . import codec, sidecar
@@ -126,8 +125,3 @@ class Extractor:
         maps = self.session.run([self.output_name], inputs)[0]
         maps = maps.astype(np.float32, copy=False)  # of float16
         return maps.transpose(0, 3, 1, 2) if self.channels_last else maps
-
-    def state(self, picture: Image.Image, config: Config) -> np.ndarray:
-        """s = E(x) for one picture -> [channels] float32."""
-        view = tensor(picture, config.resize)
-        return pool(self.run(view[None]), config.pooling)[0]

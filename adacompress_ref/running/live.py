@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from ..core.config import REFERENCE, Config
-from ..core.controller import Label, Upload
+from ..core.roles import Label, Upload
+from ..imaging.encoding import Limits
 from ..imaging.extractor import Extractor
 from ..imaging.read import Photo
 from ..services import (
@@ -18,34 +18,35 @@ from ..services import (
     ServiceError,
     UnavailableError,
     ask_all,
-    formats,
+    limits,
 )
-from ..views import drift
+from ..views import View
 from ..views.payloads import Payloads
 
 
 class LiveImage:
     """A photograph, as the controller and the environment see it: a state, and uploads.
 
-    Without a `service` it can be encoded but not uploaded; `taken` are then the formats that may
-    be sent, by default JPEG.
+    Without a `service` it can be encoded but not uploaded; `formats` are then those that may be
+    sent, by default JPEG.
     """
 
     def __init__(
         self,
         photo: Photo,
-        config: Config,
+        view: View,
         extractor: Extractor,
         service: Service | None = None,
         exif: bytes | None = None,
-        taken: Collection[str] | None = None,
+        formats: Collection[str] | None = None,
     ) -> None:
-        self.photo = photo
-        self.config = config
-        self.extractor = extractor
-        self.service = service
-        self.formats = formats(service) if taken is None else taken
-        self.payloads = Payloads(photo, config, self.formats, service, exif)
+        self.photo, self.view, self.extractor, self.service = photo, view, extractor, service
+        accepted = limits(service) if service else Limits()
+        if formats is not None:
+            accepted = accepted._replace(formats=tuple(formats))
+        self.payloads = Payloads(
+            photo, view.encodings, accepted, exif, probe=view.probe, size_sample=view.size_sample
+        )
         self._state: np.ndarray | None = None
         self.fault: str | None = None  # why one of two uploads had no answer
         self.seconds: dict[str, float] = {}  # of decision, encode, upload
@@ -53,27 +54,10 @@ class LiveImage:
 
     @property
     def state(self) -> np.ndarray:
-        """s = E(x) [1280], or a row for each action [A, inputs] (drift.py); computed once."""
+        """s, as the view has it; computed once."""
         if self._state is None:  # not cached_property, which lets one thread at a time in
-            self._state = self._computed()
+            self._state = self.view.of_photo(self.photo, self.payloads, self.extractor)
         return self._state
-
-    def _computed(self) -> np.ndarray:
-        if self.config.state == "features":
-            return self.extractor.state(self.photo.picture, self.config)
-        picture, config, payloads = self.photo.picture, self.config, self.payloads
-        actions = np.flatnonzero(drift.open_actions(config, self.formats)).tolist()
-        sizes = payloads.weighings(actions)
-        seen = drift.look(self.extractor, picture, payloads.encoded, config.glance, *sizes)
-        ratios = payloads.ratios(actions)
-        per_pixel = payloads.size(REFERENCE) / (picture.width * picture.height)
-        context = drift.context(seen, per_pixel, min(picture.size))
-        drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
-        if config.own_drift:
-            sent = {action: payloads.of(action) for action in np.flatnonzero(ratios < 1).tolist()}
-            made = {each: payload for each, (name, payload) in sent.items() if name != "original"}
-            drifts[list(made)] = drift.of_payloads(self.extractor, seen[0], list(made.values()))
-        return drift.rows(context, drifts, ratios, config)
 
     def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
         """Send the payload of an action, and the reference where asked, or where the service does

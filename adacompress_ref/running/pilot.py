@@ -11,19 +11,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..core import config
-from ..core.agent import DQNAgent
-from ..core.config import Config, Encoding
+from .. import agents
+from ..core.config import BaseConfig
 from ..core.controller import Controller
+from ..core.roles import Agent
 from ..imaging import read as images
+from ..imaging.encoding import Encoding
 from ..imaging.extractor import Extractor
 from ..imaging.parallel import in_order
 from ..imaging.read import Photo
 from ..services import ProtocolError, RefusedError, Service, ServiceError, UnavailableError
 from ..storage import artifacts
 from ..storage.files import ImageError
-from ..tables.evaluation import check_fits
-from ..views.drift import preprocessing, row_length
+from ..views import View
 from .live import LiveImage
 from .results import Choice, Result
 from .waiting import Queue
@@ -47,14 +47,14 @@ class AdaCompress:
 
     def __init__(
         self,
-        agent: DQNAgent,
+        agent: Agent,
         extractor: Extractor,
         *,
         trained: bool = True,
         queue: str | os.PathLike[str] | None = None,
     ) -> None:
         self.extractor = extractor
-        self.resume(Controller(agent, trained))
+        self.resume(Controller(agent, agents.monitor_of(agent), trained))
         self.queue = Queue(queue) if queue is not None else None
         self._turn = Lock()  # of the controller
         self._unanswered: Path | None = None  # the latest in the queue that had no answer
@@ -62,7 +62,7 @@ class AdaCompress:
     @classmethod
     def load(
         cls,
-        preset: str = config.DEFAULT_PRESET,
+        preset: str = agents.DEFAULT_PRESET,
         *,
         agent: str | os.PathLike[str] | None = None,
         extractor: str | os.PathLike[str] | None = None,
@@ -82,16 +82,17 @@ class AdaCompress:
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.
         """
-        path = artifacts.find(f"agent-{config.preset(preset).preset}.npz", agent)
-        loaded = DQNAgent.load(path, np.random.default_rng(seed))
-        pilot = cls(loaded, _extractor(loaded.config, extractor, threads), queue=queue)
+        path = artifacts.find(f"agent-{agents.preset(preset).preset}.npz", agent)
+        loaded = agents.load(path, np.random.default_rng(seed))
+        view = agents.view_of(loaded.config)
+        pilot = cls(loaded, open_extractor(view, extractor, threads), queue=queue)
         pilot.aim(alpha, agreement)
         return pilot
 
     @classmethod
     def untrained(
         cls,
-        settings: Config,
+        config: BaseConfig,
         *,
         extractor: str | os.PathLike[str] | None = None,
         seed: int = 0,
@@ -99,10 +100,9 @@ class AdaCompress:
         queue: str | os.PathLike[str] | None = None,
     ) -> AdaCompress:
         """A new agent that begins in the state retrain."""
-        opened = _extractor(settings, extractor, threads)
-        stamp: dict[str, Any] = {"extractor": preprocessing(opened.sha256, settings)}
-        inputs = opened.channels if settings.state == "features" else row_length(settings)
-        agent = DQNAgent.create(settings, inputs, np.random.default_rng(seed), stamp)
+        opened = open_extractor(agents.view_of(config), extractor, threads)
+        agent = agents.new_agent(config, np.random.default_rng(seed), opened.channels)
+        agent.stamp = {"extractor": agents.view_of(config).stamp(opened.sha256)}
         return cls(agent, opened, trained=False, queue=queue)
 
     def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
@@ -111,19 +111,20 @@ class AdaCompress:
             raise ValueError(f"alpha={alpha}: must be above 0")
         if agreement is not None and not 0 < agreement <= 1:
             raise ValueError(f"agreement={agreement}: must be above 0 and at most 1")
-        if (alpha or agreement) and self.config.state == "features":
+        if (alpha or agreement) and not self.agent.adjustable:
             raise ValueError(
                 f"preset {self.config.preset} has learned for alpha {self.config.alpha:g} alone; "
-                "alpha and agreement are for presets tuned, fast and ladder"
+                "alpha and agreement are for presets tuned and ladder"
             )
         self.agent.alpha = alpha or self.agent.alpha
-        self.controller.goal = agreement
+        self.controller.monitor.goal = agreement
 
     def resume(self, controller: Controller) -> None:
         """Go on from a running system that was kept. Raises AgentError if it does not fit."""
-        agent, settings = controller.agent, controller.config
-        check_fits(agent, settings.encodings, preprocessing(self.extractor.sha256, settings))
-        self.agent, self.config, self.controller = agent, settings, controller
+        agent = controller.agent
+        view: View = agents.view_of(agent.config, self.extractor.channels)
+        agents.check_fits(agent, view.encodings, view.stamp(self.extractor.sha256))
+        self.agent, self.config, self.view, self.controller = agent, agent.config, view, controller
 
     def choose(
         self,
@@ -143,7 +144,7 @@ class AdaCompress:
         """
         photo = _photo(source, pixel_limit)
         exif = photo.exif if keep_exif else None
-        image = LiveImage(photo, self.config, self.extractor, service, exif, formats)
+        image = LiveImage(photo, self.view, self.extractor, service, exif, formats)
         q_values = self.agent.q_values(image.state)
         action = int(np.argmax(q_values))
         name, payload = image.payloads.of(action)
@@ -228,7 +229,7 @@ class AdaCompress:
             raise stuck
 
     def _send(self, photo: Photo, service: Service) -> Result:
-        image = LiveImage(photo, self.config, self.extractor, service)
+        image = LiveImage(photo, self.view, self.extractor, service)
         # first, as it fails where the image is too large
         reference_bytes = len(image.payloads.reference)
         image.lap("encode")
@@ -253,12 +254,16 @@ def _quality(name: str) -> int | None:
     return None if name == "original" else Encoding.parse(name).quality
 
 
-def _extractor(
-    config: Config, path: str | os.PathLike[str] | None, threads: int | None
+def open_extractor(
+    view: View, path: str | os.PathLike[str] | None = None, threads: int | None = None
 ) -> Extractor:
+    """E for a view: its runs share the threads, or have one each where a state takes several.
+
+    Raises ValueError for less than one thread, ArtifactError or ModelError.
+    """
     if threads is not None and threads < 1:
         raise ValueError(f"threads={threads}: must be at least 1, or None for one a core")
-    return Extractor(path, threads, at_once=config.state == "drift")
+    return Extractor(path, threads, at_once=view.probe is not None)
 
 
 def _photo(source: Source | Photo, pixel_limit: int, name: str | None = None) -> Photo:

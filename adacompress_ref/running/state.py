@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .. import agents
 from ..core.controller import Controller
+from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
 from ..storage.jsonlines import append_line, mend, read_lines
-from .snapshot import pack, unpack
 
-FILE_FORMAT = 4
+FILE_FORMAT = 5
 SAVE_EVERY = 25  # images
 
 
@@ -142,7 +143,7 @@ class StateFolder:
                 )
         if int(fields["lines"]) > len(self.lines):
             raise ValueError("log.jsonl has lost lines that it knows of")
-        controller = unpack(fields, arrays)
+        controller = agents.revive(fields, arrays)
         self.known = int(fields["lines"])
         return controller
 
@@ -172,7 +173,8 @@ class StateFolder:
 
     def save(self, controller: Controller) -> None:
         """The state after all lines logged so far; the one before is kept beside it."""
-        fields, arrays = pack(controller)
+        running, arrays = snapshot.pack(controller)
+        fields = agents.describe(controller.agent) | {"running": running}
         fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": len(self.lines)}
         with self._named():
             if not self.notice and self.file.exists():

@@ -1,4 +1,4 @@
-"""The agent of the presets `tuned`, `fast` and `ladder`: Q from P(labels survive) and known sizes.
+"""The agent of the presets `tuned` and `ladder`: Q from P(labels survive) and known sizes.
 
 The client can encode and count, so the size ratio need not be learned:
 
@@ -10,33 +10,42 @@ network serves all actions, and each upload teaches it about all of them. NumPy 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..core.agent import AgentError, DQNAgent
-from ..core.config import Config
+from ..core import equations
+from ..core.qnetwork import Adam, QNetwork
+from ..core.replay import Replay
+from ..core.roles import Measurement
+from .config import SurvivalConfig
 
 ALPHAS = 0.1, 100.0  # where `reach` looks
 
 
-class SurvivalAgent(DQNAgent):
-    """A DQN whose state is a matrix [actions, inputs]: a row of numbers for each action.
+class SurvivalAgent:
+    """Its state is a matrix [actions, inputs]: a row of numbers for each action.
 
     The last number of a row is the action's size ratio ds (AC-2); infinite where the action
-    cannot be taken. Images are independent: gamma must be 0.
-    `alpha` may change at any time: what is learned does not depend on it.
+    cannot be taken. Images are independent, so there is no gamma. `alpha` may change at any time:
+    what is learned does not depend on it.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        state_size: int,
-        rng: np.random.Generator,
-        stamp: dict | None = None,
-    ) -> None:
-        super().__init__(config, state_size, rng, stamp)
+    KEPT = (
+        *("network", "optimiser", "epsilon", "steps", "alpha", "anchor", "anchored"),
+        *("replay", "rng"),
+    )
+    adjustable = True
+
+    def __init__(self, config: SurvivalConfig, inputs: int, rng: np.random.Generator) -> None:
+        self.config, self.inputs, self.rng = config, inputs, rng
+        self.network = QNetwork((inputs, *config.hidden, 1), rng)
         self.network.weights[-1][:] = 0  # P is one half for all, before anything is known
-        self.anchor = self.network.parameters.copy()
-        self.trained = False
+        self.optimiser = Adam(self.network.parameters, config)
+        self.replay = Replay(config.replay_capacity, inputs, next_states=False)
+        self.epsilon, self.alpha, self.steps = 1.0, config.alpha, 0
+        self.anchor, self.anchored = self.network.parameters.copy(), False
+        self.stamp: dict[str, Any] = {}
 
     # Acting -----------------------------------------------------------------------------------
 
@@ -50,11 +59,23 @@ class SurvivalAgent(DQNAgent):
         ratios = np.asarray(state, np.float32)[..., -1]  # ds
         return self.alpha * self.survival(state) - ratios + self.config.beta
 
-    def explore(self, state: np.ndarray) -> int:
-        """A random action among those that would beat the best, were they sure to survive."""
+    def act(self, state: np.ndarray) -> int:
+        """With probability epsilon a random one of the actions that may be best.
+
+        Those are all that would beat the best, were they sure to survive. Raises ValueError for a
+        state of another shape.
+        """
+        if state.shape != (len(self.config.encodings), self.inputs):
+            expected = len(self.config.encodings), self.inputs
+            raise ValueError(f"a state has shape {expected}, not {state.shape}")
+        if self.rng.random() >= self.epsilon:
+            return equations.best_action(self.q_values(state))
         best_case = self.alpha - state[:, -1] + self.config.beta  # [actions]
-        promising = np.flatnonzero(best_case >= self.q_values(state).max())
-        return int(self.rng.choice(promising))
+        return int(self.rng.choice(np.flatnonzero(best_case >= self.q_values(state).max())))
+
+    def predict(self, observation: np.ndarray) -> tuple[np.ndarray, None]:
+        """The best action for an observation [actions, inputs], or for each of several; see DQN."""
+        return np.asarray(np.argmax(self.q_values(observation), axis=-1)), None
 
     def reach(self, agreement: float, states: np.ndarray, excess: float) -> None:
         """Set alpha to the least that reaches an agreement on images [n, actions, inputs].
@@ -75,27 +96,52 @@ class SurvivalAgent(DQNAgent):
 
     # Learning ---------------------------------------------------------------------------------
 
-    def observe(self, state: np.ndarray, action: int, accuracy: float) -> None:
-        """Keep the chosen action's row and the accuracy measured: what `remember` is to others."""
-        self.replay.add(state[action], action, accuracy, None)
+    def observe(self, measurement: Measurement) -> None:
+        """Keep the chosen action's row and the accuracy measured."""
+        row = measurement.state[measurement.action]  # [inputs]
+        self.replay.add(row, measurement.action, measurement.accuracy, None)
 
-    def end_training(self) -> None:
+    def arrive(self, state: np.ndarray) -> None:
+        """It needs no s'."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the initial training has had all its steps."""
+        return self.steps >= self.config.training_steps
+
+    def begin_training(self) -> None:
+        """A retraining: other labels survive now."""
+        self.replay.clear()
+        self.epsilon, self.steps = 1.0, 0
+
+    def end_training(self, initial: bool) -> None:
         """Exploit from now on, and hold on to what is known."""
-        super().end_training()
-        self.anchor, self.trained = self.network.parameters.copy(), True
+        self.epsilon, self.steps = 0.0, 0 if initial else self.steps
+        self.anchor, self.anchored = self.network.parameters.copy(), True
 
-    def fit(self, states: np.ndarray, actions: np.ndarray, targets: np.ndarray) -> float:
+    def training_step(self) -> None:
+        """Explore as long as it trains."""
+        self.steps += 1
+        if self.steps > self.config.learning_starts:
+            self.learn()
+
+    def estimate_step(self) -> None:
+        """An estimate is a label that is paid for."""
+        self.learn()
+
+    def learn(self) -> float:
         """The gradient passes of one learning step towards accuracies in [0, 1].
 
-        Rows [n, inputs], actions [n] (in the rows), targets [n]. Cross-entropy in place of AC-5's
-        square: alpha * (A - P) is y - Q in both, but its gradient does not vanish where P is
-        wrong and sure of itself. The pull towards the anchor, the parameters that training ended
-        with, counts like `config.anchor` transitions (`anchor_untrained` before there was any), so
-        it fades as D fills.
+        Cross-entropy in place of AC-5's square: alpha * (A - P) is y - Q in both, but its gradient
+        does not vanish where P is wrong and sure of itself. The pull towards the anchor, the
+        parameters that training ended with, counts like `config.anchor` transitions
+        (`anchor_untrained` before there was any), so it fades as D fills. Returns the loss of the
+        first pass.
         """
+        states, _, targets, _ = self.replay.sample(self.config.batch_size, self.rng)
         first_loss = 0.0
-        weight = self.config.anchor if self.trained else self.config.anchor_untrained
-        pull = 2 * weight / max(len(self.replay), 1)
+        weight = self.config.anchor if self.anchored else self.config.anchor_untrained
+        pull = 2 * weight / len(self.replay)
         for gradient_pass in range(self.config.gradient_passes):
             layers = self.network.forward(states)
             survival = _sigmoid(layers[-1][:, 0])  # P [n]
@@ -105,24 +151,6 @@ class SurvivalAgent(DQNAgent):
             gradient += pull * (self.network.parameters - self.anchor)
             self.optimiser.step(self.network.parameters, gradient)
         return first_loss
-
-    # Keeping ----------------------------------------------------------------------------------
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """As for every agent, and the anchor and alpha."""
-        return super().to_arrays() | {
-            "anchor": self.anchor,
-            "alpha": np.array(self.alpha),
-            "trained": np.array(self.trained),
-        }
-
-    def from_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the place of what `to_arrays` gave. Raises AgentError if the sizes differ."""
-        super().from_arrays(arrays)
-        alpha = float(arrays["alpha"])
-        if not 0 < alpha < 1e6:
-            raise AgentError(f"its alpha is {alpha}, which must be above 0 and below 1e6")
-        self.alpha, self.trained = alpha, bool(arrays["trained"])
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 
 from ..core import equations
-from ..core.config import Config
-from ..core.controller import Image, Upload, measured
+from ..core.config import BaseConfig
+from ..core.roles import Image, Upload, measured
+from ..core.training import passes
+from ..views import View
 from .table import Table
 
 
 class RecordedImage:
-    """Row `index` of a table, whose uploads have been made before."""
+    """Row `index` of a table as a view has it, whose uploads have been made before."""
 
-    def __init__(self, table: Table, index: int, config: Config) -> None:
-        self.table = table
-        self.index = index
-        self.config = config
-        self.state = table.states(config, index, every=True)  # [1280] or [A, inputs]
+    def __init__(self, table: Table, index: int, view: View) -> None:
+        self.table, self.index, self.view = table, index, view
+        self.state = view.of_table(table, index, every=True)  # [inputs] or [A, inputs]
 
     def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
         """The recorded uploads of an action, and of the reference where asked."""
         sizes = self.table.bytes[self.index]  # [A + 1]
-        if self.config.state == "drift" and sizes[action] > sizes[-1]:
+        if self.view.probe and sizes[action] > sizes[-1]:
             action = -1  # as in Payloads.of
         return self._recorded(action), self._recorded(-1) if reference else None
 
@@ -38,28 +38,19 @@ class Environment:
     """Gymnasium's interface, without importing it: an action is an index into the encodings.
 
     `images` holds n images, or functions that open one. Each pass over them has an order of its
-    own, drawn from the generator; passes follow one another without end. Observation: s = E(x)
-    [inputs] float32 of the image at hand, or of drift [actions, inputs]. Reward: AC-3.
+    own, drawn from the generator; passes follow one another without end. Observation: the state of
+    the image at hand, [inputs] or [actions, inputs] float32. Reward: AC-3.
     """
 
     def __init__(
         self,
         images: Sequence[Image | Callable[[], Image]],
-        config: Config,
+        config: BaseConfig,
         rng: np.random.Generator,
     ) -> None:
         if not images:
             raise ValueError("an environment needs at least one image")
-        self.images = images
-        self.config = config
-        self.rng = rng
-        self._order: list[int] = []
-
-    def _next(self) -> None:
-        if not self._order:
-            self._order = [int(place) for place in self.rng.permutation(len(self.images))]
-        entry = self.images[self._order.pop()]
-        self.image: Image = entry() if callable(entry) else entry
+        self.images, self.config, self.rng = images, config, rng
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -67,8 +58,8 @@ class Environment:
         """Start a new pass; with `seed`, from a new generator. Returns observation and info."""
         if seed is not None:
             self.rng = np.random.default_rng(seed)
-        self._order = []
-        self._next()
+        self._passes = passes(self.images, self.rng)
+        self.image: Image = next(self._passes)
         return self.image.state, {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -86,5 +77,17 @@ class Environment:
         if ratio is not None and accuracy is not None:
             reward = equations.reward(accuracy, ratio, self.config.alpha, self.config.beta)
         info = {"accuracy": accuracy, "agreement": agreement, "size_ratio": ratio}
-        self._next()
+        self.image = next(self._passes)
         return self.image.state, reward, False, False, info
+
+
+def split(count: int, test_share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices to train on and to test on, by image; at least one of each.
+
+    Raises ValueError for fewer than two images.
+    """
+    if count < 2:
+        raise ValueError(f"{count} image: at least two are needed to train on one and test another")
+    order = rng.permutation(count)
+    tested = min(max(1, round(count * test_share)), count - 1)
+    return np.sort(order[tested:]), np.sort(order[:tested])

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.agent import AgentError, DQNAgent
-from ..core.config import REFERENCE, Config, Encoding
-from ..views.drift import preprocessing
+from ..agents import check_fits, view_of
+from ..core.roles import Agent
+from ..imaging.encoding import REFERENCE, Encoding
+from ..views import View
 from .table import Table, TableError
 
 MEASURED = ("agreement", "size_ratio", "reward")  # of each policy
@@ -27,16 +28,16 @@ class Measures:
     beta: float
 
     @classmethod
-    def of(cls, table: Table, config: Config) -> Measures:
+    def of(cls, table: Table, view: View, alpha: float, beta: float) -> Measures:
         """Of every image of a table."""
         best = table.labels[:, -1, 0]  # [N], the reference's best label
         kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
         agreement = np.where((best == "")[:, None], np.nan, kept)
         ratios = table.size_ratios()
-        if config.state == "drift":  # the reference is sent where an encoding is larger
+        if view.probe:  # the reference is sent where an encoding is larger
             agreement = np.where((ratios > 1) & ~np.isnan(agreement), 1.0, agreement)
             ratios = np.minimum(ratios, 1)
-        return cls(agreement, ratios, config.alpha, config.beta)
+        return cls(agreement, ratios, alpha, beta)
 
     def take(self, rows: np.ndarray) -> Measures:
         """Of some images, those whose reference has a label."""
@@ -103,7 +104,7 @@ def ratio_of_fixed(agreement: float, points: list[tuple[float, float]]) -> float
 
 
 def evaluate(
-    table: Table, agent: DQNAgent, rows: np.ndarray | None = None, alpha: float | None = None
+    table: Table, agent: Agent, rows: np.ndarray | None = None, alpha: float | None = None
 ) -> dict[str, Any]:
     """The report of `adacompress evaluate` on the images `rows` of a table.
 
@@ -112,12 +113,12 @@ def evaluate(
     fixed level is chosen on the agent's training images, if the table holds any. Raises AgentError
     or TableError where the two do not fit, or where no image is left.
     """
-    config = agent.config.replace(alpha=agent.alpha if alpha is None else alpha)
+    view, alpha = view_of(agent.config), agent.alpha if alpha is None else alpha
     encodings = table.source.encodings
-    all_there = set(config.encodings) <= set(encodings)
-    made = preprocessing(table.source.extractor, config)
-    check_fits(agent, config.encodings if all_there else encodings, made)
-    measures = Measures.of(table, config)
+    all_there = set(view.encodings) <= set(encodings)
+    stamp = view.stamp(table.source.extractor)
+    check_fits(agent, view.encodings if all_there else encodings, stamp)
+    measures = Measures.of(table, view, alpha, agent.config.beta)
     trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
     rows = np.flatnonzero(~trained) if rows is None else rows
     tested = rows[~trained[rows]]
@@ -127,10 +128,10 @@ def evaluate(
             "no image with labels is left to test on that the agent was not trained on"
         )
 
-    states = table.only(config.encodings).states(config)[tested]
+    states = view.of_table(table.only(view.encodings))[tested]
     states = states[~np.isnan(measures.agreement[tested, 0])]
-    own, agent.alpha = agent.alpha, config.alpha
-    columns = np.array([encodings.index(each) for each in config.encodings])
+    own, agent.alpha = agent.alpha, alpha
+    columns = np.array([encodings.index(each) for each in view.encodings])
     chosen = held_out.policy("agent", columns[agent.q_values(states).argmax(axis=1)])
     agent.alpha = own
     policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]
@@ -150,30 +151,10 @@ def evaluate(
         "images": len(rows),
         "unlabelled": len(rows) - len(shown.agreement),
         "service": table.source.service,
-        "alpha": config.alpha,
-        "preset": config.preset,
+        "alpha": alpha,
+        "preset": agent.config.preset,
         "policies": policies,
         "best_fixed": fixed_name(encodings[best_fixed]),
         "gap_captured": float((chosen["reward"] - fixed) / room) if room > 0 else None,
         "saving_vs_fixed": float(saving),
     }
-
-
-def check_fits(agent: DQNAgent, encodings: tuple[Encoding, ...], extractor: dict) -> None:
-    """Raise AgentError unless the agent was trained for these encodings and these states."""
-    if agent.config.encodings != encodings:
-        ours, theirs = (
-            ", ".join(encoding.name for encoding in those)
-            for those in (agent.config.encodings, encodings)
-        )
-        raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
-    trained = agent.stamp.get("extractor")
-    if trained == extractor:
-        return
-    sha256 = trained.get("sha256") if isinstance(trained, dict) else None
-    if sha256 != extractor["sha256"]:
-        raise AgentError(
-            f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
-            f"{extractor['sha256']:.8}; name that one with --extractor, or train with this one"
-        )
-    raise AgentError(f"the agent was trained on other states: {trained}; here: {extractor}")

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ..core.config import Config
-from ..core.controller import Image
+from ..core.config import BaseConfig
+from ..core.roles import Image
 from .environment import Environment
 
 
@@ -27,7 +27,7 @@ class GymnasiumEnvironment(Environment, gymnasium.Env[np.ndarray, Any]):
     def __init__(
         self,
         images: Sequence[Image | Callable[[], Image]],
-        config: Config,
+        config: BaseConfig,
         rng: np.random.Generator,
     ) -> None:
         super().__init__(images, config, rng)

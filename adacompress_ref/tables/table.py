@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..core.config import Config, Encoding, Pooling, Resize
-from ..core.controller import Label
 from ..core.equations import BEST_LABELS
+from ..core.roles import Label
+from ..imaging.encoding import Encoding
 from ..storage.arrays import load_arrays, save_arrays
 from ..storage.files import reason
-from ..views import drift
+from ..survival import drift
+from ..views.features import POOLINGS, RESIZES
 
 FILE_FORMAT = 3
-RESIZES: tuple[Resize, ...] = ("bilinear", "nearest")  # the order of axis 1 of `features`
-POOLINGS: tuple[Pooling, ...] = ("global", "corner")  # the order of axis 2
 
 
 class TableError(ValueError):
@@ -34,8 +33,8 @@ class Row(NamedTuple):
     labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
     scores: np.ndarray  # [A + 1, 5] float32
     features: np.ndarray  # [2 resizes, 2 poolings, channels] float32, of the image as it was
-    context: np.ndarray  # [9] float32, drift.py
-    drift: np.ndarray  # [A, 2] float32, drift.py, of each payload
+    context: np.ndarray  # [9] float32, survival/drift.py
+    drift: np.ndarray  # [A, 2] float32, of each payload
 
 
 @dataclass(frozen=True)
@@ -80,19 +79,6 @@ class Table:
         """The inverse of `from_rows`."""
         columns = [getattr(self, field.name) for field in fields(self)[1:]]
         return [Row(*values) for values in zip(*columns, strict=True)]
-
-    def states(self, config: Config, rows: Any = slice(None), every: bool = False) -> np.ndarray:
-        """The states of images as `config` has them, [N, 1280] or [N, A, inputs]; of one, one.
-
-        `every`: actions that nobody would take with this service are open too, for training.
-        """
-        if config.state == "drift":
-            formats = {encoding.format for encoding in self.source.encodings}
-            usable = drift.open_actions(config, formats) | every  # [A]
-            ratios = self.size_ratios()[rows]  # as in Payloads.ratios: the reference at most
-            ratios = np.where(usable, np.minimum(ratios, 1), np.inf)
-            return drift.rows(self.context[rows], self.drift[rows], ratios, config)
-        return self.features[rows, RESIZES.index(config.resize), POOLINGS.index(config.pooling)]
 
     def only(self, encodings: tuple[Encoding, ...]) -> Table:
         """The same with some of its encodings, in this order. Raises TableError."""

@@ -1,11 +1,4 @@
-"""The state of the presets `tuned`, `fast` and `ladder`: how compression moves the features of E.
-
-The summary's `E(J(x, c))` taken at its word. What tells whether labels survive is not what the
-image shows but how far its features move when it is compressed. So E looks at the whole image,
-made square, and at what a probe, JPEG quality 5, leaves of it; and it glances at the centre, where
-most services look. How far the glance is from the whole says how much the content depends on the
-place one looks at.
-"""
+"""The view of the project's own agent: E's features and how far compression moves them."""
 
 from __future__ import annotations
 
@@ -16,24 +9,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..core.config import Config, Encoding
 from ..imaging import codec
-from ..imaging.extractor import INPUT_SIZE, Extractor, pool, tensor
+from ..imaging.encoding import REFERENCE, Encoding, parse_all
+from ..imaging.extractor import Extractor, pool, tensor
 from ..imaging.parallel import at_once
+from ..imaging.read import Photo
+from ..survival import drift
+from ..survival.agent import SurvivalAgent
+from ..survival.config import SurvivalConfig
+from .heat import drift_heat
+from .payloads import Payloads
 
 PROBE = Encoding("jpeg", None, 5)
 SIDE, GLANCE_SIDE = 160, 112  # pixels
 CENTRE = 0.875  # of the shorter side: what classifiers usually cut out
-STRONGEST = 20  # features
-CONTEXT, WITHOUT_GLANCE = 9, [0, 1, 2, 3, 7, 8]  # numbers of an image; those without a glance
-DRIFT = 2  # numbers of a payload
-LEAST = 1e-4  # of which a logarithm is taken
-
-# Rounded means and spreads over photographs, so that the network's inputs are near 0 and 1.
-_MEAN = np.array([3.2, 1.1, -1.2, 3.1, 3.9, 1.7, -1.5, -1.7, 5.9])
-_SPREAD = np.array([0.2, 0.1, 0.5, 0.3, 0.2, 0.1, 0.3, 0.4, 0.3])
-_DRIFT_MEAN = np.array([-2.5, 2.3])
-_DRIFT_SPREAD = np.array([0.8, 0.4])
 
 
 def features(
@@ -72,36 +61,10 @@ def of_payloads(extractor: Extractor, itself: np.ndarray, payloads: list[bytes])
     """Drift [n, 2] of n payloads from the features [channels] of the image itself."""
 
     def of_one(payload: bytes) -> np.ndarray:
-        return drift(features(extractor, codec.decode(payload, SIDE)), itself)
+        return drift.drift(features(extractor, codec.decode(payload, SIDE)), itself)
 
     found = at_once([partial(of_one, each) for each in payloads], extractor.threads)
-    return np.array(found).reshape(-1, DRIFT)
-
-
-def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
-    """Features [..., channels] -> log(1 - cosine) and log distance, [..., 2]."""
-    distance = np.linalg.norm(of_payload - itself, axis=-1)
-    return np.stack([_log(_one_minus_cosine(of_payload, itself)), _log(distance)], axis=-1)
-
-
-def context(seen: list[np.ndarray], bytes_per_pixel: float, side: int) -> np.ndarray:
-    """What all actions share: the features of `look` -> [9].
-
-    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the glance
-    (NaN without one): log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log
-    bytes per pixel of the reference, and log of the shorter side in pixels.
-    """
-    itself, of_probe, *glances = seen
-    numbers = [*_strength(itself), *drift(of_probe, itself)]
-    for glance in glances:
-        numbers += [*_strength(glance), _log(_one_minus_cosine(glance, itself))]
-    numbers += [np.nan] * (CONTEXT - 2 - len(numbers))
-    return np.array([*numbers, np.log(bytes_per_pixel), np.log(side)], np.float32)
-
-
-def _strength(features: np.ndarray) -> list[Any]:
-    strongest = np.partition(features, -STRONGEST)[-STRONGEST:]
-    return [_log(np.linalg.norm(features)), _log(strongest.mean())]
+    return np.array(found).reshape(-1, drift.DRIFT)
 
 
 def measured(
@@ -113,79 +76,71 @@ def measured(
     """
     seen = look(extractor, picture, partial(codec.encode, picture), True)
     per_pixel = len(payloads[-1]) / (picture.width * picture.height)
-    numbers = context(seen, per_pixel, min(picture.size))
+    numbers = drift.context(seen, per_pixel, min(picture.size))
     return numbers, of_payloads(extractor, seen[0], payloads[:-1])
 
 
-def open_actions(config: Config, formats: Collection[str]) -> np.ndarray:
-    """Which actions can be taken with a service that takes `formats`, [A] bool.
+class DriftView:
+    """A `View`; states [A, inputs], a row for each action."""
 
-    Where WebP can be sent, a JPEG made smaller is not worth looking at.
-    """
-    webp = "webp" in formats and any(each.format == "webp" for each in config.encodings)
-    return np.array(
-        [
-            each.format == "webp" if webp and each.short_side else each.format in formats
-            for each in config.encodings
-        ]
-    )
+    probe = PROBE
 
+    def __init__(self, config: SurvivalConfig, channels: int = 0) -> None:
+        self.config, self.size_sample = config, config.size_sample
+        self.encodings = parse_all(config.encodings)
+        self.inputs = drift.row_length(config)
 
-def rows(context: np.ndarray, drift: np.ndarray, ratios: np.ndarray, config: Config) -> np.ndarray:
-    """The state: context [..., 9], drift [..., A, 2], ds [..., A] -> [..., A, inputs].
+    def of_photo(self, photo: Photo, payloads: Payloads, extractor: Extractor) -> np.ndarray:
+        """[A, inputs] float32."""
+        picture, config = photo.picture, self.config
+        actions = np.flatnonzero(self.open_actions(payloads.limits.formats)).tolist()
+        sizes = payloads.weighings(actions)
+        seen = look(extractor, picture, payloads.encoded, config.glance, *sizes)
+        ratios = payloads.ratios(actions)
+        per_pixel = payloads.size(REFERENCE) / (picture.width * picture.height)
+        context = drift.context(seen, per_pixel, min(picture.size))
+        drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
+        if config.own_drift:
+            sent = {action: payloads.of(action) for action in np.flatnonzero(ratios < 1).tolist()}
+            made = {action: data for action, (name, data) in sent.items() if name != "original"}
+            drifts[list(made)] = of_payloads(extractor, seen[0], list(made.values()))
+        return drift.rows(context, drifts, ratios, config)
 
-    A row: context, the action's own drift where the preset has it (none where the reference
-    stands in, ds 1), which action it is, log ds and ds. `ds` is infinite for an action that cannot
-    be taken.
-    """
-    actions = ratios.shape[-1]
-    shared = ((context - _MEAN) / _SPREAD)[..., None, _taken(config)]
-    parts = [np.broadcast_to(shared, (*ratios.shape, shared.shape[-1]))]
-    if config.own_drift:
-        own = np.where((ratios >= 1)[..., None], _log(np.zeros(DRIFT)), drift)
-        parts.append((own - _DRIFT_MEAN) / _DRIFT_SPREAD)
-    parts.append(np.broadcast_to(np.eye(actions), (*ratios.shape, actions)))
-    parts += [np.log(ratios)[..., None], ratios[..., None]]
-    return np.concatenate(parts, axis=-1).astype(np.float32)
+    def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray:
+        """[N, A, inputs]; of one row, [A, inputs]. The reference is the largest, as in Payloads."""
+        open_actions = self.open_actions({each.format for each in table.source.encodings}) | every
+        ratios = np.where(open_actions, np.minimum(table.size_ratios()[rows], 1), np.inf)
+        return drift.rows(table.context[rows], table.drift[rows], ratios, self.config)
 
+    def open_actions(self, formats: Collection[str]) -> np.ndarray:
+        """Which actions can be taken with a service that takes `formats`, [A] bool.
 
-def by_whole(by_row: np.ndarray, config: Config) -> np.ndarray:
-    """From a gradient by a row [inputs], that by the drift of the whole image, [2], unscaled.
+        Where WebP can be sent, a JPEG made smaller is not worth looking at.
+        """
+        webp = "webp" in formats and any(each.format == "webp" for each in self.encodings)
+        return np.array(
+            [
+                each.format == "webp" if webp and each.short_side else each.format in formats
+                for each in self.encodings
+            ]
+        )
 
-    The drift of the probe, or with `own_drift` of the action itself.
-    """
-    if config.own_drift:
-        first = len(_taken(config))
-        return by_row[first : first + 2] / _DRIFT_SPREAD
-    return by_row[2:4] / _SPREAD[2:4]
-
-
-def row_length(config: Config) -> int:
-    """Numbers in a row of `rows`."""
-    return len(_taken(config)) + DRIFT * config.own_drift + len(config.encodings) + 2
-
-
-def _taken(config: Config) -> list[int]:
-    return list(range(CONTEXT)) if config.glance else WITHOUT_GLANCE
-
-
-def preprocessing(sha256: str, config: Config) -> dict[str, Any]:
-    """How states are made by the extractor of this hash; an agent fits no other."""
-    if config.state == "drift":
+    def stamp(self, sha256: str) -> dict[str, Any]:
+        """How states are made by the extractor of this hash; an agent fits no other."""
         made = {"sha256": sha256, "input_size": SIDE, "probe": PROBE.name}
-        return made | ({"glance": [CENTRE, GLANCE_SIDE]} if config.glance else {})
-    return {
-        "sha256": sha256,
-        "input_size": INPUT_SIZE,
-        "resize": config.resize,
-        "pooling": config.pooling,
-    }
+        return made | ({"glance": [CENTRE, GLANCE_SIDE]} if self.config.glance else {})
 
-
-def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
-    return 1 - (one * other).sum(axis=-1) / np.maximum(lengths, 1e-6)
-
-
-def _log(values: np.ndarray | np.floating) -> np.ndarray:
-    return np.log(np.maximum(values, LEAST))
+    def heat(
+        self,
+        agent: SurvivalAgent,
+        photo: Photo,
+        state: np.ndarray,
+        action: int,
+        extractor: Extractor,
+    ) -> np.ndarray:
+        """AC-9 of P(labels survive): [5, 5], of what is measured for this action's row."""
+        measured = self.encodings[action] if self.config.own_drift else PROBE
+        payload = codec.decode(codec.encode(photo.picture, measured), SIDE)
+        pair = payload, codec.reduced(photo.picture, SIDE)
+        maps = extractor.run(np.stack([tensor(each, "bilinear", SIDE) for each in pair]))
+        return drift_heat(agent, state[action], *maps)

@@ -10,26 +10,23 @@ last ReLU6; the authors take the last convolution before batch norm and ReLU6.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from ..core import equations
-from ..core.config import Encoding, Pooling
 from ..core.qnetwork import QNetwork
-from ..imaging import codec
-from ..imaging.extractor import CORNER, Extractor, pool, tensor
+from ..imaging.extractor import CORNER, pool
+from ..survival import drift
 from ..survival.agent import SurvivalAgent
-from . import drift
 
 
 def feature_heat(
-    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
+    network: QNetwork, feature_map: np.ndarray, action: int, pooling: str
 ) -> np.ndarray:
     """AC-9 for Q(s, c), s = pool(map): feature_map [channels, rows, columns] -> [rows, columns]."""
     return equations.grad_cam(map_gradient(network, feature_map, action, pooling), feature_map)
 
 
 def map_gradient(
-    network: QNetwork, feature_map: np.ndarray, action: int, pooling: Pooling
+    network: QNetwork, feature_map: np.ndarray, action: int, pooling: str
 ) -> np.ndarray:
     """dQ(s, c)/dmap, where s = pool(map): feature_map [channels, rows, columns] -> same shape.
 
@@ -47,22 +44,12 @@ def drift_heat(
 ) -> np.ndarray:
     """AC-9 for P(labels survive) of a row [inputs], maps [channels, r, c] -> [r, c].
 
-    `payload_map` is that of the payload whose drift the row has, see `drift_maps`.
+    `payload_map` is that of the payload whose drift the row has.
     """
     survival = float(agent.survival(row))
     by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
     gradient = drift_gradient(payload_map, image_map, drift.by_whole(by_row, agent.config))
     return equations.grad_cam(gradient, payload_map)
-
-
-def drift_maps(extractor: Extractor, picture: Image.Image, encoding: Encoding) -> np.ndarray:
-    """E's maps of what an encoding leaves of a picture, and of the picture itself.
-
-    [2, channels, 5, 5], of the view of the whole image that drift is measured on.
-    """
-    payload = codec.decode(codec.encode(picture, encoding), drift.SIDE)
-    pair = payload, codec.reduced(picture, drift.SIDE)
-    return extractor.run(np.stack([tensor(each, "bilinear", drift.SIDE) for each in pair]))
 
 
 def drift_gradient(

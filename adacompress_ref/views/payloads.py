@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..core.config import REFERENCE, Config, Encoding
 from ..imaging import codec
+from ..imaging.encoding import REFERENCE, Encoding, Limits
 from ..imaging.read import Photo
-from ..services import RefusedError, Service, check_size
 from ..storage.files import ImageError
-from .drift import PROBE
 
 LARGE, LARGE_EVERY = 2**20, 8  # pixels from which on sizes are estimated; from which rows
 NEAR = 0.8  # of a service's limit: from there on, they are not
@@ -24,22 +22,25 @@ NEAR = 0.8  # of a service's limit: from there on, they are not
 class Payloads:
     """J(x, c) of one photograph for each action, made when it is needed.
 
-    Actions are compared by size before they are made: for a large photograph by estimates. May be
-    used from several threads.
+    Where there is a `probe`, an encoding that is made in any case, actions are compared by size
+    before they are made, by estimates for a large photograph, and nothing above the reference is
+    sent. May be used from several threads.
     """
 
     def __init__(
         self,
         photo: Photo,
-        config: Config,
-        formats: Collection[str],
-        service: Service | None = None,
+        encodings: tuple[Encoding, ...],
+        limits: Limits,
         exif: bytes | None = None,
+        *,
+        probe: Encoding | None = None,
+        size_sample: int = 1,
     ) -> None:
-        self.photo, self.config, self.formats = photo, config, formats
-        self.service, self.exif = service, exif
+        self.photo, self.encodings, self.limits, self.exif = photo, encodings, limits, exif
+        self.probe = probe
         self._encoded: dict[Encoding, bytes] = {}
-        self._sample = self._sampled() if config.state == "drift" else None
+        self._sample = self._sampled(size_sample) if probe else None
         self._estimates: dict[Encoding, int] = {}
 
     def encoded(self, encoding: Encoding) -> bytes:
@@ -60,16 +61,16 @@ class Payloads:
         """
         encoding = self.encoding(action)
         payload = self.encoded(encoding)
-        if self.config.state == "drift" and self.size(encoding) > self.size(REFERENCE):
+        if self.probe and self.size(encoding) > self.size(REFERENCE):
             encoding, payload = REFERENCE, self.reference
-        if self.photo.is_enough(len(payload), self.formats):
+        if self.photo.is_enough(len(payload), self.limits.formats):
             return "original", self.photo.file
         return encoding.name, payload
 
     def encoding(self, action: int) -> Encoding:
-        """What an action stands for: with the state `drift`, nothing above the reference."""
-        asked = self.config.encodings[action]
-        above = asked.quality > REFERENCE.quality and self.config.state == "drift"
+        """What an action stands for: where there is a probe, nothing above the reference."""
+        asked = self.encodings[action]
+        above = self.probe and asked.quality > REFERENCE.quality
         return REFERENCE if above and asked.name.startswith("jpeg-q") else asked
 
     # Sizes ------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ class Payloads:
     def weighings(self, actions: list[int]) -> list[Callable[[], Any]]:
         """What `ratios` of these actions will need, as jobs for threads, the longest first."""
         needed = dict.fromkeys([REFERENCE, *(self.encoding(each) for each in actions[::-1])])
-        return [partial(self._weigh, each) for each in needed if each != PROBE]
+        return [partial(self._weigh, each) for each in needed if each != self.probe]
 
     def _weigh(self, encoding: Encoding) -> None:
         with contextlib.suppress(ImageError):  # raised where it is asked for
@@ -85,7 +86,7 @@ class Payloads:
 
     def size(self, encoding: Encoding) -> int:
         """Bytes of J(x, c), or an estimate. Raises ImageError."""
-        if self._sample is None or encoding == PROBE:  # which is made anyway
+        if self._sample is None or encoding == self.probe:
             return len(self.encoded(encoding))
         if encoding not in self._estimates:
             bare = codec.estimate(self.photo.picture, self._sample, encoding)
@@ -97,33 +98,37 @@ class Payloads:
 
         Raises ImageError where none can.
         """
-        ratios = np.full(len(self.config.encodings), np.inf)
+        ratios = np.full(len(self.encodings), np.inf)
         reference = self.size(REFERENCE)
-        refused = f"the agent has no encoding in a format taken here: {', '.join(self.formats)}"
+        refused = (
+            f"the agent has no encoding in a format taken here: {', '.join(self.limits.formats)}"
+        )
         for action in actions:
             encoding = self.encoding(action)
             try:
                 size = min(self.size(encoding), reference)
-                if self.photo.is_enough(size, self.formats):
+                if self.photo.is_enough(size, self.limits.formats):
                     size = len(self.photo.file)
-                dimensions = codec.dimensions(self.photo.picture.size, encoding)
-                check_size(self.service, size, *dimensions)
-            except (ImageError, RefusedError) as error:  # another encoding may hold it
-                refused = str(error)
-                continue
-            ratios[action] = size / reference
+                dimensions = encoding.dimensions(self.photo.picture.size)
+                fault = self.limits.fault(size, *dimensions)
+            except ImageError as error:  # another encoding may hold it
+                fault = str(error)
+            if fault:
+                refused = fault
+            else:
+                ratios[action] = size / reference
         if np.isinf(ratios).all():
             raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
         return ratios
 
-    def _sampled(self) -> Image.Image | None:
+    def _sampled(self, size_sample: int) -> Image.Image | None:
         """What stands for the photograph where sizes are estimated."""
         picture = self.photo.picture
-        every = LARGE_EVERY if picture.width * picture.height > LARGE else self.config.size_sample
-        most = getattr(self.service, "max_bytes", None)
-        of_jpeg = all(each.name.startswith("jpeg-q") for each in self.config.encodings)
+        every = LARGE_EVERY if picture.width * picture.height > LARGE else size_sample
+        of_jpeg = all(each.name.startswith("jpeg-q") for each in self.encodings)
         if every == 1 or not of_jpeg or picture.height < 16 * every:
             return None
+        most = self.limits.max_bytes
         if most and len(self.reference) > NEAR * most:
             return None
         return codec.sample(picture, every)

@@ -1,0 +1,164 @@
+"""Presets by name, what plays together in each, and agents on disk.
+
+A new kind of agent is a room of its own (config, agent, monitor, view) and one entry of KINDS.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .core import config as core
+from .core.agent import DQNAgent
+from .core.config import BaseConfig
+from .core.controller import Controller
+from .core.estimator import Estimator
+from .core.roles import Agent, Monitor
+from .imaging.encoding import Encoding
+from .storage import snapshot
+from .storage.arrays import load_arrays, save_arrays
+from .survival import config as survival
+from .survival.agent import SurvivalAgent
+from .survival.monitor import Surprise
+from .views import View
+from .views.drift import DriftView
+from .views.features import FeatureView
+
+FILE_FORMAT = 2  # of saved agents
+DEFAULT_PRESET = "tuned"
+_MEMORY = ("replay", "pending", "rng")  # that an agent does not take along
+
+
+class AgentError(ValueError):
+    """An agent file cannot be read, or does not fit what it is loaded into."""
+
+
+class Kind(NamedTuple):
+    """What plays together."""
+
+    config: Any
+    agent: Any
+    monitor: Any
+    view: Any
+    presets: tuple[BaseConfig, ...]
+
+
+KINDS = {
+    "paper": Kind(core.Config, DQNAgent, Estimator, FeatureView, core.PRESETS),
+    "survival": Kind(survival.SurvivalConfig, SurvivalAgent, Surprise, DriftView, survival.PRESETS),
+}
+
+
+def presets() -> dict[str, BaseConfig]:
+    """The config of every preset, by name."""
+    return {config.preset: config for kind in KINDS.values() for config in kind.presets}
+
+
+def preset(name: str) -> Any:
+    """The config of a preset. Raises ValueError if there is none of that name."""
+    known = presets()
+    if name not in known:
+        raise ValueError(f"preset {name!r}: must be one of {', '.join(known)}")
+    return known[name]
+
+
+def _kind(config: BaseConfig) -> tuple[str, Kind]:
+    return next((name, kind) for name, kind in KINDS.items() if type(config) is kind.config)
+
+
+def view_of(config: BaseConfig, channels: int = 1280) -> View:
+    """How the agent of a config sees images; `channels` are those of E's map.
+
+    Raises ValueError for an encoding that is not known.
+    """
+    view: View = _kind(config)[1].view(config, channels)
+    return view
+
+
+def new_agent(config: BaseConfig, rng: np.random.Generator, channels: int = 1280) -> Any:
+    """An untrained agent."""
+    return _kind(config)[1].agent(config, view_of(config, channels).inputs, rng)
+
+
+def monitor_of(agent: Agent) -> Monitor:
+    """A new monitor for an agent."""
+    monitor: Monitor = _kind(agent.config)[1].monitor(agent)
+    return monitor
+
+
+def describe(agent: Any) -> dict[str, Any]:
+    """JSON from which `_built` makes an agent of the same shape."""
+    config = {"kind": _kind(agent.config)[0], "config": dataclasses.asdict(agent.config)}
+    return config | {"inputs": agent.inputs, "stamp": agent.stamp}
+
+
+def _built(description: dict[str, Any], rng: np.random.Generator) -> Any:
+    kind = KINDS[description["kind"]]
+    agent = kind.agent(kind.config(**description["config"]), int(description["inputs"]), rng)
+    agent.stamp = description["stamp"]
+    return agent
+
+
+def revive(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
+    """A running system of which `describe(agent)` and `snapshot.pack` gave these.
+
+    Raises whatever a damaged value leads to.
+    """
+    agent = _built(fields, np.random.default_rng())
+    controller = Controller(agent, monitor_of(agent))
+    snapshot.unpack(controller, fields["running"], arrays)
+    return controller
+
+
+def save(agent: Any, path: str | os.PathLike[str]) -> None:
+    """Write config, stamp, parameters and optimiser to one .npz, whole or not at all.
+
+    Raises OSError.
+    """
+    fields, arrays = snapshot.pack(agent, leave=_MEMORY)
+    save_arrays(path, describe(agent) | {"format": FILE_FORMAT, "learned": fields}, arrays)
+
+
+def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -> Any:
+    """Read what `save` wrote; ready to exploit (epsilon 0). Raises AgentError."""
+    try:
+        description, arrays = load_arrays(path)
+        if description["format"] != FILE_FORMAT:
+            raise AgentError(
+                f"another version wrote it, in format {description['format']!r:.40}; train it "
+                "again from its table"
+            )
+        agent = _built(description, rng or np.random.default_rng())
+        snapshot.unpack(agent, description["learned"], arrays, leave=_MEMORY)
+        if not 0 < agent.alpha < 1e6:
+            raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")
+        agent.epsilon, agent.steps = 0.0, 0
+    except FileNotFoundError as error:
+        raise AgentError(f"{path}: there is no such file") from error
+    except Exception as error:  # damaged in any of many ways
+        text = f"{(str(error).splitlines() or [type(error).__name__])[0]:.300}"
+        raise AgentError(f"{path}: not an agent that can be used ({text})") from error
+    return agent
+
+
+def check_fits(agent: Agent, encodings: tuple[Encoding, ...], stamp: dict[str, Any]) -> None:
+    """Raise AgentError unless an agent chooses among these encodings and has learned from states
+    that are made as a view's `stamp` says.
+    """
+    names = tuple(encoding.name for encoding in encodings)
+    if agent.config.encodings != names:
+        ours, theirs = ", ".join(agent.config.encodings), ", ".join(names)
+        raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
+    trained = agent.stamp.get("extractor")
+    if trained == stamp:
+        return
+    sha256 = trained.get("sha256") if isinstance(trained, dict) else None
+    if sha256 != stamp["sha256"]:
+        raise AgentError(
+            f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
+            f"{stamp['sha256']:.8}; name that one with --extractor, or train with this one"
+        )
+    raise AgentError(f"the agent was trained on other states: {trained}; here: {stamp}")

@@ -1,0 +1,64 @@
+"""Every constant of the project's own agent, and its presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.config import BaseConfig, within
+
+
+@dataclass(frozen=True)
+class SurvivalConfig(BaseConfig):
+    """The defaults are preset `tuned`; what the paper has too is in `core.config`."""
+
+    preset: str = "tuned"
+    # The state: for each action a row of numbers, see drift.py.
+    own_drift: bool = False  # each action's own too, not only that of the probe
+    glance: bool = True  # look at the centre too
+    size_sample: int = within("[1, inf)", 1)  # sizes are estimated on one of so many rows of blocks
+
+    reference_labels: int = within("[1, inf)", 1)
+    hidden: tuple[int, ...] = within("[1, inf)", ())  # layers lose reward at so few uploads
+    learning_rate: float = within("(0, inf)", 0.004)
+    anchor: float = within("[0, inf)", 3.0)  # pull towards what was known, in transitions
+    anchor_untrained: float = within("[0, inf)", 0.3)  # the same while nothing is known
+
+    replay_capacity: int = within("[1, inf)", 4000)
+    gradient_passes: int = within("[1, inf)", 15)
+    learning_starts: int = within("[0, inf)", 10)
+    training_steps: int = within("[1, inf)", 4000)
+
+    window: int = within("[1, inf)", 30)
+    p_0: float = within("[0, 1]", 0.25)
+    p_min: float = within("[0, 1]", 0.02)
+    p_max: float = within("[0, 1]", 1.0)
+    omega: float = within("(-inf, 0]", -0.5)
+    surprise_slack: float = within("[0, 1]", 0.05)  # below P, for which nothing is done
+    surprise_limit: float = within("(0, inf)", 5.0)  # in labels lost beyond that
+    shift_limit: float = within("(0, inf)", 5.0)  # of states or scores, in standard errors
+    suspect_for: int = within("[0, inf)", 40)  # estimates, unless retraining comes first
+
+
+TUNED = SurvivalConfig()
+FAST = TUNED.replace(
+    preset="fast",
+    encodings=tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75)),
+    glance=False,
+    size_sample=3,
+)
+_RUNGS = {  # of `ladder`: qualities by format and short side
+    **{f"jpeg-{side}": (20, 35) for side in (160, 192)},
+    **{f"jpeg-{side}": (20, 35, 55) for side in (224, 288)},
+    "jpeg": (45, 75),
+    "webp-160": (20, 40, 60),
+    **{f"webp-{side}": (40, 60) for side in (192, 224, 288)},
+    "webp": (40, 60),
+}
+LADDER = TUNED.replace(
+    preset="ladder",
+    encodings=tuple(f"{size}-q{quality}" for size, all_ in _RUNGS.items() for quality in all_),
+    own_drift=True,
+    replay_capacity=8000,
+    training_steps=8000,
+)
+PRESETS = (TUNED, LADDER, FAST)

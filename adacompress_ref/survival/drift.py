@@ -1,0 +1,102 @@
+"""The state of the project's own agent, in numbers: how compression moves the features of E.
+
+The summary's `E(J(x, c))` taken at its word. What tells whether labels survive is not what the
+image shows but how far its features move when it is compressed. So E looks at the whole image,
+made square, and at what a probe leaves of it; and it glances at the centre, where most services
+look. How far the glance is from the whole says how much the content depends on the place one looks
+at. NumPy alone; views/drift.py looks at photographs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .config import SurvivalConfig
+
+STRONGEST = 20  # features
+CONTEXT, WITHOUT_GLANCE = 9, [0, 1, 2, 3, 7, 8]  # numbers of an image; those without a glance
+DRIFT = 2  # numbers of a payload
+LEAST = 1e-4  # of which a logarithm is taken
+
+# Rounded means and spreads over photographs, so that the network's inputs are near 0 and 1.
+_MEAN = np.array([3.2, 1.1, -1.2, 3.1, 3.9, 1.7, -1.5, -1.7, 5.9])
+_SPREAD = np.array([0.2, 0.1, 0.5, 0.3, 0.2, 0.1, 0.3, 0.4, 0.3])
+_DRIFT_MEAN = np.array([-2.5, 2.3])
+_DRIFT_SPREAD = np.array([0.8, 0.4])
+
+
+def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
+    """Features [..., channels] -> log(1 - cosine) and log distance, [..., 2]."""
+    distance = np.linalg.norm(of_payload - itself, axis=-1)
+    return np.stack([_log(_one_minus_cosine(of_payload, itself)), _log(distance)], axis=-1)
+
+
+def context(seen: Sequence[np.ndarray], bytes_per_pixel: float, side: int) -> np.ndarray:
+    """What all actions share: features of the whole, of the probe and maybe of a glance -> [9].
+
+    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the glance
+    (NaN without one): log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log
+    bytes per pixel of the reference, and log of the shorter side in pixels.
+    """
+    itself, of_probe, *glances = seen
+    numbers = [*_strength(itself), *drift(of_probe, itself)]
+    for glance in glances:
+        numbers += [*_strength(glance), _log(_one_minus_cosine(glance, itself))]
+    numbers += [np.nan] * (CONTEXT - 2 - len(numbers))
+    return np.array([*numbers, np.log(bytes_per_pixel), np.log(side)], np.float32)
+
+
+def _strength(features: np.ndarray) -> list[np.ndarray]:
+    strongest = np.partition(features, -STRONGEST)[-STRONGEST:]
+    return [_log(np.linalg.norm(features)), _log(strongest.mean())]
+
+
+def rows(
+    context: np.ndarray, drift: np.ndarray, ratios: np.ndarray, config: SurvivalConfig
+) -> np.ndarray:
+    """The state: context [..., 9], drift [..., A, 2], ds [..., A] -> [..., A, inputs].
+
+    A row: context, the action's own drift where the preset has it (none where the reference
+    stands in, ds 1), which action it is, log ds and ds. `ds` is infinite for an action that cannot
+    be taken.
+    """
+    actions = ratios.shape[-1]
+    shared = ((context - _MEAN) / _SPREAD)[..., None, _taken(config)]
+    parts = [np.broadcast_to(shared, (*ratios.shape, shared.shape[-1]))]
+    if config.own_drift:
+        own = np.where((ratios >= 1)[..., None], _log(np.zeros(DRIFT)), drift)
+        parts.append((own - _DRIFT_MEAN) / _DRIFT_SPREAD)
+    parts.append(np.broadcast_to(np.eye(actions), (*ratios.shape, actions)))
+    parts += [np.log(ratios)[..., None], ratios[..., None]]
+    return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+def by_whole(by_row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
+    """From a gradient by a row [inputs], that by the drift of the whole image, [2], unscaled.
+
+    The drift of the probe, or with `own_drift` of the action itself.
+    """
+    if config.own_drift:
+        first = len(_taken(config))
+        return by_row[first : first + 2] / _DRIFT_SPREAD
+    return by_row[2:4] / _SPREAD[2:4]
+
+
+def row_length(config: SurvivalConfig) -> int:
+    """Numbers in a row of `rows`."""
+    return len(_taken(config)) + DRIFT * config.own_drift + len(config.encodings) + 2
+
+
+def _taken(config: SurvivalConfig) -> list[int]:
+    return list(range(CONTEXT)) if config.glance else WITHOUT_GLANCE
+
+
+def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    return 1 - (one * other).sum(axis=-1) / np.maximum(lengths, 1e-6)
+
+
+def _log(values: np.ndarray | np.floating) -> np.ndarray:
+    return np.log(np.maximum(values, LEAST))

@@ -1,0 +1,54 @@
+"""The view of the paper's agent: s = E(x), the pooled features of the image as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.agent import DQNAgent
+from ..core.config import Config
+from ..imaging.encoding import parse_all
+from ..imaging.extractor import CHANNELS, INPUT_SIZE, Extractor, pool, tensor
+from ..imaging.read import Photo
+from .heat import feature_heat
+from .payloads import Payloads
+
+RESIZES = ("bilinear", "nearest")  # the order of axis 1 of a table's features
+POOLINGS = ("global", "corner")  # the order of axis 2
+
+
+class FeatureView:
+    """A `View`; states [channels]."""
+
+    probe, size_sample = None, 1
+
+    def __init__(self, config: Config, channels: int = CHANNELS) -> None:
+        self.config, self.inputs = config, channels
+        self.encodings = parse_all(config.encodings)
+
+    def of_photo(self, photo: Photo, payloads: Payloads, extractor: Extractor) -> np.ndarray:
+        """[channels] float32."""
+        view = tensor(photo.picture, self.config.resize)
+        return pool(extractor.run(view[None]), self.config.pooling)[0]
+
+    def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray:
+        """[N, channels]; of one row, [channels]."""
+        resize, pooling = self.config.resize, self.config.pooling
+        states: np.ndarray = table.features[rows, RESIZES.index(resize), POOLINGS.index(pooling)]
+        return states
+
+    def stamp(self, sha256: str) -> dict[str, Any]:
+        """How states are made by the extractor of this hash; an agent fits no other."""
+        size, config = INPUT_SIZE, self.config
+        return {"sha256": sha256, "input_size": size} | {
+            "resize": config.resize,
+            "pooling": config.pooling,
+        }
+
+    def heat(
+        self, agent: DQNAgent, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
+    ) -> np.ndarray:
+        """AC-9 of Q(s, c): [7, 7]."""
+        feature_map = extractor.run(tensor(photo.picture, self.config.resize)[None])[0]
+        return feature_heat(agent.network, feature_map, action, self.config.pooling)
