@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref.core.config import REFERENCE, Encoding
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, Encoding
 from adacompress_ref.imaging.session import ModelError
 from adacompress_ref.imaging.sidecar import Normalisation
 from adacompress_ref.services import ServiceError, formats, open_service
