@@ -112,7 +112,7 @@ def _state(folder: Path) -> tuple[dict[str, Any], Controller | None]:
                 fields, arrays = load_arrays(folder / name)
                 controller = agents.revive(fields, arrays)
                 named = {n: v for n, v in fields["settings"].items() if v is not None}
-                return named | asdict(controller.config) | named, controller
+                return named | asdict(controller.agent.config) | named, controller
             except Exception as error:  # damaged in any of many ways
                 shown = printable(str(folder / name))
                 say(f"adacompress: {shown}: damaged ({reason(error)}), passed over")
@@ -131,7 +131,7 @@ def _cases(
     if arguments.agent or arguments.preset:
         pilot = open_pilot(arguments)
     elif controller:
-        view = agents.view_of(controller.config)
+        view = agents.view_of(controller.agent.config)
         pilot = AdaCompress(controller.agent, open_extractor(view, arguments.extractor))
     else:
         say("adacompress: no heat maps without the run's agent; name it with --agent or --preset")

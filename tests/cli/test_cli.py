@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacompress_ref import agents
 from adacompress_ref.cli import common as commands
 from adacompress_ref.cli import main as cli
 from adacompress_ref.cli import run as commands_run
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import PRESETS
-from adacompress_ref.core.controller import Label
+from adacompress_ref.core.roles import Label
 from adacompress_ref.running import labelling, stream
 from adacompress_ref.services import (
     AuthenticationError,
@@ -203,7 +202,7 @@ def test_the_chain(adacompress, few, tmp_path):
     assert (status, report["trained_on"], report["held_out"]) == (0, 2, 1)
     assert (report["agent"], report["preset"], report["steps"]) == ("agent.npz", "tuned", 30)
     assert "train 30/30" in err
-    agent = DQNAgent.load("agent.npz")
+    agent = agents.load("agent.npz")
     assert len(agent.stamp["trained_on"]) == 2
     assert (agent.stamp["service"], agent.stamp["seed"]) == ("squeezenet", 3)
     first = (tmp_path / "agent.npz").read_bytes()
@@ -232,8 +231,8 @@ def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo
     status, out, _ = adacompress(*train, "--json")
     report = json.loads(out)
     assert (status, report["preset"]) == (0, "fast")
-    agent = DQNAgent.load("fast.npz")
-    assert agent.config == PRESETS["fast"].replace(training_steps=30)
+    agent = agents.load("fast.npz")
+    assert agent.config == agents.preset("fast").replace(training_steps=30)
     status, out, _ = adacompress(
         "evaluate", "--table", photo_table, "--agent", "fast.npz", "--json"
     )
@@ -271,7 +270,7 @@ def test_named_test_images_are_not_trained_on(adacompress, photo_table, tmp_path
     assert (status, json.loads(out)["held_out"]) == (0, 2)
     table = Table.load(photo_table)
     held_out = {table.digests[row] for row in table.indices(["chelsea.jpg", "coffee.jpg"])}
-    assert not held_out & set(DQNAgent.load("a.npz").stamp["trained_on"])
+    assert not held_out & set(agents.load("a.npz").stamp["trained_on"])
     (tmp_path / "names").write_text("")
     status, _, err = adacompress(*train, "--test-images", "names")
     assert (status, "names 0 of the 12 images" in err) == (2, True)
@@ -297,8 +296,8 @@ def test_training_live(adacompress, few, tmp_path):
     assert status == 1  # the broken one; the others are done
     assert "broken.jpg: cannot be read" in err
     assert (report["trained_on"], report["held_out"], report["evaluation"]) == (2, 1, [])
-    agent = DQNAgent.load("live.npz")
-    assert [encoding.name for encoding in agent.config.encodings] == ["jpeg-q5", "jpeg-q75"]
+    agent = agents.load("live.npz")
+    assert agent.config.encodings == ("jpeg-q5", "jpeg-q75")
     assert adacompress("compress", few / "clock.jpg", "--agent", "live.npz")[0] == 0
 
 
@@ -379,9 +378,9 @@ def test_the_state_knows_the_agent_by_its_content(adacompress, few, tmp_path):
     assert adacompress(*run, "a.npz")[0] == 0
     assert adacompress(*run, "b.npz")[0] == 0
     assert adacompress(*run, "b.npz", "--preset", "paper")[0] == 0
-    agent = DQNAgent.load(shipped)
+    agent = agents.load(shipped)
     agent.network.parameters[0] += 1
-    agent.save("a.npz")
+    agents.save(agent, "a.npz")
     status, _, err = adacompress(*run, "a.npz")
     assert (status, "its run has agent" in err) == (2, True)
 
