@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import __version__
-from ..core.config import DEFAULT_PRESET, PRESETS
+from ..core import config as core
 from ..imaging.parallel import cores
+from ..survival import config as survival  # not `agents`, which needs all that --help does not
 
 _ENVIRONMENT = """\
 from the environment:
@@ -196,8 +197,15 @@ def _flag(to: argparse._ActionsContainer, name: str, text: str) -> None:
 
 
 def _preset(to: argparse.ArgumentParser) -> None:
-    names, text = sorted(PRESETS), f"default: {DEFAULT_PRESET}"
-    to.add_argument("--preset", choices=names, default=DEFAULT_PRESET, help=text)
+    names, default = sorted(c.preset for c in core.PRESETS + survival.PRESETS), "tuned"
+    text = f"default: {default}"
+    to.add_argument("--preset", choices=names, type=_preset_name, default=default, help=text)
+
+
+def _preset_name(name: str) -> str:
+    if name == "fast":
+        raise argparse.ArgumentTypeError("fast is one with tuned now: use --preset tuned")
+    return name
 
 
 def _agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...]:

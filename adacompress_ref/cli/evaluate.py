@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from ..core.agent import DQNAgent
+from .. import agents
 from ..storage.files import printable
 from ..tables.evaluation import evaluate
 from ..tables.table import Table
@@ -16,7 +16,7 @@ from .common import agent_path, check_preset, read_names
 def main(arguments: argparse.Namespace) -> int:
     """Policies side by side on images that the agent was not trained on."""
     table = Table.load(arguments.table)
-    agent = DQNAgent.load(agent_path(arguments))
+    agent = agents.load(agent_path(arguments))
     check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
     report = evaluate(table, agent, rows, arguments.alpha)

@@ -7,8 +7,8 @@ import io
 import json
 from typing import Any
 
-from ..core.config import Config
 from ..imaging import read as images
+from ..imaging.encoding import Encoding
 from ..report.heatmaps import explain, sheet
 from ..storage.files import ImageError, printable
 from .common import check_output, find_inputs, on_standard_output, open_pilot, say, write_output
@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not to_standard_output:
         check_output(arguments.output, [image.path for image in inputs], "png")
     pilot = open_pilot(arguments)
-    action = _action(arguments.level, pilot.config)
+    action = _action(arguments.level, pilot.view.encodings)
     progress = Progress("explain", len(inputs), arguments.quiet or not arguments.json)
     explanations = []
     for image in inputs:
@@ -55,12 +55,12 @@ def main(arguments: argparse.Namespace) -> int:
     return 0 if len(explanations) == len(inputs) else 1
 
 
-def _action(level: str | None, config: Config) -> int | None:
+def _action(level: str | None, encodings: tuple[Encoding, ...]) -> int | None:
     """The one encoding of that name or quality; None for the chosen one. Raises ValueError."""
     if level is None:
         return None
-    names = [encoding.name for encoding in config.encodings]
-    qualities = [str(encoding.quality) for encoding in config.encodings]
+    names = [encoding.name for encoding in encodings]
+    qualities = [str(encoding.quality) for encoding in encodings]
     for words in (names, qualities):
         if words.count(level) == 1:
             return words.index(level)

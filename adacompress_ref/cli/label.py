@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import parent_process
 
+from ..imaging.encoding import TEN_LEVELS, Encoding
 from ..running.labelling import Labelling
 from ..services import ServiceError
 from .common import check_output, encodings, say
@@ -23,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
     work = Labelling(
         arguments.images,
         arguments.service,
-        encodings(arguments),
+        _encodings(arguments),
         arguments.output,
         arguments.pixel_limit,
         arguments.extractor,
@@ -58,6 +59,13 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.output}: {images} images, {len(names)} encodings")
     return 1 if work.failed else 0
+
+
+def _encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
+    """The preset's or those named; all ten levels for a preset that has some, for others too."""
+    wanted = encodings(arguments)
+    has_levels = not arguments.encodings and set(wanted) <= set(TEN_LEVELS)
+    return TEN_LEVELS if has_levels else wanted
 
 
 def _cluster(address: str, work: Labelling) -> Executor:

@@ -44,9 +44,7 @@ class LiveImage:
         accepted = limits(service) if service else Limits()
         if formats is not None:
             accepted = accepted._replace(formats=tuple(formats))
-        self.payloads = Payloads(
-            photo, view.encodings, accepted, exif, probe=view.probe, size_sample=view.size_sample
-        )
+        self.payloads = Payloads(photo, view.encodings, accepted, exif, view.probe)
         self._state: np.ndarray | None = None
         self.fault: str | None = None  # why one of two uploads had no answer
         self.seconds: dict[str, float] = {}  # of decision, encode, upload

@@ -12,10 +12,8 @@ class SurvivalConfig(BaseConfig):
     """The defaults are preset `tuned`; what the paper has too is in `core.config`."""
 
     preset: str = "tuned"
-    # The state: for each action a row of numbers, see drift.py.
-    own_drift: bool = False  # each action's own too, not only that of the probe
-    glance: bool = True  # look at the centre too
-    size_sample: int = within("[1, inf)", 1)  # sizes are estimated on one of so many rows of blocks
+    encodings: tuple[str, ...] = tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75))
+    own_drift: bool = False  # a row of the state has its action's too, not only the probe's
 
     reference_labels: int = within("[1, inf)", 1)
     hidden: tuple[int, ...] = within("[1, inf)", ())  # layers lose reward at so few uploads
@@ -40,12 +38,6 @@ class SurvivalConfig(BaseConfig):
 
 
 TUNED = SurvivalConfig()
-FAST = TUNED.replace(
-    preset="fast",
-    encodings=tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75)),
-    glance=False,
-    size_sample=3,
-)
 _RUNGS = {  # of `ladder`: qualities by format and short side
     **{f"jpeg-{side}": (20, 35) for side in (160, 192)},
     **{f"jpeg-{side}": (20, 35, 55) for side in (224, 288)},
@@ -61,4 +53,4 @@ LADDER = TUNED.replace(
     replay_capacity=8000,
     training_steps=8000,
 )
-PRESETS = (TUNED, LADDER, FAST)
+PRESETS = (TUNED, LADDER)

@@ -9,14 +9,12 @@ at. NumPy alone; views/drift.py looks at photographs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from .config import SurvivalConfig
 
 STRONGEST = 20  # features
-CONTEXT, WITHOUT_GLANCE = 9, [0, 1, 2, 3, 7, 8]  # numbers of an image; those without a glance
+CONTEXT = 9  # numbers of an image
 DRIFT = 2  # numbers of a payload
 LEAST = 1e-4  # of which a logarithm is taken
 
@@ -33,19 +31,22 @@ def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
     return np.stack([_log(_one_minus_cosine(of_payload, itself)), _log(distance)], axis=-1)
 
 
-def context(seen: Sequence[np.ndarray], bytes_per_pixel: float, side: int) -> np.ndarray:
-    """What all actions share: features of the whole, of the probe and maybe of a glance -> [9].
+def context(
+    itself: np.ndarray,
+    of_probe: np.ndarray,
+    glance: np.ndarray,
+    bytes_per_pixel: float,
+    side: int,
+) -> np.ndarray:
+    """What all actions share, from features [channels] -> [9].
 
-    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the glance
-    (NaN without one): log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log
-    bytes per pixel of the reference, and log of the shorter side in pixels.
+    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the glance:
+    log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log bytes per pixel of
+    the reference, and log of the shorter side in pixels.
     """
-    itself, of_probe, *glances = seen
-    numbers = [*_strength(itself), *drift(of_probe, itself)]
-    for glance in glances:
-        numbers += [*_strength(glance), _log(_one_minus_cosine(glance, itself))]
-    numbers += [np.nan] * (CONTEXT - 2 - len(numbers))
-    return np.array([*numbers, np.log(bytes_per_pixel), np.log(side)], np.float32)
+    whole = [*_strength(itself), *drift(of_probe, itself)]
+    centre = [*_strength(glance), _log(_one_minus_cosine(glance, itself))]
+    return np.array([*whole, *centre, np.log(bytes_per_pixel), np.log(side)], np.float32)
 
 
 def _strength(features: np.ndarray) -> list[np.ndarray]:
@@ -63,7 +64,7 @@ def rows(
     be taken.
     """
     actions = ratios.shape[-1]
-    shared = ((context - _MEAN) / _SPREAD)[..., None, _taken(config)]
+    shared = ((context - _MEAN) / _SPREAD)[..., None, :]
     parts = [np.broadcast_to(shared, (*ratios.shape, shared.shape[-1]))]
     if config.own_drift:
         own = np.where((ratios >= 1)[..., None], _log(np.zeros(DRIFT)), drift)
@@ -79,18 +80,13 @@ def by_whole(by_row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
     The drift of the probe, or with `own_drift` of the action itself.
     """
     if config.own_drift:
-        first = len(_taken(config))
-        return by_row[first : first + 2] / _DRIFT_SPREAD
+        return by_row[CONTEXT : CONTEXT + DRIFT] / _DRIFT_SPREAD
     return by_row[2:4] / _SPREAD[2:4]
 
 
 def row_length(config: SurvivalConfig) -> int:
     """Numbers in a row of `rows`."""
-    return len(_taken(config)) + DRIFT * config.own_drift + len(config.encodings) + 2
-
-
-def _taken(config: SurvivalConfig) -> list[int]:
-    return list(range(CONTEXT)) if config.glance else WITHOUT_GLANCE
+    return CONTEXT + DRIFT * config.own_drift + len(config.encodings) + 2
 
 
 def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -19,7 +19,6 @@ class View(Protocol):
     encodings: tuple[Encoding, ...]  # the actions
     inputs: int  # numbers of a state, or of each of its rows
     probe: Encoding | None  # made in any case; then sizes are known, nothing above q75 is sent
-    size_sample: int  # sizes are estimated on one of so many rows of blocks
 
     def of_photo(self, photo: Photo, payloads: Payloads, extractor: Extractor) -> np.ndarray: ...
 

@@ -37,24 +37,22 @@ def look(
     extractor: Extractor,
     picture: Image.Image,
     encoded: Callable[[Encoding], bytes],
-    glance: bool,
     *others: Callable[[], Any],
-) -> list[np.ndarray]:
-    """Features of an image, of what the probe leaves of it, and of a glance: 2 or 3 of [channels].
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features [channels] of an image, of what the probe leaves of it, and of a glance.
 
     `encoded` encodes this picture. `others` are done at the same time, in other threads.
     """
 
-    def of_probe() -> list[np.ndarray]:
-        return [features(extractor, codec.decode(encoded(PROBE), SIDE))]
+    def of_probe() -> np.ndarray:
+        return features(extractor, codec.decode(encoded(PROBE), SIDE))
 
-    def of_image() -> list[np.ndarray]:
+    def of_image() -> tuple[np.ndarray, np.ndarray]:
         small = codec.reduced(picture, SIDE)
-        views = [(SIDE, None), (GLANCE_SIDE, CENTRE)][: 1 + glance]
-        return [features(extractor, small, *view) for view in views]
+        return features(extractor, small), features(extractor, small, GLANCE_SIDE, CENTRE)
 
-    probe, (itself, *glances), *_ = at_once([of_probe, of_image, *others], extractor.threads)
-    return [itself, *probe, *glances]
+    probe, (itself, glance), *_ = at_once([of_probe, of_image, *others], extractor.threads)
+    return itself, probe, glance
 
 
 def of_payloads(extractor: Extractor, itself: np.ndarray, payloads: list[bytes]) -> np.ndarray:
@@ -74,9 +72,9 @@ def measured(
 
     `payloads`: n, and that of the reference behind them.
     """
-    seen = look(extractor, picture, partial(codec.encode, picture), True)
+    seen = look(extractor, picture, partial(codec.encode, picture))
     per_pixel = len(payloads[-1]) / (picture.width * picture.height)
-    numbers = drift.context(seen, per_pixel, min(picture.size))
+    numbers = drift.context(*seen, per_pixel, min(picture.size))
     return numbers, of_payloads(extractor, seen[0], payloads[:-1])
 
 
@@ -86,7 +84,7 @@ class DriftView:
     probe = PROBE
 
     def __init__(self, config: SurvivalConfig, channels: int = 0) -> None:
-        self.config, self.size_sample = config, config.size_sample
+        self.config = config
         self.encodings = parse_all(config.encodings)
         self.inputs = drift.row_length(config)
 
@@ -95,10 +93,10 @@ class DriftView:
         picture, config = photo.picture, self.config
         actions = np.flatnonzero(self.open_actions(payloads.limits.formats)).tolist()
         sizes = payloads.weighings(actions)
-        seen = look(extractor, picture, payloads.encoded, config.glance, *sizes)
+        seen = look(extractor, picture, payloads.encoded, *sizes)
         ratios = payloads.ratios(actions)
         per_pixel = payloads.size(REFERENCE) / (picture.width * picture.height)
-        context = drift.context(seen, per_pixel, min(picture.size))
+        context = drift.context(*seen, per_pixel, min(picture.size))
         drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
         if config.own_drift:
             sent = {action: payloads.of(action) for action in np.flatnonzero(ratios < 1).tolist()}
@@ -127,8 +125,8 @@ class DriftView:
 
     def stamp(self, sha256: str) -> dict[str, Any]:
         """How states are made by the extractor of this hash; an agent fits no other."""
-        made = {"sha256": sha256, "input_size": SIDE, "probe": PROBE.name}
-        return made | ({"glance": [CENTRE, GLANCE_SIDE]} if self.config.glance else {})
+        glance = [CENTRE, GLANCE_SIDE]
+        return {"sha256": sha256, "input_size": SIDE, "probe": PROBE.name, "glance": glance}
 
     def heat(
         self,

@@ -21,7 +21,7 @@ POOLINGS = ("global", "corner")  # the order of axis 2
 class FeatureView:
     """A `View`; states [channels]."""
 
-    probe, size_sample = None, 1
+    probe = None
 
     def __init__(self, config: Config, channels: int = CHANNELS) -> None:
         self.config, self.inputs = config, channels

@@ -15,16 +15,16 @@ from ..imaging.encoding import REFERENCE, Encoding, Limits
 from ..imaging.read import Photo
 from ..storage.files import ImageError
 
-LARGE, LARGE_EVERY = 2**20, 8  # pixels from which on sizes are estimated; from which rows
-NEAR = 0.8  # of a service's limit: from there on, they are not
+EVERY, LARGE, LARGE_EVERY = 3, 2**20, 8  # rows of blocks that an estimate is from; pixels
+NEAR = 0.8  # of a service's limit: from there on, nothing is estimated
 
 
 class Payloads:
     """J(x, c) of one photograph for each action, made when it is needed.
 
     Where there is a `probe`, an encoding that is made in any case, actions are compared by size
-    before they are made, by estimates for a large photograph, and nothing above the reference is
-    sent. May be used from several threads.
+    before they are made, by estimates where all are whole JPEGs, and nothing above the reference
+    is sent. May be used from several threads.
     """
 
     def __init__(
@@ -33,14 +33,12 @@ class Payloads:
         encodings: tuple[Encoding, ...],
         limits: Limits,
         exif: bytes | None = None,
-        *,
         probe: Encoding | None = None,
-        size_sample: int = 1,
     ) -> None:
         self.photo, self.encodings, self.limits, self.exif = photo, encodings, limits, exif
         self.probe = probe
         self._encoded: dict[Encoding, bytes] = {}
-        self._sample = self._sampled(size_sample) if probe else None
+        self._sample = self._sampled() if probe else None
         self._estimates: dict[Encoding, int] = {}
 
     def encoded(self, encoding: Encoding) -> bytes:
@@ -121,12 +119,12 @@ class Payloads:
             raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
         return ratios
 
-    def _sampled(self, size_sample: int) -> Image.Image | None:
+    def _sampled(self) -> Image.Image | None:
         """What stands for the photograph where sizes are estimated."""
         picture = self.photo.picture
-        every = LARGE_EVERY if picture.width * picture.height > LARGE else size_sample
+        every = LARGE_EVERY if picture.width * picture.height > LARGE else EVERY
         of_jpeg = all(each.name.startswith("jpeg-q") for each in self.encodings)
-        if every == 1 or not of_jpeg or picture.height < 16 * every:
+        if not of_jpeg or picture.height < 16 * every:
             return None
         most = self.limits.max_bytes
         if most and len(self.reference) > NEAR * most:
