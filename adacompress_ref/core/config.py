@@ -78,10 +78,8 @@ class BaseConfig:
         if not self.encodings or len(set(self.encodings)) < len(self.encodings):
             raise ValueError("config field 'encodings': at least one, and each once")
         if not self.p_min <= self.p_0 <= self.p_max:
-            raise ValueError(
-                f"config field 'p_0': {self.p_0} must be in [p_min, p_max] = [{self.p_min}, "
-                f"{self.p_max}]"
-            )
+            limits = f"in [p_min, p_max], which is [{self.p_min}, {self.p_max}]"
+            raise ValueError(f"config field 'p_0': {self.p_0} must be {limits}")
 
     def replace(self: C, **changes: Any) -> C:
         """A copy with some fields changed. Raises TypeError for one that this preset has not."""
@@ -113,8 +111,7 @@ class Config(BaseConfig):
     retrain_threshold: float = within("[0, 1]", 0.8)  # authors
     return_reward: float = within("(-inf, inf)", 0.45)  # r_th
     return_accuracy: float = within("[-1, 1]", -1.0)  # accuracy is above it too; authors: 0.8
-    return_epsilon: float = within("[0, 1]", 1.0)  # epsilon is below it, as once learning has
-    # begun; authors: 0.2
+    return_epsilon: float = within("[0, 1]", 1.0)  # epsilon too is below it; authors: 0.2
     flush: str = within("exit or entry", "exit")  # of retraining; text: after it; authors: at entry
     explore_anew: bool = True  # at each retraining; authors: at the first alone
 

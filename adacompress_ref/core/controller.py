@@ -15,9 +15,8 @@ from .roles import Agent, Decision, Image, Measurement, Monitor, State, Step, Up
 class Controller:
     """Steps through a stream of images in the three states.
 
-    An agent that is not trained starts in `retrain` and stays there for the initial training,
-    which the monitor may end early where it is asked (`early`). All chance comes from the agent's
-    generator.
+    An agent that is not trained starts in `retrain` for the initial training, which the monitor may
+    end early where it is asked (`early`). All chance comes from the agent's generator.
     """
 
     KEPT = ("state", "initial", "early", "agent", "monitor")  # of a stop, on disk

@@ -18,12 +18,20 @@ class Estimator:
         *("earliest", "accuracies", "rewards", "recorded"),
         *("mean_accuracy", "previous_mean", "mean_reward", "p_est"),
     )
-    p_est: float  # AC-8
     goal: float | None = None  # an alpha of its own for each agreement is not in the paper
 
     def __init__(self, agent: DQNAgent) -> None:
         self.agent, self.config = agent, agent.config
         self.end_training()
+
+    def end_training(self) -> None:
+        """Start with empty windows and p_0."""
+        self.earliest: list[float] = []  # the first n accuracies
+        self.accuracies: deque[float] = deque(maxlen=self.config.window)  # the latest n
+        self.rewards: deque[float] = deque(maxlen=self.config.window)
+        self.recorded = 0  # windowed means so far
+        self.mean_accuracy = self.previous_mean = self.mean_reward = float("nan")
+        self.p_est = self.config.p_0  # AC-8
 
     def see(self, state: np.ndarray, action: int, compressed: Upload) -> None:
         """Nothing is known of an upload without its reference."""
@@ -74,12 +82,3 @@ class Estimator:
 
     def begin_training(self) -> None:
         """The windows go on."""
-
-    def end_training(self) -> None:
-        """Start with empty windows and p_0."""
-        self.earliest: list[float] = []  # the first n accuracies
-        self.accuracies: deque[float] = deque(maxlen=self.config.window)  # the latest n
-        self.rewards: deque[float] = deque(maxlen=self.config.window)
-        self.recorded = 0  # windowed means so far
-        self.mean_accuracy = self.previous_mean = self.mean_reward = float("nan")
-        self.p_est = self.config.p_0

@@ -142,8 +142,7 @@ def measured(
     """
     if reference is None or reference.labels is None or compressed.labels is None:
         return None, None
-    names, answers = (
-        [label.name for label in each] for each in (reference.labels, compressed.labels)
-    )
+    names = [label.name for label in reference.labels]
+    answers = [label.name for label in compressed.labels]
     accuracy = equations.accuracy(names, answers, config.reference_labels)
     return accuracy, equations.agreement(names, answers)

@@ -14,7 +14,7 @@ def passes(
     images: Sequence[Image | Callable[[], Image]], rng: np.random.Generator
 ) -> Iterator[Image]:
     """Pass after pass over images, or functions that open one, each in an order of its own."""
-    while True:
+    while images:
         for place in rng.permutation(len(images)):
             image = images[place]
             yield image() if callable(image) else image
@@ -29,15 +29,16 @@ def train(
     """Train a new agent for `config.training_steps` measurements; ready to exploit afterwards.
 
     `on_step` is called after each. Images whose reference has no label are passed over; raises
-    ValueError where that is all of them.
+    ValueError where that is all of them, or there is none.
     """
     controller, unlabelled = Controller(agent, monitor, trained=False, early=False), 0
     for image in passes(images, agent.rng):
         step = controller.step(image)
-        unlabelled = 0 if step.accuracy is not None else unlabelled + 1
-        if unlabelled == 2 * len(images):  # so many in a row that one pass at least had no other
-            raise ValueError("the service gave no label for any image: nothing to learn from")
         if step.accuracy is not None:
             on_step(step)
+        unlabelled = 0 if step.accuracy is not None else unlabelled + 1
         if not controller.initial:
             return
+        if unlabelled == 2 * len(images):  # so many in a row that one pass at least had no other
+            break
+    raise ValueError("the service gave no label for any image: nothing to learn from")
