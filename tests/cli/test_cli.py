@@ -588,7 +588,7 @@ def test_weights_verify_finds_a_changed_byte(adacompress, tmp_path, monkeypatch)
 
 
 def test_weights_fetch_prints_the_path(adacompress, tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "fetch", lambda name: tmp_path / name)
+    monkeypatch.setattr("adacompress_ref.cli.weights.fetch", lambda name: tmp_path / name)
     assert adacompress("weights", "fetch", "x") == (0, f"{tmp_path / 'x'}\n", "")
 
 
