@@ -32,23 +32,21 @@ def cache_folder() -> Path:
 def find(name: str, explicit: str | os.PathLike[str] | None = None) -> Path:
     """The path of the weight file `name`.
 
-    Looked for at `explicit`, in ADACOMPRESS_WEIGHTS, among the shipped files, in the cache folder.
-    Raises ArtifactError if it is nowhere.
+    Looked for at `explicit`, or in ADACOMPRESS_WEIGHTS, among the shipped files, in the cache
+    folder. Raises ArtifactError if it is nowhere.
     """
     if explicit is not None:
         if not Path(explicit).is_file():
             raise ArtifactError(f"{explicit}: there is no such file")
         return Path(explicit)
-    folders = [shipped_folder(), cache_folder()]
-    if os.environ.get("ADACOMPRESS_WEIGHTS"):
-        folders.insert(0, Path(os.environ["ADACOMPRESS_WEIGHTS"]))
+    named = os.environ.get("ADACOMPRESS_WEIGHTS")
+    folders = [*([Path(named)] if named else []), shipped_folder(), cache_folder()]
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    places = ", ".join(str(folder) for folder in folders)
     raise ArtifactError(
-        f"weight file {name} is in none of: {places}; copy the folder weights/ of this project "
-        f"into {_PACKAGE}, or name it in ADACOMPRESS_WEIGHTS"
+        f"weight file {name} is in none of: {', '.join(map(str, folders))}; copy the folder "
+        f"weights/ of this project into {_PACKAGE}, or name it in ADACOMPRESS_WEIGHTS"
     )
 
 

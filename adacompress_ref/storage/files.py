@@ -42,10 +42,9 @@ def find(folder: str | os.PathLike[str]) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(where, name)
-            if name.startswith(".") or path.suffix.lower() not in _ENDINGS:
-                continue
+            is_image = path.suffix.lower() in _ENDINGS and not name.startswith(".")
             # A broken link is found, to fail when it is read.
-            if os.path.isfile(path) or not os.path.exists(path):
+            if is_image and (os.path.isfile(path) or not os.path.exists(path)):
                 names.append(path.relative_to(folder).as_posix())
     if not names:
         raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
@@ -54,14 +53,14 @@ def find(folder: str | os.PathLike[str]) -> list[str]:
 
 def digest(path: str | os.PathLike[str]) -> str | None:
     """SHA-256 of a file of any size, in hexadecimal digits; None where it cannot be read."""
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     try:
         with open(path, "rb") as file:
             while part := file.read(2**20):
-                found.update(part)
+                total.update(part)
     except OSError:
         return None
-    return found.hexdigest()
+    return total.hexdigest()
 
 
 def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:

@@ -32,22 +32,19 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def read_lines(
-    path: Path, check: Callable[[dict[str, Any]], None] | None = None
+    path: Path, check: Callable[[dict[str, Any]], None] = lambda entry: None
 ) -> list[dict[str, Any]]:
     """The whole lines of a file; none if there is no file. What a stop left behind is passed over.
 
     Raises ValueError naming a line that is no JSON object, or for which `check` raises it.
     """
-    if not path.exists():
-        return []
     entries = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else [], 1):
         if not _is_whole(line):
             raise ValueError(f"line {number} is no JSON object")
         entries.append(json.loads(line))
         try:
-            if check:
-                check(entries[-1])
+            check(entries[-1])
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
     return entries
@@ -58,15 +55,12 @@ def mend(path: Path, lines: int | None = None) -> None:
 
     Raises OSError.
     """
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    if lines is None and _is_whole(data.rpartition(b"\n")[2]):
-        with open(path, "ab") as file:  # an editor took the end of the last line
+    data = path.read_bytes() if path.exists() else b""
+    *whole, rest = data.split(b"\n")
+    if lines is None and _is_whole(rest):  # an editor took the end of the last line
+        with open(path, "ab") as file:
             file.write(b"\n")
-        return
-    size = sum(len(line) + 1 for line in data.split(b"\n")[:-1][:lines])
-    if size < len(data):
+    elif (size := sum(len(line) + 1 for line in whole[:lines])) < len(data):
         os.truncate(path, size)
 
 

@@ -1,8 +1,8 @@
 """Objects as JSON values and arrays, and back: what a class names in `KEPT`, and no more.
 
 An attribute in `KEPT` is a number, text or None; an array, of which an object that has a length
-keeps so many rows; a list or deque of numbers or of arrays; a tuple that begins with an array; a
-generator; or an object whose class has `KEPT` as well.
+keeps so many rows; a list or deque of numbers, or a deque of arrays; a tuple that begins with an
+array; a generator; or an object whose class has `KEPT` as well.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-Packed = tuple[dict[str, Any], dict[str, np.ndarray]]
+Arrays = dict[str, np.ndarray]
 
 
-def pack(thing: Any, leave: Collection[str] = ()) -> Packed:
+def pack(thing: Any, leave: Collection[str] = ()) -> tuple[dict[str, Any], Arrays]:
     """What is kept of an object, but for the attributes to `leave`."""
     fields: dict[str, Any] = {}
-    arrays: dict[str, np.ndarray] = {}
+    arrays: Arrays = {}
     for name in thing.KEPT:
         value = getattr(thing, name)
         if name in leave:
@@ -28,50 +28,47 @@ def pack(thing: Any, leave: Collection[str] = ()) -> Packed:
             fields[name], inner = pack(value)
             arrays |= {f"{name}.{key}": array for key, array in inner.items()}
         elif isinstance(value, np.ndarray):
-            arrays[name] = value[: len(thing)] if hasattr(thing, "__len__") else value
+            arrays[name] = _rows(thing, value)
         elif isinstance(value, np.random.Generator):
             fields[name] = value.bit_generator.state
         elif isinstance(value, tuple):
             arrays[name], *fields[name] = value
-        elif isinstance(value, (list, deque)) and value and isinstance(value[0], np.ndarray):
+        elif isinstance(value, deque) and value and isinstance(value[0], np.ndarray):
             arrays[name] = np.stack(value)
         else:
-            fields[name] = list(value) if isinstance(value, (list, deque)) else value
+            fields[name] = list(value) if isinstance(value, deque) else value
     return fields, arrays
 
 
 def unpack(
-    thing: Any,
-    fields: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    leave: Collection[str] = (),
+    thing: Any, fields: dict[str, Any], arrays: Arrays, leave: Collection[str] = (), path: str = ""
 ) -> None:
-    """Fill a new object with what `pack` gave. Raises ValueError or KeyError where it cannot be."""
+    """Fill a new object with what `pack` gave. Raises ValueError or KeyError where it cannot be.
+
+    `path` is that of the object in the one that was packed.
+    """
     for name in thing.KEPT:
-        own = getattr(thing, name)
+        own, given = getattr(thing, name), arrays.get(path + name)
         if name in leave:
             continue
         if hasattr(own, "KEPT"):
-            start = f"{name}."
-            inner = {key[len(start) :]: a for key, a in arrays.items() if key.startswith(start)}
-            unpack(own, fields[name], inner)
-        elif isinstance(own, np.ndarray):
-            own = own[: len(thing)] if hasattr(thing, "__len__") else own
-            if own.size:
-                _fill(name, own, arrays[name])
-            else:
-                setattr(thing, name, arrays[name])
+            unpack(own, fields[name], arrays, path=f"{path}{name}.")
+        elif isinstance(own, np.ndarray) and own.size:
+            _fill(name, _rows(thing, own), arrays[path + name])
         elif isinstance(own, np.random.Generator):
             own.bit_generator.state = fields[name]
-        elif isinstance(own, (list, deque)):
-            own.extend(arrays[name] if name in arrays else fields[name])
-        elif name in arrays:
-            setattr(thing, name, (arrays[name], *fields[name]))
+        elif isinstance(own, deque):
+            own.extend(fields[name] if given is None else given)
+        elif given is not None:
+            setattr(thing, name, (given, *fields[name]) if name in fields else given)
+        elif own is not None and type(fields.get(name)) is not type(own):
+            raise ValueError(f"its {name} is {fields.get(name)!r:.40}")
         else:
-            value = fields.get(name)
-            if own is not None and type(value) is not type(own):
-                raise ValueError(f"its {name} is {value!r:.40}")
-            setattr(thing, name, value)
+            setattr(thing, name, fields.get(name))
+
+
+def _rows(thing: Any, array: np.ndarray) -> np.ndarray:
+    return array[: len(thing)] if hasattr(thing, "__len__") else array
 
 
 def _fill(name: str, own: np.ndarray, given: np.ndarray) -> None:
