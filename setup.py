@@ -28,7 +28,7 @@ setup(
     ],
     package_dir={"adacompress_ref.weights": "weights"},
     package_data={
-        "adacompress_ref": ["py.typed", "*.md", "LICENSE"],
+        "adacompress_ref": ["py.typed", "*.pyi", "*.md", "LICENSE"],
         "adacompress_ref.cli": ["completion.bash", "completion.zsh"],
         "adacompress_ref.report": ["*.css"],
         "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],

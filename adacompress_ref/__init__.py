@@ -1,110 +1,33 @@
 """AdaCompress (ACM MM 2019): choose the JPEG quality of each upload by learning from the service.
 
-Names resolve on first use, so the numpy-only core imports where numpy is all there is.
+Names resolve on first use, so the numpy-only core imports where numpy is all there is. They and
+their files stand in `__init__.pyi`, which type checkers read too.
 """
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "AgentError": "agents",
-    "load": "agents",
-    "monitor_of": "agents",
-    "new_agent": "agents",
-    "preset": "agents",
-    "save": "agents",
-    "view_of": "agents",
-    "DQNAgent": "core.agent",
-    "Config": "core.config",
-    "Controller": "core.controller",
-    "Label": "core.roles",
-    "Step": "core.roles",
-    "Upload": "core.roles",
-    "passes": "core.training",
-    "train": "core.training",
-    "Encoding": "imaging.encoding",
-    "Extractor": "imaging.extractor",
-    "Photo": "imaging.read",
-    "ModelError": "imaging.session",
-    "load_keras": "keras_file",
-    "AdaCompress": "running.pilot",
-    "Choice": "running.results",
-    "Result": "running.results",
-    "StateError": "running.state",
-    "AuthenticationError": "services",
-    "ProtocolError": "services",
-    "QuotaError": "services",
-    "RefusedError": "services",
-    "Service": "services",
-    "ServiceError": "services",
-    "UnavailableError": "services",
-    "open_service": "services",
-    "ArtifactError": "storage.artifacts",
-    "ImageError": "storage.files",
-    "SurvivalAgent": "survival.agent",
-    "SurvivalConfig": "survival.config",
-    "Environment": "tables.environment",
-    "RecordedImage": "tables.environment",
-    "evaluate": "tables.evaluation",
-    "Table": "tables.table",
-    "TableError": "tables.table",
+    alias.name: statement.module
+    for statement in ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8")).body
+    if isinstance(statement, ast.ImportFrom)
+    for alias in statement.names
 }
 __all__ = [*_HOMES, "__version__"]
 
-if TYPE_CHECKING:  # the same names, for type checkers and editors
-    from .agents import AgentError as AgentError
-    from .agents import load as load
-    from .agents import monitor_of as monitor_of
-    from .agents import new_agent as new_agent
-    from .agents import preset as preset
-    from .agents import save as save
-    from .agents import view_of as view_of
-    from .core.agent import DQNAgent as DQNAgent
-    from .core.config import Config as Config
-    from .core.controller import Controller as Controller
-    from .core.roles import Label as Label
-    from .core.roles import Step as Step
-    from .core.roles import Upload as Upload
-    from .core.training import passes as passes
-    from .core.training import train as train
-    from .imaging.encoding import Encoding as Encoding
-    from .imaging.extractor import Extractor as Extractor
-    from .imaging.read import Photo as Photo
-    from .imaging.session import ModelError as ModelError
-    from .keras_file import load_keras as load_keras
-    from .running.pilot import AdaCompress as AdaCompress
-    from .running.results import Choice as Choice
-    from .running.results import Result as Result
-    from .running.state import StateError as StateError
-    from .services import AuthenticationError as AuthenticationError
-    from .services import ProtocolError as ProtocolError
-    from .services import QuotaError as QuotaError
-    from .services import RefusedError as RefusedError
-    from .services import Service as Service
-    from .services import ServiceError as ServiceError
-    from .services import UnavailableError as UnavailableError
-    from .services import open_service as open_service
-    from .storage.artifacts import ArtifactError as ArtifactError
-    from .storage.files import ImageError as ImageError
-    from .survival.agent import SurvivalAgent as SurvivalAgent
-    from .survival.config import SurvivalConfig as SurvivalConfig
-    from .tables.environment import Environment as Environment
-    from .tables.environment import RecordedImage as RecordedImage
-    from .tables.evaluation import evaluate as evaluate
-    from .tables.table import Table as Table
-    from .tables.table import TableError as TableError
-else:
 
-    def __getattr__(name: str) -> Any:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-        globals()[name] = value
-        return value
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

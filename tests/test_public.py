@@ -1,6 +1,5 @@
 """The public names: resolved on first use, and known to type checkers."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -49,18 +48,6 @@ def test_type_checkers_know_the_names(tmp_path):
     assert '"float"' in score
     assert 'incompatible type "Wrong"; expected "Service"' in wrong  # and Own is one
     assert 'has no attribute "Nonsense"' in nonsense
-
-
-def test_type_checkers_and_python_find_each_name_in_the_same_file():
-    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    imported = {
-        alias.asname: node.module
-        for node in block.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert imported == ac._HOMES
 
 
 def test_names_resolve():
