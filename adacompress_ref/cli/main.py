@@ -56,7 +56,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = top.parse_args(arguments)
     if fault := _contradiction(options):
         top.error(f"{options.command}: {fault}")
-    command = _imported(_COMMANDS[options.command])
+    command = _command(options.command)
     from . import common  # after parsing, so that --help is quick
 
     try:
@@ -102,92 +102,43 @@ def _contradiction(options: argparse.Namespace) -> str | None:
     return None
 
 
-def _imported(load: Callable[[], _Command]) -> _Command:
-    """A command. Ctrl-C waits for its packages, which may report it as ImportError."""
+def _command(name: str) -> _Command:
+    """A command, of which alone the packages are imported, as that takes longer than --help may.
+
+    Ctrl-C waits for them, as they may report it as ImportError.
+    """
     if current_thread() is not main_thread():  # no signals there
-        return load()
+        return _imported(name)
     interrupts: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        return load()
+        return _imported(name)
     finally:
         signal.signal(signal.SIGINT, before)
         if interrupts:
             raise KeyboardInterrupt
 
 
-# Each imports one command alone, as that takes longer than --help may.
-
-
-def _compress() -> _Command:
-    from .compress import main
-
+def _imported(name: str) -> _Command:
+    match name:
+        case "compress":
+            from .compress import main
+        case "label":
+            from .label import main
+        case "train":
+            from .train import main
+        case "evaluate":
+            from .evaluate import main
+        case "run":
+            from .run import main
+        case "explain":
+            from .explain import main
+        case "report":
+            from .report import main
+        case "serve":
+            from .serve import main
+        case "weights":
+            from .weights import main
+        case "completion":
+            from .completion import main
     return main
-
-
-def _label() -> _Command:
-    from .label import main
-
-    return main
-
-
-def _train() -> _Command:
-    from .train import main
-
-    return main
-
-
-def _evaluate() -> _Command:
-    from .evaluate import main
-
-    return main
-
-
-def _run() -> _Command:
-    from .run import main
-
-    return main
-
-
-def _explain() -> _Command:
-    from .explain import main
-
-    return main
-
-
-def _report() -> _Command:
-    from .report import main
-
-    return main
-
-
-def _serve() -> _Command:
-    from .serve import main
-
-    return main
-
-
-def _weights() -> _Command:
-    from .weights import main
-
-    return main
-
-
-def _completion() -> _Command:
-    from .completion import main
-
-    return main
-
-
-_COMMANDS = {
-    "compress": _compress,
-    "label": _label,
-    "train": _train,
-    "evaluate": _evaluate,
-    "run": _run,
-    "explain": _explain,
-    "report": _report,
-    "serve": _serve,
-    "weights": _weights,
-    "completion": _completion,
-}
