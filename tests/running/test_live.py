@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacompress_ref.core.config import LADDER, PRESETS, REFERENCE, TEN_LEVELS, Config, Encoding
-from adacompress_ref.core.controller import Label, Upload
+import adacompress_ref as ac
+from adacompress_ref import agents
+from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.running.live import LiveImage
 from adacompress_ref.services import (
     AuthenticationError,
@@ -22,9 +24,14 @@ from adacompress_ref.services import (
     ServiceError,
     UnavailableError,
 )
+from adacompress_ref.survival import drift as numbers
 from adacompress_ref.views import drift
 
-TWO = Config(encodings=TEN_LEVELS[:2])
+TEN_NAMES = tuple(encoding.name for encoding in TEN_LEVELS)
+TWO = agents.view_of(ac.preset("paper").replace(encodings=TEN_NAMES[:2]))
+PAPER, TUNED, LADDER = (agents.view_of(ac.preset(each)) for each in ("paper", "tuned", "ladder"))
+TEN = agents.view_of(ac.preset("tuned").replace(encodings=TEN_NAMES))
+RUNGS = LADDER.encodings
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +82,9 @@ def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_fo
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     photo = images.read(stream.getvalue())
-    image = LiveImage(photo, PRESETS["ladder"], Colours(), Taking(*formats))
+    image = LiveImage(photo, LADDER, Colours(), Taking(*formats))
     state = image.state
-    assert state.shape == (len(LADDER), 9 + 2 + len(LADDER) + 2)
+    assert state.shape == (len(RUNGS), 9 + 2 + len(RUNGS) + 2)
     usable = np.isfinite(state[:, -1])
     assert not np.isnan(state).any()
     assert np.isfinite(state[usable]).all()
@@ -86,37 +93,37 @@ def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_fo
         assert len(payload) <= len(image.payloads.reference)
         assert state[action, -1] == np.float32(len(payload) / len(image.payloads.reference))
         assert image.upload(action, False)[0].size == len(payload)
-        assert name in (LADDER[action].name, "jpeg-q75", "original")
+        assert name in (RUNGS[action].name, "jpeg-q75", "original")
         if name != "original":
             width, height = codec.decode(payload).size
             assert (height <= size[0], width <= size[1]) == (True, True)
-    rungs = [encoding.name for encoding, open_ in zip(LADDER, usable, strict=True) if open_]
+    rungs = [encoding.name for encoding, open_ in zip(RUNGS, usable, strict=True) if open_]
     assert ("jpeg-160-q20" in rungs) == ("webp" not in formats)
     assert ("webp-160-q20" in rungs) == ("webp" in formats)
     assert "jpeg-q45" in rungs
 
 
 def test_what_would_cost_more_than_the_reference_is_the_reference():
-    image = LiveImage(images.read(noise_png()), PRESETS["tuned"], Colours())
+    image = LiveImage(images.read(noise_png(40)), TEN, Colours())  # too low for estimates
     names = [image.payloads.of(action)[0] for action in (0, 8, 9)]
     assert names == ["jpeg-q5", "jpeg-q75", "jpeg-q75"]
     assert image.payloads.of(9)[1] == image.payloads.reference
     assert image.state[6:, -1].tolist() == [pytest.approx(image.state[6, -1]), 1, 1, 1]
-    paper = LiveImage(images.read(noise_png()), PRESETS["paper"], Colours())
+    paper = LiveImage(images.read(noise_png(40)), PAPER, Colours())
     assert paper.payloads.of(9)[0] == "jpeg-q95"  # as published
 
 
-@pytest.mark.parametrize("preset", ["tuned", "ladder", "fast"])
-def test_a_service_that_takes_no_action_s_format(preset):
-    image = LiveImage(images.read(noise_png()), PRESETS[preset], Colours(), taken=("png",))
+@pytest.mark.parametrize("view", [TUNED, LADDER], ids=["tuned", "ladder"])
+def test_a_service_that_takes_no_action_s_format(view):
+    image = LiveImage(images.read(noise_png()), view, Colours(), formats=("png",))
     with pytest.raises(images.ImageError, match="cannot be sent") as caught:
         image.state  # noqa: B018
     assert "\n" not in str(caught.value)
 
 
-def noise_png():
+def noise_png(height=60):
     stream = io.BytesIO()
-    Image.fromarray(scene("noise", 60, 90)).save(stream, "PNG")
+    Image.fromarray(scene("noise", height, 90)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -124,53 +131,51 @@ def test_an_image_too_long_for_webp_is_sent_in_another_way():
     """WebP has room for 16383 pixels a side, JPEG for 65500."""
     stream = io.BytesIO()
     Image.new("L", (17_000, 8)).save(stream, "PNG")
-    image = LiveImage(
-        images.read(stream.getvalue()), PRESETS["ladder"], Colours(), Taking("jpeg", "webp")
-    )
-    state = image.state
-    assert np.isinf(state[[LADDER.index(Encoding("webp", None, 40))], -1])
-    assert np.isfinite(state[[LADDER.index(Encoding("jpeg", None, 45))], -1])
+    photo = images.read(stream.getvalue())
+    state = LiveImage(photo, LADDER, Colours(), Taking("jpeg", "webp")).state
+    assert np.isinf(state[RUNGS.index(Encoding("webp", None, 40)), -1])
+    assert np.isfinite(state[RUNGS.index(Encoding("jpeg", None, 45)), -1])
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("preset", ["tuned", "fast", "ladder"])
-def test_a_state_by_hand(photo, preset, threads):
+@pytest.mark.parametrize("view", [TUNED, LADDER, TEN], ids=["tuned", "ladder", "ten"])
+def test_a_state_by_hand(photo, view, threads):
     """All of it from pieces, one after the other."""
-    config, seeing = PRESETS[preset], Colours()
-    found = LiveImage(photo, config, Colours(threads), taken=("jpeg", "webp")).state
+    config, seeing = view.config, Colours()
+    found = LiveImage(photo, view, Colours(threads), formats=("jpeg", "webp")).state
     files = {
         each: codec.encode(photo.picture, each)
-        for each in {*config.encodings, REFERENCE}
+        for each in {*view.encodings, REFERENCE}
         if each.quality <= 75
     }
-    reference = len(files[REFERENCE])
     sizes = {each: len(file) for each, file in files.items()}
-    if preset == "fast":
+    if view is not LADDER:  # whole JPEGs are estimated, but for the probe, which is made
         sample = codec.sample(photo.picture, 3)
         for each in sizes:
-            if each.quality > 5:
+            if each != drift.PROBE:
                 sizes[each] = codec.estimate(photo.picture, sample, each)
-        reference = sizes[REFERENCE]
+    reference = sizes[REFERENCE]
     context, _ = drift.measured(seeing, photo.picture, [files[REFERENCE]])
     context[7] = np.log(reference / (photo.picture.width * photo.picture.height))
     itself = drift.features(seeing, codec.reduced(photo.picture, 160))
-    ratios, drifts = np.ones(len(config.encodings)), np.zeros((len(config.encodings), 2))
-    for action, each in enumerate(config.encodings):
+    ratios, drifts = np.ones(len(view.encodings)), np.zeros((len(view.encodings), 2))
+    for action, each in enumerate(view.encodings):
         if each.quality <= 75:
             ratios[action] = sizes[each] / reference
             drifts[action] = drift.of_payloads(seeing, itself, [files[each]])[0]
-    ratios[~drift.open_actions(config, ("jpeg", "webp"))] = np.inf
-    np.testing.assert_allclose(found, drift.rows(context, drifts, ratios, config), rtol=1e-6)
+    ratios[~view.open_actions(("jpeg", "webp"))] = np.inf
+    np.testing.assert_allclose(found, numbers.rows(context, drifts, ratios, config), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("preset", "looks", "encoded"),
+    ("view", "near", "encoded"),
     [
-        ("tuned", 3, 8),  # quality 85 and 95 stand for the reference
-        ("fast", 2, 1),  # the probe; the others by their size on a sample
+        (TUNED, False, 1),  # the probe; the others by their size on a sample
+        (TUNED, True, 5),  # where a limit of the service is near, all are made
+        (TEN, True, 8),  # qualities 85 and 95 stand for the reference
     ],
 )
-def test_what_a_state_costs(photo, preset, looks, encoded, monkeypatch):
+def test_what_a_state_costs(photo, view, near, encoded, monkeypatch):
     made = []
     encode = codec.encode
 
@@ -179,12 +184,15 @@ def test_what_a_state_costs(photo, preset, looks, encoded, monkeypatch):
             made.append(encoding)
         return encode(picture, encoding, exif)
 
+    service = Taking("jpeg")
+    if near:
+        service.max_bytes = len(encode(photo.picture, REFERENCE))
     monkeypatch.setattr(codec, "encode", note)
     seeing = Colours()
-    image = LiveImage(photo, PRESETS[preset], seeing)
+    image = LiveImage(photo, view, seeing, service)
     for _ in range(2):
         image.state  # noqa: B018
-    assert seeing.seen == looks
+    assert seeing.seen == 3  # the image, what the probe leaves of it, a glance
     assert len(made) == len(set(made)) == encoded
     assert max(each.quality for each in made) <= 75
     name, _ = image.payloads.of(0)
@@ -196,12 +204,13 @@ def test_the_file_itself_has_not_drifted(photos):
     for image_format, options in (("PNG", {}), ("WEBP", {"quality": 1})):
         stream = io.BytesIO()
         Image.new("RGB", (200, 200), (90, 90, 90)).save(stream, image_format, **options)
-        taken = ("jpeg", image_format.lower())
-        image = LiveImage(images.read(stream.getvalue()), PRESETS["ladder"], Colours(), taken=taken)
+        formats = ("jpeg", image_format.lower())
+        photo = images.read(stream.getvalue())
+        image = LiveImage(photo, LADDER, Colours(), formats=formats)
         usable = np.flatnonzero(np.isfinite(image.state[:, -1]) & (image.state[:, -1] < 1))
         original = [each for each in usable if image.payloads.of(each)[0] == "original"]
         assert original
-        own = image.state[original, 9:11] * drift._DRIFT_SPREAD + drift._DRIFT_MEAN
+        own = image.state[original, 9:11] * numbers._DRIFT_SPREAD + numbers._DRIFT_MEAN
         np.testing.assert_allclose(own, np.log(1e-4), atol=1e-4)
 
 
@@ -209,13 +218,16 @@ def test_exif_that_is_kept_counts(photo):
     exif = Image.Exif()
     exif[0x010F] = "maker" * 100
     block = exif.tobytes()
-    bare = LiveImage(photo, PRESETS["tuned"], Colours())
-    kept = LiveImage(photo, PRESETS["tuned"], Colours(), exif=block)
+    bare = LiveImage(photo, LADDER, Colours())
+    kept = LiveImage(photo, LADDER, Colours(), exif=block)
+    usable = np.flatnonzero(np.isfinite(bare.state[:, -1]))
     for image in (bare, kept):
         reference = len(image.payloads.reference)
-        ratios = [min(1, len(image.payloads.of(each)[1]) / reference) for each in range(10)]
-        np.testing.assert_allclose(image.state[:, -1], ratios, rtol=1e-6)
+        ratios = [min(1, len(image.payloads.of(each)[1]) / reference) for each in usable]
+        np.testing.assert_allclose(image.state[usable, -1], ratios, rtol=1e-6)
     assert kept.state[0, -1] > bare.state[0, -1]
+    bare, kept = (LiveImage(photo, TUNED, Colours(), exif=each).payloads for each in (None, block))
+    assert kept.size(REFERENCE) == bare.size(REFERENCE) + len(block)  # of estimates too
 
 
 def test_an_image_without_a_service_is_not_uploaded(photos):
@@ -305,18 +317,17 @@ def test_what_is_known_to_be_refused_is_not_sent(photo):
 
 
 def test_levels_beyond_the_limits_are_closed(photo):
-    config = PRESETS["ladder"]
     width, height = photo.picture.size
     service = Taking("jpeg", "webp")
     service.max_side = max(height, width) - 1
-    state = LiveImage(photo, config, Colours(), service).state
-    sides = np.array([each.short_side or 10**6 for each in config.encodings])
+    state = LiveImage(photo, LADDER, Colours(), service).state
+    sides = np.array([each.short_side or 10**6 for each in RUNGS])
     usable = np.isfinite(state[:, -1])
     assert usable.any()
     assert (sides[usable] < min(height, width)).all()
     service.max_side = 100
     with pytest.raises(images.ImageError, match=r"cannot be sent .*sides up to 100"):
-        LiveImage(photo, config, Colours(), service).state  # noqa: B018
+        LiveImage(photo, LADDER, Colours(), service).state  # noqa: B018
 
 
 def test_both_uploads_of_an_estimate_go_side_by_side(photo):
@@ -353,7 +364,8 @@ def test_times(photo):
     [("jpg", ("jpeg",)), ("JPEG", ("jpeg",)), (["Jpg", "WebP"], ("jpeg", "webp"))],
 )
 def test_formats_by_other_names(photo, said, found):
-    assert LiveImage(photo, TWO, None, Failing(photo, formats=said)).formats == found
+    service = Failing(photo, formats=said)
+    assert LiveImage(photo, TWO, None, service).payloads.limits.formats == found
 
 
 def test_a_service_has_to_take_the_reference(photo):
@@ -366,9 +378,9 @@ def test_states_of_two_images_are_computed_at_the_same_time(photo):
     together = threading.Barrier(2, timeout=10)
 
     class Meeting:
-        def state(self, picture, config):
+        def run(self, tensors):
             together.wait()
-            return np.zeros(1280, np.float32)
+            return np.zeros((1, 1280, 7, 7), np.float32)
 
     images = [LiveImage(photo, TWO, Meeting()) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:

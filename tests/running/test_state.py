@@ -10,21 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import PRESETS, TEN_LEVELS
-from adacompress_ref.core.controller import Controller, Estimator, Label, Upload
-from adacompress_ref.running.snapshot import pack, unpack
+from adacompress_ref import agents
+from adacompress_ref.core.controller import Controller
+from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.running.state import StateError
 from adacompress_ref.running.state import StateFolder as AnyStateFolder
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
+from adacompress_ref.storage.snapshot import pack
 
 SMALL = {
-    "encodings": TEN_LEVELS[:3],
+    "encodings": ("jpeg-q5", "jpeg-q15", "jpeg-q25"),
     "hidden": (6,),
     "replay_capacity": 12,
     "batch_size": 8,
     "learning_starts": 5,
-    "learn_every": 2,
     "training_steps": 30,
     "window": 3,
     "p_0": 0.5,
@@ -34,10 +33,10 @@ SMALL = {
 class FakeImage:
     """The n-th of a stream whose levels begin to fail after a while, and recover."""
 
-    def __init__(self, n, drift=False):
+    def __init__(self, n, shape):
         self.n = n
         rng = np.random.default_rng(n)
-        self.state = rng.random((3, 4) if drift else 4, np.float32) + 10 * (n % 60 >= 40)
+        self.state = rng.random(shape, np.float32) + 10 * (n % 60 >= 40)
 
     def upload(self, action, reference):
         return self.one(action), self.one(None) if reference else None
@@ -50,20 +49,29 @@ class FakeImage:
 
 
 def controller(preset="paper", trained=True, seed=0):
-    config = PRESETS[preset].replace(**SMALL)
-    return Controller(DQNAgent.create(config, 4, np.random.default_rng(seed), {"a": [1]}), trained)
+    changes = SMALL | ({} if preset == "tuned" else {"learn_every": 2})
+    config = agents.preset(preset).replace(**changes)
+    agent = agents.new_agent(config, np.random.default_rng(seed), channels=4)
+    agent.stamp = {"a": [1]}
+    return Controller(agent, agents.monitor_of(agent), trained)
+
+
+def step(running, n):
+    agent = running.agent
+    rows = (3,) if agent.config.preset == "tuned" else ()
+    return running.step(FakeImage(n, (*rows, agent.inputs)))
 
 
 def steps(running, start, stop):
-    drift = running.config.state == "drift"
-    return [running.step(FakeImage(n, drift)) for n in range(start, stop)]
+    return [step(running, n) for n in range(start, stop)]
 
 
 def copy_of(running):
-    fields, arrays = pack(running)
-    return unpack(
-        json.loads(json.dumps(fields)), {name: value.copy() for name, value in arrays.items()}
-    )
+    """By way of what is written to disk."""
+    packed, arrays = pack(running)
+    fields = agents.describe(running.agent) | {"running": packed}
+    arrays = {name: value.copy() for name, value in arrays.items()}
+    return agents.revive(json.loads(json.dumps(fields)), arrays)
 
 
 PRESET = st.sampled_from(["paper", "authors", "tuned"])
@@ -72,21 +80,25 @@ PRESET = st.sampled_from(["paper", "authors", "tuned"])
 @given(PRESET, st.booleans(), st.integers(0, 150), st.integers(0, 9), st.sampled_from([None, 0.9]))
 def test_what_was_packed_goes_on_as_what_was_not(preset, trained, before, seed, goal):
     running = controller(preset, trained, seed)
-    running.goal = goal if preset == "tuned" else None
+    running.monitor.goal = goal if preset == "tuned" else None
     steps(running, 0, before)
     copy = copy_of(running)
     assert steps(copy, before, before + 50) == steps(running, before, before + 50)
     np.testing.assert_array_equal(copy.agent.network.parameters, running.agent.network.parameters)
     assert copy.agent.rng.random() == running.agent.rng.random()
+    assert copy.agent.stamp == {"a": [1]}
 
 
-def test_what_an_estimator_remembers_is_packed_and_nothing_else_taken():
-    running = controller()
-    fields, arrays = pack(running)
-    assert set(fields["windows"]) == set(vars(Estimator(running.config))) - {"config"}
-    fields["windows"]["record"] = None  # the name of a method
-    assert callable(unpack(fields, arrays).estimator.record)
-    assert set(fields["watch"]) == set(vars(running.watch)) - {"config"}
+@pytest.mark.parametrize("preset", ["paper", "authors", "tuned"])
+def test_all_that_an_agent_and_a_monitor_remember_is_kept(preset):
+    """What is not kept is made anew from the config, or is how many decisions were settled."""
+    running = controller(preset, trained=False)
+    steps(running, 0, 40)
+    anew = {"agent", "config", "inputs", "stamp", "settled"}
+    if not running.agent.adjustable:
+        anew.add("alpha")
+    for thing in (running, running.agent, running.monitor):
+        assert vars(thing).keys() - set(thing.KEPT) <= anew
 
 
 def test_that_property_has_seen_every_state():
@@ -94,8 +106,8 @@ def test_that_property_has_seen_every_state():
     for trained in (True, False):
         running = controller(trained=trained)
         for n in range(150):
-            running.step(FakeImage(n))
-            seen.add((running.state, running.pending is not None))
+            step(running, n)
+            seen.add((running.state, running.agent.pending is not None))
     assert seen == {
         ("inference", False),
         ("inference", True),
@@ -125,7 +137,7 @@ def path(tmp_path):
     folder = StateFolder(tmp_path / "state", SETTINGS)
     running = controller()
     for n in range(2):
-        running.step(FakeImage(n))
+        step(running, n)
         folder.append({"image": n}, {"seconds": 0.5})
     folder.save(running)
     return folder.path
@@ -233,7 +245,7 @@ def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
     folder = StateFolder(path, SETTINGS)
     running = folder.controller
     for n in (2, 3):
-        running.step(FakeImage(n))
+        step(running, n)
         folder.append({"image": n}, {})
         folder.save(running)
     folder.close()
@@ -241,7 +253,7 @@ def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
     if damage == "cut":
         folder.file.write_bytes(whole[:-50])
     elif damage == "bit":
-        place = whole.index(b"adam_mean") + 300
+        place = whole.index(b"agent.optimiser") + 300
         folder.file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     else:  # a stop between the two renames
         folder.file.unlink()
@@ -295,9 +307,10 @@ def test_a_truncated_state_is_refused(path, share):
     [
         (lambda fields, arrays: fields.update(format=99), "a newer version"),
         (lambda fields, arrays: fields.update(format=1), "an older version"),
-        (lambda fields, arrays: fields.pop("windows"), "damaged"),
-        (lambda fields, arrays: fields["windows"].pop("p_est"), "damaged"),
-        (lambda fields, arrays: arrays.pop("adam_mean"), "damaged"),
+        (lambda fields, arrays: fields.update(format=4), r"an older version .*; use that version"),
+        (lambda fields, arrays: fields.pop("running"), "damaged"),
+        (lambda fields, arrays: fields["running"]["monitor"].pop("p_est"), "damaged"),
+        (lambda fields, arrays: arrays.pop("agent.optimiser.mean"), "damaged"),
         (lambda fields, arrays: fields["config"].update(nonsense=1), "damaged.*nonsense"),
     ],
 )
