@@ -40,7 +40,7 @@ def photos():
 @pytest.fixture(scope="session")
 def photo_table(photos, tmp_path_factory):
     """The path of a table of these photographs, labelled by the bundled service."""
-    from adacompress_ref.core.config import TEN_LEVELS
+    from adacompress_ref.imaging.encoding import TEN_LEVELS
     from adacompress_ref.running.labelling import Labelling
 
     work = Labelling(photos, "squeezenet", TEN_LEVELS, tmp_path_factory.mktemp("t") / "photos.npz")
@@ -59,7 +59,7 @@ def make_table():
     """
     import numpy as np
 
-    from adacompress_ref.core.config import Encoding
+    from adacompress_ref.imaging.encoding import Encoding
     from adacompress_ref.tables.table import Row, Source, Table
 
     def make(labels, sizes, encodings=("jpeg-q5", "jpeg-q25"), extractor="sha of E"):

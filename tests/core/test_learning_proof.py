@@ -1,6 +1,6 @@
 """Learning, held against PyTorch's autograd at full size, or against a recorded run of it.
 
-`python tests/test_learning_proof.py` (with PyTorch) records `data/learning_proof.json` anew.
+`python tests/core/test_learning_proof.py` (with PyTorch) records `data/learning_proof.json` anew.
 """
 
 import json
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import Encoding, preset
+from adacompress_ref.core.config import AUTHORS
 from adacompress_ref.core.qnetwork import Adam, QNetwork
 
 RECORD = Path(__file__).parents[1] / "data" / "learning_proof.json"
@@ -52,16 +52,15 @@ def problem(widths, batch, steps, seed=0):
 
 def by_numpy(widths, start, batches, hold, dtype):
     """Parameters and losses after the project's own learning steps."""
-    encodings = tuple(Encoding("jpeg", None, quality) for quality in range(1, widths[-1] + 1))
-    config = preset("authors").replace(
-        hidden=widths[1:-1], encodings=encodings, hold_other_outputs=hold
+    config = AUTHORS.replace(
+        hidden=widths[1:-1], encodings=AUTHORS.encodings[: widths[-1]], hold_other_outputs=hold
     )
     assert (config.learning_rate, config.beta_1, config.beta_2) == (RATE, BETA_1, BETA_2)
     assert (config.adam_epsilon, config.gradient_passes) == (EPSILON, PASSES)
     agent = DQNAgent(config, widths[0], np.random.default_rng(0))
-    agent.network = QNetwork(widths, dtype=dtype)
+    agent.network = QNetwork(widths, agent.rng, dtype)
     agent.network.parameters[:] = start
-    agent.optimiser = Adam(agent.network.parameters, RATE, BETA_1, BETA_2, EPSILON)
+    agent.optimiser = Adam(agent.network.parameters, config)
     losses = [
         agent.fit(states.astype(dtype), actions, targets.astype(dtype))
         for states, actions, targets in batches
@@ -159,7 +158,7 @@ def record(torch):
     proof = {
         "about": (
             "Learning steps of PyTorch's autograd with Adam in Keras's form, 5 passes each; "
-            "written by python tests/test_learning_proof.py. Keys of `runs` say whether the "
+            "written by python tests/core/test_learning_proof.py. Keys of `runs` say whether the "
             "other outputs are held. Parameters layer by layer, weights before biases."
         ),
         "torch": torch.__version__,

@@ -1,66 +1,68 @@
 """Trap 13: what could not be compared is no measurement; the image is delivered none the less."""
 
+import json
+
 import numpy as np
 import pytest
 
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import PRESETS
-from adacompress_ref.core.controller import Controller, Label, Upload
-from adacompress_ref.running.snapshot import pack
+from adacompress_ref.agents import monitor_of, new_agent
+from adacompress_ref.core.controller import Controller
+from adacompress_ref.core.roles import Label, Upload
+from adacompress_ref.storage import snapshot
+from adacompress_ref.survival.config import TUNED
 from adacompress_ref.tables.environment import Environment
 
 CAT = [Label("cat", 0.9)]
 ANSWERED = {"compressed": Upload(30, CAT), "reference": Upload(100, CAT)}
+ENDS = [("inference", "compressed")]  # fell back
+ENDS += [(mode, failed) for mode in ("estimate", "retrain") for failed in ANSWERED]
 
 
 class Image:
-    state = np.tile(np.arange(4, dtype=np.float32), (10, 1))
-
-    def __init__(self, compressed, reference):
-        self.uploads = compressed, reference
+    def __init__(self, state, compressed, reference):
+        self.state, self.uploads = state, (compressed, reference)
 
     def upload(self, action, reference):
         return self.uploads
 
 
-def system(state):
-    running = Controller(DQNAgent.create(PRESETS["tuned"], 4, np.random.default_rng(0), {}))
+def system(state, seed=0):
+    agent = new_agent(TUNED, np.random.default_rng(seed))
+    running = Controller(agent, monitor_of(agent))
     running.state = state
     return running
 
 
-@pytest.mark.parametrize(
-    ("state", "failed"),
-    [
-        ("inference", "compressed"),  # fell back
-        ("estimate", "compressed"),
-        ("estimate", "reference"),
-        ("retrain", "compressed"),
-        ("retrain", "reference"),
-    ],
-)
+@pytest.mark.parametrize(("state", "failed"), ENDS)
 def test_a_failed_upload_is_no_measurement(state, failed):
     uploads = ANSWERED | {failed: Upload(30, None)}
     running = system(state)
-    before, suspect = pack(running)[0], running.watch.suspect
-    step = running.step(Image(**uploads))
-    after = pack(running)[0]
+    rows = np.ones((5, running.agent.inputs), np.float32)
+    before, suspect = snapshot.pack(running), running.monitor.suspect
+    step = running.step(Image(rows, **uploads))
     assert (step.accuracy, step.agreement, step.reward, step.labels) == (None, None, None, CAT)
-    assert (after["windows"], after["remembered"], running.pending) == (before["windows"], 0, None)
-    assert running.watch.suspect == suspect - (state == "estimate")  # paid for
+    assert running.monitor.suspect == suspect - (state == "estimate")  # paid for
     # what is seen without a reference is seen where the compressed upload has a score
-    assert len(running.watch.recent) == (failed == "reference" and state == "estimate")
+    assert len(running.monitor.shift.recent) == (failed == "reference" and state == "estimate")
     fresh = system(state).agent.rng  # the same draws: epsilon's and, but in retrain, the state's
     for _ in range(1 + (state != "retrain")):
         fresh.random()
-    assert running.agent.rng.random() == fresh.random()
+    assert running.agent.rng.bit_generator.state == fresh.bit_generator.state
+    # and nothing else has changed
+    running.state, running.monitor.suspect = state, suspect
+    running.monitor.shift.recent.clear()
+    running.agent.rng.bit_generator.state = before[0]["agent"]["rng"]
+    after = snapshot.pack(running)
+    assert json.dumps(after[0]) == json.dumps(before[0])
+    assert all((after[1][name] == array).all() for name, array in before[1].items())
 
 
 @pytest.mark.parametrize("failed", ["compressed", "reference"])
 @pytest.mark.parametrize("size", [0, 30])
 def test_nor_is_it_in_an_environment(failed, size):
     uploads = ANSWERED | {failed: Upload(size, None)}
-    environment = Environment([Image(**uploads)], PRESETS["tuned"], np.random.default_rng(0))
+    images = [Image(np.ones((5, 4), np.float32), **uploads)]
+    environment = Environment(images, TUNED, np.random.default_rng(0))
     environment.reset()
     _, reward, _, _, info = environment.step(0)
     assert (reward, info["accuracy"], info["agreement"]) == (0, None, None)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import TEN_LEVELS, preset
+from adacompress_ref.core.config import AUTHORS, PAPER
 from adacompress_ref.core.qnetwork import Adam, QNetwork
+
+ADAM = PAPER.replace(learning_rate=0.002, beta_1=0.9, beta_2=0.999, adam_epsilon=1e-7)
 
 
 def by_hand():
     """2 inputs, 2 hidden, 1 output."""
-    network = QNetwork((2, 2, 1), dtype=np.float64)
+    network = QNetwork((2, 2, 1), np.random.default_rng(0), np.float64)
     network.weights[0][:] = [[1, -1], [2, 1]]
     network.biases[0][:] = [0, 1]
     network.weights[1][:] = [[2], [3]]
@@ -59,7 +61,8 @@ def test_parameters_are_one_array_and_the_layers_are_views_of_it():
 
 def test_the_authors_network_has_85450_parameters():
     # 1280*64+64 + 64*32+32 + 32*32+32 + 32*10+10
-    assert QNetwork((1280, 64, 32, 32, 10)).parameters.size == 85_450
+    network = QNetwork((1280, 64, 32, 32, 10), np.random.default_rng(0))
+    assert network.parameters.size == 85_450
 
 
 def test_glorot_uniform_weights_and_zero_biases(rng):
@@ -73,9 +76,8 @@ def test_glorot_uniform_weights_and_zero_biases(rng):
         assert not bias.any()
 
 
-def test_without_a_generator_all_is_zero_and_float32_is_kept():
-    network = QNetwork((3, 2))
-    assert not network.parameters.any()
+def test_float32_is_kept(rng):
+    network = QNetwork((3, 4, 2), rng)
     assert network.q_values(np.ones((4, 3), np.float32)).dtype == np.float32
 
 
@@ -123,15 +125,17 @@ def test_backward_leaves_its_arguments(network, rng):
     assert np.array_equal(weight, copy)
 
 
-def test_the_input_gradient_is_no_view_of_the_weights():
-    network = QNetwork((2, 3))  # no hidden layer
+def test_the_input_gradient_is_no_view_of_the_weights(rng):
+    network = QNetwork((2, 3), rng)  # no hidden layer
+    before = network.parameters.copy()
     network.input_gradient(np.ones(2, np.float32), 1)[:] = 9
-    assert not network.parameters.any()
+    np.testing.assert_array_equal(network.parameters, before)
 
 
 def test_adam_by_hand():
     parameters = np.zeros(1)
-    adam = Adam(parameters, learning_rate=0.3, beta_1=0.5, beta_2=0.75, epsilon=1.0)
+    by_hand = ADAM.replace(learning_rate=0.3, beta_1=0.5, beta_2=0.75, adam_epsilon=1.0)
+    adam = Adam(parameters, by_hand)
     adam.step(parameters, np.array([1.0]))
     # m = 0.5, v = 0.25; sqrt(1 - 0.75) / (1 - 0.5) = 1; 0.3 * 1 * 0.5 / (0.5 + 1) = 0.1
     assert parameters[0] == pytest.approx(-0.1)
@@ -144,7 +148,7 @@ def test_adam_by_hand():
 
 def test_adam_moves_by_the_learning_rate_at_first():
     parameters = np.zeros(3)
-    Adam(parameters, 0.002, 0.9, 0.999, 1e-7).step(parameters, np.array([5.0, -0.01, 0.0]))
+    Adam(parameters, ADAM).step(parameters, np.array([5.0, -0.01, 0.0]))
     assert parameters == pytest.approx([-0.002, 0.002, 0], rel=1e-3)
 
 
@@ -207,7 +211,7 @@ def test_adam_against_torch_where_epsilon_does_not_matter(torch, rng):
     parameters = rng.normal(size=20)
     theirs = torch.tensor(parameters.copy(), requires_grad=True)
     judge = torch.optim.Adam([theirs], lr=0.002, betas=(0.9, 0.999), eps=1e-30)
-    adam = Adam(parameters, 0.002, 0.9, 0.999, 1e-30)
+    adam = Adam(parameters, ADAM.replace(adam_epsilon=1e-30))
     for _ in range(50):
         gradient = rng.normal(size=20)
         theirs.grad = torch.tensor(gradient)
@@ -219,12 +223,12 @@ def test_adam_against_torch_where_epsilon_does_not_matter(torch, rng):
 @pytest.mark.parametrize("hold", [True, False])
 def test_twenty_learning_steps_against_torch(torch, hold, rng):
     """`fit` against the same written with autograd and Adam in the form that Keras has."""
-    config = preset("authors").replace(
-        hidden=(12, 8), encodings=TEN_LEVELS[:4], hold_other_outputs=hold
+    config = AUTHORS.replace(
+        hidden=(12, 8), encodings=AUTHORS.encodings[:4], hold_other_outputs=hold
     )
     agent = DQNAgent(config, 6, rng)
     agent.network = QNetwork((6, 12, 8, 4), rng, np.float64)
-    agent.optimiser = Adam(agent.network.parameters, 0.002, 0.9, 0.999, 1e-7)
+    agent.optimiser = Adam(agent.network.parameters, ADAM)
     tensors = torch_layers(torch, agent.network)
     means = [torch.zeros_like(tensor) for tensor in tensors]
     variances = [torch.zeros_like(tensor) for tensor in tensors]

@@ -1,22 +1,25 @@
-"""Algorithm 1 in the environment, and the split of images."""
+"""Algorithm 1: the running system, untrained, over images that come again and again."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacompress_ref.core.config import TEN_LEVELS, Config
-from adacompress_ref.core.controller import Label, Upload
-from adacompress_ref.core.training import split, train
-from adacompress_ref.tables.environment import Environment, RecordedImage
+from adacompress_ref.core.agent import DQNAgent
+from adacompress_ref.core.config import PAPER
+from adacompress_ref.core.controller import Controller
+from adacompress_ref.core.estimator import Estimator
+from adacompress_ref.core.roles import Label, Upload
+from adacompress_ref.core.training import passes, train
 
-SMALL = Config(
-    encodings=TEN_LEVELS[:2],
+SMALL = PAPER.replace(
+    encodings=PAPER.encodings[:2],
     hidden=(8,),
     training_steps=150,
     learning_starts=20,
     batch_size=16,
     gamma=0.5,
+    flush="entry",  # so that D can be looked at afterwards
 )
 
 
@@ -38,8 +41,9 @@ class FakeImage:
 
 
 def trained(kinds, config=SMALL, seed=0, **options):
-    rng = np.random.default_rng(seed)
-    return train(Environment([FakeImage(k) for k in kinds], config, rng), config, rng, **options)
+    agent = DQNAgent(config, 3, np.random.default_rng(seed))
+    train(agent, Estimator(agent), [FakeImage(kind) for kind in kinds], **options)
+    return agent
 
 
 def test_the_agent_learns_which_image_needs_which_level():
@@ -47,9 +51,10 @@ def test_the_agent_learns_which_image_needs_which_level():
     assert agent.predict(np.eye(3, dtype=np.float32)[:2])[0].tolist() == [0, 1]
 
 
-def test_the_agent_is_ready_to_exploit_and_carries_its_stamp():
-    agent = trained([0, 1], stamp={"service": "fake"})
-    assert (agent.epsilon, agent.steps, agent.stamp) == (0.0, 0, {"service": "fake"})
+def test_the_agent_is_ready_to_exploit_and_has_learned_when_it_is_due():
+    agent = trained([0, 1])
+    assert (agent.epsilon, agent.steps) == (0.0, 0)
+    assert agent.optimiser.steps == 26 * SMALL.gradient_passes  # steps 25, 30, ... 150
 
 
 def test_same_seed_same_agent():
@@ -58,16 +63,17 @@ def test_same_seed_same_agent():
     assert (one.network.parameters != other.network.parameters).any()
 
 
-def test_on_step_sees_each_reward():
-    rewards = []
-    trained([0, 1], on_step=lambda agent, reward: rewards.append(reward))
-    assert len(rewards) == SMALL.training_steps
-    assert set(np.round(rewards, 6)) == {0.9, 0.5, -0.1}
+def test_on_step_sees_each_measurement():
+    steps = []
+    trained([0, 1, None], on_step=steps.append)
+    assert len(steps) == SMALL.training_steps
+    assert {round(step.reward, 6) for step in steps} == {0.9, 0.5, -0.1}
+    assert {step.state for step in steps} == {"retrain"}
 
 
 def test_images_without_labels_are_not_learned_from():
     agent = trained([0, None, None])
-    assert agent.replay.count == SMALL.training_steps
+    assert agent.replay.count == SMALL.training_steps - 1  # the last still waits for its s'
     assert not agent.replay.states[: agent.replay.count, 2].any()  # the mark of such an image
 
 
@@ -82,45 +88,37 @@ def test_no_image_with_labels():
         trained([None, None])
 
 
-def test_training_on_a_recorded_table(make_table):
-    table = make_table([[("cat",)] * 3] * 4, [[10, 50, 100]] * 4)
-    config = SMALL.replace(encodings=table.source.encodings, training_steps=200)
-    rng = np.random.default_rng(0)
-    rows = [RecordedImage(table, row, config) for row in range(4)]
-    agent = train(Environment(rows, config, rng), config, rng)
-    assert agent.state_size == 1280
-    assert (agent.predict(table.states(config))[0] == 0).all()  # the smaller level always does
+def test_it_has_all_its_measurements_whatever_the_monitor_would_say():
+    """A live start may return early; training from a table is not asked."""
+
+    class Content(Estimator):
+        def may_return(self, initial):
+            return True
+
+    agents = [DQNAgent(SMALL, 3, np.random.default_rng(0)) for _ in range(2)]
+    steps = []
+    train(agents[0], Content(agents[0]), [FakeImage(0), FakeImage(1)], steps.append)
+    assert len(steps) == SMALL.training_steps
+    live = Controller(agents[1], Content(agents[1]), trained=False)
+    live.step(FakeImage(0))
+    assert (live.state, live.initial) == ("inference", False)
 
 
-@given(st.integers(2, 300), st.floats(0, 1), st.integers(0, 99))
-def test_split_is_disjoint_and_whole_with_one_each(count, share, seed):
-    train_rows, test_rows = split(count, share, np.random.default_rng(seed))
-    assert sorted([*train_rows, *test_rows]) == list(range(count))
-    assert len(train_rows) >= 1
-    assert len(test_rows) >= 1
-    assert abs(len(test_rows) - share * count) <= 1
+@given(st.integers(1, 9), st.integers(0, 99))
+def test_each_pass_is_a_permutation_and_functions_open_an_image_at_each_draw(count, seed):
+    opened = []
+
+    def opener(number):
+        return lambda: opened.append(number) or number
+
+    images = [opener(number) if number % 2 else number for number in range(count)]
+    stream = passes(images, np.random.default_rng(seed))
+    drawn = [next(stream) for _ in range(3 * count)]
+    for start in range(0, 3 * count, count):
+        assert sorted(drawn[start : start + count]) == list(range(count))
+    assert opened == [number for number in drawn if number % 2]
 
 
-def test_split_follows_the_generator():
-    splits = [split(50, 0.2, np.random.default_rng(seed))[1].tolist() for seed in (0, 0, 1)]
-    assert splits[0] == splits[1] != splits[2]
-    assert len(splits[0]) == 10
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_too_few_images_to_split(count):
-    with pytest.raises(ValueError, match="at least two"):
-        split(count, 0.2, np.random.default_rng(0))
-
-
-def test_a_photograph_and_its_copy_by_night_are_in_one_part():
-    from types import SimpleNamespace
-
-    from adacompress_ref.cli.train import _split
-
-    names = [f"{n}.jpg" for n in range(20)] + [f"{n}.png" for n in range(0, 20, 2)]
-    arguments = SimpleNamespace(test_images=None, test_share=0.3)
-    trained, tested = _split(arguments, names, np.random.default_rng(0))
-    assert sorted([*trained, *tested]) == list(range(30))
-    parts = [{names[place].split(".")[0] for place in part} for part in (trained, tested)]
-    assert parts[0].isdisjoint(parts[1]) and len(parts[1]) == 6
+def test_passes_have_orders_of_their_own():
+    stream = passes(range(9), np.random.default_rng(0))
+    assert [next(stream) for _ in range(9)] != [next(stream) for _ in range(9)]

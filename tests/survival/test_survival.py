@@ -1,4 +1,4 @@
-"""The agent that learns P(labels survive): acting, learning, torch's judgement, and its file."""
+"""The agent that learns P(labels survive): its config, acting, learning, torch's judgement."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from adacompress_ref.core.agent import AgentError, DQNAgent
-from adacompress_ref.core.config import TEN_LEVELS, preset
-from adacompress_ref.storage.arrays import load_arrays, save_arrays
+from adacompress_ref.core.roles import Measurement, Upload
+from adacompress_ref.imaging.encoding import parse_all
 from adacompress_ref.survival.agent import ALPHAS, SurvivalAgent
+from adacompress_ref.survival.config import LADDER, TUNED
 
 INF = float("inf")
 
 
 def make(seed=0, inputs=3, actions=3, **changes):
     """A small agent; preset `tuned` but for the `changes`."""
-    config = preset("tuned").replace(encodings=TEN_LEVELS[:actions], batch_size=16, **changes)
+    config = TUNED.replace(encodings=TUNED.encodings[:actions], batch_size=16, **changes)
     return SurvivalAgent(config, inputs, np.random.default_rng(seed))
 
 
@@ -30,6 +30,19 @@ def knowing(**changes):
 def state(*rows):
     """One row (logit of P, ds) for each action."""
     return np.array([[logit, 0.0, ratio] for logit, ratio in rows], np.float32)
+
+
+def observe(agent, here, action, accuracy):
+    nothing = Upload(0, ())
+    agent.observe(Measurement(here, action, nothing, nothing, accuracy, 0.0))
+
+
+def fitted(agent, rows, targets, transitions=1):
+    """The loss of a learning step from these rows, D holding so many transitions."""
+    for _ in range(transitions):
+        agent.replay.add(np.zeros(rows.shape[1]), 0, 0.0, None)
+    agent.replay.sample = lambda *_: (rows, None, targets, None)
+    return agent.learn()
 
 
 def sigmoid(value):
@@ -48,14 +61,6 @@ def matrices(draw, open_ones=1):
 
 
 # Acting ------------------------------------------------------------------------------------------
-
-
-def test_a_config_of_drift_makes_this_agent_and_no_other_does():
-    rng = np.random.default_rng(0)
-    for name in ("tuned", "ladder", "fast"):
-        assert type(DQNAgent.create(preset(name), 4, rng)) is SurvivalAgent
-    for name in ("paper", "authors"):
-        assert type(DQNAgent.create(preset(name), 4, rng)) is DQNAgent
 
 
 @pytest.mark.parametrize("hidden", [(), (4,)])
@@ -86,16 +91,16 @@ def test_exploring_by_hand():
     agent = knowing()
     # the best is 0.9 - 0.2; sure to survive the others would be worth 0.9, 0.6
     here = state((-9, 0.1), (np.log(9), 0.2), (0, 0.4))
-    taken = [agent.explore(here) for _ in range(300)]
-    assert np.bincount(taken, minlength=3).tolist() == pytest.approx([150, 150, 0], abs=40)
+    actions = [agent.act(here) for _ in range(300)]  # epsilon is 1
+    assert np.bincount(actions, minlength=3).tolist() == pytest.approx([150, 150, 0], abs=40)
     here[2, -1] = 0.2  # worth 0.8
-    assert {agent.explore(here) for _ in range(100)} == {0, 1, 2}
+    assert {agent.act(here) for _ in range(100)} == {0, 1, 2}
 
 
-def test_epsilon_1_explores():
-    agent = knowing()
-    here = state((-9, 0.1), (9, 0.2), (0, 0.4))
-    assert {agent.act(here) for _ in range(100)} == {0, 1}
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (3, 4), (1, 3, 3)])
+def test_a_state_of_another_shape_is_refused_at_the_door(shape):
+    with pytest.raises(ValueError, match=r"a state has shape \(3, 3\), not"):
+        knowing().act(np.ones(shape, np.float32))
 
 
 @given(matrices(), st.floats(0.1, 10), st.integers(0, 99))
@@ -108,7 +113,7 @@ def test_p_is_between_0_and_1_and_closed_actions_are_never_taken(here, alpha, se
     assert ((survival >= 0) & (survival <= 1)).all()
     assert (q_values[shut] == -INF).all()
     assert np.isfinite(q_values[~shut]).all()
-    explored = {agent.explore(here) for _ in range(20)}
+    explored = {agent.act(here) for _ in range(20)}
     best_case = alpha - here[:, -1]
     assert not any(shut[action] for action in explored)
     assert all(best_case[action] >= q_values.max() - 1e-5 for action in explored)
@@ -117,7 +122,7 @@ def test_p_is_between_0_and_1_and_closed_actions_are_never_taken(here, alpha, se
 
 
 def test_alpha_changes_what_is_chosen_and_not_what_is_believed():
-    agent = knowing()
+    agent = knowing(actions=2)
     agent.epsilon = 0.0
     here = state((0, 0.1), (3, 0.6))
     before = agent.survival(here)
@@ -154,7 +159,7 @@ def test_what_was_observed_is_kept_as_it_is(accuracy):
     agent = knowing(beta=0.25)
     agent.alpha = 3.0
     here = state((0, 0.1), (3, 0.625))
-    agent.observe(here, 1, accuracy)
+    observe(agent, here, 1, accuracy)
     assert len(agent.replay) == 1
     np.testing.assert_array_equal(agent.replay.states[0], here[1])
     assert (agent.replay.actions[0], agent.replay.values[0]) == (1, np.float32(accuracy))
@@ -170,7 +175,7 @@ def taught(seed=0, steps=60, alpha=1.0, **changes):
         here = world.normal(size=(3, 3)).astype(np.float32)
         here[:, -1] = world.uniform(0.1, 1, 3)
         action = int(world.integers(3))  # the same with every alpha
-        agent.observe(here, action, float(here[action, 1] > 0))
+        observe(agent, here, action, float(here[action, 1] > 0))
         agent.training_step()
     return agent
 
@@ -196,7 +201,7 @@ def test_what_is_learned_does_not_depend_on_alpha():
 def test_the_loss_by_hand():
     agent = knowing(gradient_passes=2, learning_rate=0.1)
     rows = np.array([[0, 0, 1], [np.log(3), 0, 1]], np.float32)  # P = 1/2, 3/4
-    loss = agent.fit(rows, np.zeros(2, int), np.array([1.0, 0.0], np.float32))
+    loss = fitted(agent, rows, np.array([1.0, 0.0], np.float32))
     assert loss == pytest.approx(-(np.log(1 / 2) + np.log(1 / 4)) / 2)
     assert agent.optimiser.steps == 2
 
@@ -210,12 +215,10 @@ def test_a_fit_is_that_of_torch(anchor, known, hidden):
     draw = np.random.default_rng(3)
     pull = {"anchor": anchor} if known else {"anchor_untrained": anchor}
     agent = make(hidden=hidden, learning_rate=0.05, gradient_passes=6, **pull)
-    agent.trained = known
+    agent.anchored = known
     agent.network.parameters[:] = draw.normal(size=agent.network.parameters.shape) / 2
     agent.anchor = agent.network.parameters * known
     agent.network.parameters += draw.normal(size=agent.network.parameters.shape).astype("f4") / 2
-    for _ in range(7):
-        agent.replay.add(np.zeros(3), 0, 0.0, None)
     rows = draw.normal(size=(10, 3)).astype(np.float32)
     targets = draw.choice([0, 0.5, 1], 10).astype(np.float32)
 
@@ -242,7 +245,7 @@ def test_a_fit_is_that_of_torch(anchor, known, hidden):
             variance = 0.999 * variance + 0.001 * gradient**2
             rate = 0.05 * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
             theta -= rate * mean / (variance.sqrt() + 1e-7)
-    loss = agent.fit(rows, np.zeros(10, int), targets)
+    loss = fitted(agent, rows, targets, transitions=7)
     assert loss == pytest.approx(losses[0], rel=1e-5)
     np.testing.assert_allclose(
         agent.network.parameters, theta.detach().numpy(), rtol=1e-4, atol=1e-4
@@ -252,9 +255,7 @@ def test_a_fit_is_that_of_torch(anchor, known, hidden):
 def away_from_its_anchor(pull, transitions):
     """How far a fit to the same rows goes."""
     agent = make(anchor_untrained=pull, gradient_passes=200)
-    for _ in range(transitions):
-        agent.replay.add(np.zeros(3), 0, 0.0, None)
-    agent.fit(np.ones((4, 3), np.float32), np.zeros(4, int), np.ones(4, np.float32))
+    fitted(agent, np.ones((4, 3), np.float32), np.ones(4, np.float32), transitions)
     return np.abs(agent.network.parameters - agent.anchor).max()
 
 
@@ -270,69 +271,60 @@ def test_the_pull_fades_as_the_memory_fills():
 
 def test_the_anchor_is_what_training_ended_with_and_nothing_else_moves_it():
     agent = taught()
-    assert (agent.trained, agent.anchor.any()) == (False, False)
+    assert (agent.anchored, agent.anchor.any()) == (False, False)
     agent.begin_training()
-    assert (agent.trained, agent.anchor.any()) == (False, False)
-    agent.end_training()
+    assert (agent.anchored, agent.anchor.any(), len(agent.replay)) == (False, False, 0)
+    agent.end_training(True)
     known = agent.network.parameters.copy()
     np.testing.assert_array_equal(agent.anchor, known)
-    assert (agent.trained, agent.epsilon, agent.steps) == (True, 0, 0)
+    assert (agent.anchored, agent.epsilon, agent.steps) == (True, 0, 0)
     agent.network.parameters += 1
     agent.begin_training()
     np.testing.assert_array_equal(agent.anchor, known)
-    assert (agent.trained, agent.epsilon) == (True, 1)
+    assert (agent.anchored, agent.epsilon) == (True, 1)
 
 
-# Keeping -----------------------------------------------------------------------------------------
+# Config ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def saved(tmp_path):
-    agent = taught(alpha=2.5, hidden=(4,))
-    agent.save(tmp_path / "agent.npz")
-    return tmp_path / "agent.npz"
-
-
-def test_saved_and_loaded_it_is_the_same_kind_with_the_same_q_values(saved):
-    agent, loaded = taught(alpha=2.5, hidden=(4,)), DQNAgent.load(saved)
-    here = state((1, 0.1), (-1, 0.5), (0, INF))
-    assert type(loaded) is SurvivalAgent
-    np.testing.assert_array_equal(loaded.q_values(here), agent.q_values(here))
-    assert (loaded.alpha, loaded.epsilon, loaded.steps) == (2.5, 0, 0)
-    assert loaded.config == agent.config
-    loaded.save(saved.parent / "again.npz")
-    _, arrays = load_arrays(saved)
-    _, again = load_arrays(saved.parent / "again.npz")
-    for name in ("parameters", "adam_mean", "alpha", "anchor", "trained"):
-        np.testing.assert_array_equal(arrays[name], again[name])
-
-
-@pytest.mark.parametrize("trained", [True, False])
-def test_whether_anything_is_known_is_kept_with_the_anchor(trained):
-    agent, copy = taught(), make(1)
-    if trained:
-        agent.end_training()
-    agent.network.parameters += 1
-    copy.from_arrays(agent.to_arrays())
-    assert copy.trained is trained
-    np.testing.assert_array_equal(copy.anchor, agent.anchor)
+@pytest.mark.parametrize("field", ["gamma", "target", "resize", "epsilon_decay", "retrain_rule"])
+def test_a_field_of_the_papers_cannot_be_set(field):
+    for config in (TUNED, LADDER):
+        with pytest.raises(TypeError, match=field):
+            config.replace(**{field: 0.5})
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("fields", "limits"),
     [
-        {"anchor": np.zeros(5, np.float32)},
-        {"alpha": np.array(np.nan)},
-        {"alpha": None},
-        {"trained": None},
-        {"parameters": np.zeros(5, np.float32)},
+        ({"anchor": -1}, r"\[0, inf\)"),
+        ({"anchor": "0.3"}, r"\[0, inf\)"),
+        ({"surprise_slack": True}, r"\[0, 1\]"),
+        ({"surprise_limit": 0}, r"\(0, inf\)"),
+        ({"shift_limit": float("inf")}, r"\(0, inf\)"),
+        ({"suspect_for": 1.5}, r"\[0, inf\)"),
+        ({"own_drift": 1}, "of type bool"),
+        ({"alpha": 0}, r"\(0, inf\)"),
+        ({"p_0": 7}, r"\[0, 1\]"),
+        ({"p_min": 0.5}, r"in \[p_min, p_max\]"),
+        ({"omega": 3}, r"\(-inf, 0\]"),
     ],
-    ids=lambda change: "-".join(change),
+    ids=str,
 )
-def test_a_file_that_does_not_fit_is_refused(saved, change):
-    description, arrays = load_arrays(saved)
-    arrays = {k: v for k, v in (arrays | change).items() if v is not None}
-    save_arrays(saved, description, arrays)
-    with pytest.raises(AgentError, match=r"agent\.npz: not an agent") as caught:
-        DQNAgent.load(saved)
-    assert "\n" not in str(caught.value)
+def test_a_value_that_makes_no_sense_is_refused_with_its_range(fields, limits):
+    with pytest.raises(ValueError, match=f"^config field '.*': .* must be {limits}"):
+        TUNED.replace(**fields)
+
+
+def test_ladder_is_tuned_with_more_encodings_and_their_own_drift():
+    ladder = TUNED.replace(preset="ladder", encodings=LADDER.encodings, own_drift=True)
+    assert ladder.replace(replay_capacity=8000, training_steps=8000) == LADDER
+    assert TUNED.encodings == ("jpeg-q5", "jpeg-q15", "jpeg-q25", "jpeg-q35", "jpeg-q75")
+    assert (TUNED.own_drift, TUNED.reference_labels, TUNED.alpha, TUNED.beta) == (False, 1, 1, 0)
+
+
+def test_the_rungs_of_the_ladder():
+    rungs = parse_all(LADDER.encodings)
+    for form in ("jpeg", "webp"):
+        sides = {encoding.short_side for encoding in rungs if encoding.format == form}
+        assert sides == {160, 192, 224, 288, None}
