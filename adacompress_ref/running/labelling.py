@@ -24,15 +24,7 @@ from ..imaging import codec
 from ..imaging import read as images
 from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.extractor import Extractor, pool, tensor
-from ..services import (
-    AuthenticationError,
-    QuotaError,
-    Service,
-    ServiceError,
-    ask,
-    limits,
-    open_service,
-)
+from ..services import AccountError, Service, ServiceError, ask, limits, open_service
 from ..storage import files
 from ..storage.artifacts import ArtifactError
 from ..tables.table import Row, Source, Table, TableError
@@ -158,8 +150,8 @@ class Labelling:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
 
         An executor for many processes says in `ahead` how many images to hand to it at a time.
-        A failed image goes to `failed` and the others are done. Raises QuotaError or
-        AuthenticationError, which no other image would change; what is done is kept.
+        A failed image goes to `failed` and the others are done. Raises AccountError, which no
+        other image would change; what is done is kept.
         """
         self.finished.mkdir(parents=True, exist_ok=True)
         if executor is None:
@@ -181,7 +173,7 @@ class Labelling:
                     name = running.pop(future)
                     try:
                         self._keep(name, future.result)
-                    except (QuotaError, AuthenticationError) as error:
+                    except AccountError as error:
                         ended = error  # after the others at work, whose answers are paid for
                     on_image(name)
         finally:
@@ -196,7 +188,7 @@ class Labelling:
     def _keep(self, name: str, result: Callable[[], Row]) -> None:
         try:
             row = result()
-        except (QuotaError, AuthenticationError):
+        except AccountError:
             raise
         except (ValueError, ServiceError) as error:
             self.failed[name] = str(error)

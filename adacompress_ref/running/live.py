@@ -11,15 +11,7 @@ from ..core.roles import Label, Upload
 from ..imaging.encoding import Limits
 from ..imaging.extractor import Extractor
 from ..imaging.read import Photo
-from ..services import (
-    ProtocolError,
-    RefusedError,
-    Service,
-    ServiceError,
-    UnavailableError,
-    ask_all,
-    limits,
-)
+from ..services import NoAnswerError, RefusedError, Service, ServiceError, ask_all, limits
 from ..views import View
 from ..views.payloads import Payloads
 
@@ -70,7 +62,7 @@ class LiveImage:
             payloads.append(self.payloads.reference)
         self.lap("encode")
         answers = ask_all(self.service, payloads)
-        failed = isinstance(answers[0], (RefusedError, UnavailableError, ProtocolError))
+        failed = isinstance(answers[0], (NoAnswerError, RefusedError))
         if failed and not reference and payloads[0] != self.payloads.reference:
             payloads.append(self.payloads.reference)
             answers += ask_all(self.service, payloads[1:])

@@ -20,7 +20,7 @@ from ..imaging.encoding import Encoding
 from ..imaging.extractor import Extractor
 from ..imaging.parallel import in_order
 from ..imaging.read import Photo
-from ..services import ProtocolError, RefusedError, Service, ServiceError, UnavailableError
+from ..services import NoAnswerError, RefusedError, Service, ServiceError
 from ..storage import artifacts
 from ..storage.files import ImageError
 from ..views import View
@@ -216,7 +216,7 @@ class AdaCompress:
                 result = self._send(photo, service)
             except (ImageError, RefusedError) as error:
                 result = error
-            except (UnavailableError, ProtocolError) as error:
+            except NoAnswerError as error:
                 if waiting.path != self._unanswered:
                     self._unanswered = waiting.path
                     raise

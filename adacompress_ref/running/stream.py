@@ -12,15 +12,7 @@ from typing import Any
 from ..core.controller import Controller
 from ..imaging import read as images
 from ..imaging.read import Photo
-from ..services import (
-    AuthenticationError,
-    ProtocolError,
-    QuotaError,
-    RefusedError,
-    Service,
-    ServiceError,
-    UnavailableError,
-)
+from ..services import AccountError, NoAnswerError, RefusedError, Service, ServiceError
 from ..storage.files import ImageError, digest, printable
 from . import runlog
 from .live import LiveImage
@@ -119,14 +111,14 @@ class Stream:
                     break
                 try:
                     line, times = self._send(name, stopping)
-                except (UnavailableError, ProtocolError) as error:
+                except NoAnswerError as error:
                     unanswered += 1
                     self.gone = str(error)
                     if stopping() or unanswered == UNANSWERED:
                         break
                     self.say(f"adacompress: {printable(name)}, left for another time: {error}")
                     continue
-                except (QuotaError, AuthenticationError) as error:
+                except AccountError as error:
                     self.gone = str(error)
                     break
                 unanswered = 0

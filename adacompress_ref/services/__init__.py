@@ -15,7 +15,9 @@ from PIL import Image
 from ..core.roles import Label
 from ..imaging.encoding import Limits
 from .errors import (
+    AccountError,
     AuthenticationError,
+    NoAnswerError,
     ProtocolError,
     QuotaError,
     RefusedError,
@@ -24,8 +26,10 @@ from .errors import (
 )
 
 __all__ = [
+    "AccountError",
     "AuthenticationError",
     "Label",
+    "NoAnswerError",
     "ProtocolError",
     "QuotaError",
     "RefusedError",
