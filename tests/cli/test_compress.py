@@ -61,7 +61,7 @@ def test_any_number_of_workers_gives_the_same(adacompress, few):
     assert [bool(line["error"]) for line in found[0][1]] == [True, False, False, False]
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "tuned"])
 def test_compress_without_a_reference(adacompress, few, preset):
     options = ("--preset", preset, "--json")
     _, out, _ = adacompress("compress", few, "-o", "a", *options)

@@ -82,7 +82,7 @@ def test_interrupted_and_gone_on(photos, tmp_path, how, options):
         log = (whole / "log.jsonl").read_text().splitlines()
         states = [json.loads(line)["state"] for line in log]
         assert states == ["retrain"] * 12
-        assert len(arrays["replay_states"]) == 12
+        assert len(arrays["agent.replay.states"]) == 12
 
 
 def test_stopped_twice(photos, tmp_path):

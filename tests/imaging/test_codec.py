@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from adacompress_ref.core.config import REFERENCE, TEN_LEVELS, Encoding
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.storage.files import ImageError
@@ -92,7 +92,7 @@ def test_round_trip(width, height, image_format, short_side, quality):
     smaller = min(width, height, short_side or 80)
     assert min(found.size) == smaller  # never enlarged
     assert max(found.size) == round(max(width, height) * smaller / min(width, height))
-    assert codec.dimensions((width, height), encoding) == found.size
+    assert encoding.dimensions((width, height)) == found.size
 
 
 def test_decode_refuses():

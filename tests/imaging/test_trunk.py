@@ -408,7 +408,7 @@ def test_from_nothing(own, capsys):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("train --table t.npz -o a.npz --extractor own.onnx", "leave out --extractor"),
+        ("train --table t.npz -o a.npz --extractor own.onnx", "leave out --encodings and --extractor"),
         ("report s -o r.html --extractor own.onnx", "name --images too"),
         ("compress few --extractor nothing.onnx", "nothing.onnx: there is no such file"),
         ("compress few --extractor few/clock.jpg", "clock.jpg: not a usable ONNX model"),

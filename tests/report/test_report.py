@@ -240,7 +240,7 @@ def logged(tmp_path, photos):
         "bytes_sent": sum(sizes),
         "image": "clock.jpg",
     }
-    state = StateFolder(tmp_path / "state", {"service": "fake", "alpha": None}, runlog.check)
+    state = StateFolder(tmp_path / "state", {"service": "fake", "alpha": None})
     for each in (*LINES[:2], line(1, 0.0, **changes)):
         state.append(each, {"decision": 0.01})
     state.save(AdaCompress.load(threads=1).controller)
