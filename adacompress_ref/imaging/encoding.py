@@ -6,9 +6,19 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _NAME = re.compile(r"(jpeg|webp)(?:-([1-9][0-9]*))?-q([1-9][0-9]*)")
+
+
+def _parts(name: str) -> tuple[Any, ...]:
+    match = _NAME.fullmatch(name)
+    if not match:
+        raise ValueError(
+            f"encoding {name!r}: expected a name like jpeg-q15, jpeg-224-q15 or webp-224-q55, with "
+            "a quality from 1 to 100"
+        )
+    return match.groups()
 
 
 @dataclass(frozen=True)
@@ -40,12 +50,8 @@ class Encoding:
     @classmethod
     def parse(cls, name: str) -> Encoding:
         """The encoding called `name`. Raises ValueError if there is none of that name."""
-        match = _NAME.fullmatch(name.strip())
-        if not match:
-            raise ValueError(
-                f"encoding {name!r}: expected a name like jpeg-q15, jpeg-224-q15 or webp-224-q55"
-            )
-        return cls(match[1], int(match[2]) if match[2] else None, int(match[3]))
+        form, side, quality = _parts(name.strip())
+        return cls(form, int(side) if side else None, int(quality))
 
     def dimensions(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of an image of `size` under this encoding."""
@@ -80,13 +86,13 @@ class Limits(NamedTuple):
     def fault(self, size: int, width: int, height: int) -> str | None:
         """Why a payload of so many bytes and pixels is not taken; None where it is."""
         if size > (self.max_bytes or math.inf):
-            problem = f"{self.max_bytes:,} bytes, this image has {size:,}"
-        elif width * height > (self.max_pixels or math.inf):
-            problem = f"{self.max_pixels:,} pixels, this image has {width} x {height}"
+            return f"{self.name} takes {self.max_bytes:,} bytes, this image has {size:,}"
+        if width * height > (self.max_pixels or math.inf):
+            taken = f"{self.max_pixels:,} pixels"
         elif max(width, height) > (self.max_side or math.inf):
-            problem = f"sides up to {self.max_side}, this image has {width} x {height}"
+            taken = f"sides up to {self.max_side}"
         elif min(width, height) < (self.min_side or 0):
-            problem = f"sides from {self.min_side}, this image has {width} x {height}"
+            taken = f"sides from {self.min_side}"
         else:
             return None
-        return f"{self.name} takes {problem}"
+        return f"{self.name} takes {taken}, this image has {width} x {height}"

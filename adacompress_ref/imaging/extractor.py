@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -11,7 +14,7 @@ from PIL import Image
 from ..storage import artifacts
 from ..storage.files import reason
 from . import codec, sidecar
-from .parallel import cores
+from .parallel import at_once, cores
 from .session import ModelError, open_session
 from .sidecar import Normalisation
 from .trunk import MAP, cut
@@ -22,23 +25,31 @@ CORNER = 4  # cells a side, of 7: what the authors' AveragePooling2D(4, 4) keeps
 
 
 def tensor(
-    picture: Image.Image, resize: str, side: int = INPUT_SIZE, part: float | None = None
+    picture: Image.Image,
+    resize: str,
+    side: int = INPUT_SIZE,
+    part: float | None = None,
+    threads: int = 1,
 ) -> np.ndarray:
     """A picture -> [3, side, side] float32 in [-1, 1]: the whole image made square.
 
     `resize` is bilinear or nearest. With `part`, the square in its middle that has this share of
-    the shorter side.
+    the shorter side. Bilinear, `threads` work on upright slices, with the same pixels.
     """
     if resize == "bilinear" and not part:
         # the same to the eye, and of 12 megapixels 4 times as fast
         picture = codec.reduced(picture, 3 * side)
-    box = None
-    if part:
-        width, height = picture.size
-        edge = min(width, height) * part
-        left, top = (width - edge) / 2, (height - edge) / 2
-        box = (left, top, left + edge, top + edge)
-    pixels = np.asarray(codec.resized(picture, (side, side), resize, box))  # [side, side, 3] uint8
+    across, down = [min(picture.size) * part] * 2 if part else picture.size
+    left, top = (picture.width - across) / 2, (picture.height - down) / 2
+    slices = math.gcd(side, threads) if resize == "bilinear" else 1
+    edges = [left + across * place / slices for place in range(slices + 1)]
+    jobs = [
+        partial(codec.resized, picture, (side // slices, side), resize, (x0, top, x1, top + down))
+        for x0, x1 in pairwise(edges)
+    ]
+    pixels = np.concatenate(
+        [np.asarray(part) for part in at_once(jobs, threads)], axis=1
+    )  # [side, side, 3] uint8
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
     scaled = np.multiply(planes, 1 / 127.5, dtype=np.float32)
     scaled -= 1

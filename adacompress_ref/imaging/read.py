@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..storage.files import ImageError, printable, reason
 from .colours import is_srgb, to_srgb
@@ -27,15 +27,6 @@ FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # What a file may hold beside pixels and still be plain: JPEG segments, entries of Pillow's `info`.
 _PLAIN_SEGMENT = re.compile(rb"JFIF\0.{9}|ICC_PROFILE\0.*|Adobe.{7}", re.DOTALL)
 _PLAIN_INFO = re.compile(
@@ -97,15 +88,13 @@ def read(
             image.load()
         with quiet():
             image.load()  # TIFF alone warns while it decodes
-            orientation, exif = _read_exif(image)
+            exif = _turn(image)
         icc = image.info.get("icc_profile")
         if icc and is_srgb(icc):
             icc = None
         plain_format = str(image.format).lower() if not icc and _is_plain(image, data) else None
         picture = to_srgb(image, icc)
         del image  # before there is a third copy
-        if orientation in _TURNS:
-            picture = picture.transpose(_TURNS[orientation])
         picture = picture._new(picture.im)  # without its decoder, which may hold more
         picture.info = {}  # else encoders would copy some of it
         return Photo(name, picture, data, plain_format, exif)
@@ -166,16 +155,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """Orientation and EXIF block. Broken EXIF is common, and no reason to refuse good pixels."""
-    orientation = 1
+def _turn(image: Image.Image) -> bytes | None:
+    """Upright, in place; the EXIF block. A broken one is common, and no reason to refuse pixels."""
     with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
         exif = image.getexif()
-        orientation = exif.pop(_ORIENTATION, 1)
+        exif.pop(_ORIENTATION, None)  # one that says nothing
         # TIFF keeps such entries among those that place its own pixels: not to be copied.
         if exif and image.format != "TIFF":
-            return orientation, exif.tobytes()
-    return orientation, None
+            return exif.tobytes()
+    return None
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:

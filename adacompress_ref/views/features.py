@@ -29,7 +29,7 @@ class FeatureView:
 
     def of_photo(self, photo: Photo, payloads: Payloads, extractor: Extractor) -> np.ndarray:
         """[channels] float32."""
-        view = tensor(photo.picture, self.config.resize)
+        view = tensor(photo.picture, self.config.resize, threads=extractor.threads)
         return pool(extractor.run(view[None]), self.config.pooling)[0]
 
     def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray:
