@@ -19,7 +19,6 @@ publisher squeezes the image to 256 x 256 before the centre is cut; a sidecar ke
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import json
@@ -29,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .command import parser
 
 CACHE = Path(__file__).resolve().parent / "results" / "cache"
 MODELS = CACHE / "models"
@@ -209,14 +210,14 @@ def sha256(content: bytes) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: all made or there; 2: one cannot be made."""
-    parser = argparse.ArgumentParser(prog="bench.models", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PRODUCTS)}")
-    parser.add_argument("--output", type=Path, default=MODELS, metavar="DIR")
-    parser.add_argument("--wheels", type=Path, metavar="DIR", help="wheels downloaded before")
-    options = parser.parse_args(arguments)
+    command = parser("bench.models", __doc__, as_json=False)
+    command.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PRODUCTS)}")
+    command.add_argument("--output", type=Path, default=MODELS, metavar="DIR")
+    command.add_argument("--wheels", type=Path, metavar="DIR", help="wheels downloaded before")
+    options = command.parse_args(arguments)
     for name in options.names:
         if name not in PRODUCTS:
-            parser.error(f"{name}: must be one of {', '.join(PRODUCTS)}")
+            command.error(f"{name}: must be one of {', '.join(PRODUCTS)}")
     status = 0
     for name in options.names or PRODUCTS:
         try:

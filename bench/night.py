@@ -18,13 +18,14 @@ dark current, fixed patterns, motion blur, a camera's own denoising, and lamps i
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from .command import parser
 
 FULL_WELL = 5000.0  # electrons in green at white
 READ_NOISE = 3.0  # electrons, standard deviation
@@ -87,18 +88,18 @@ def main(arguments: list[str] | None = None) -> int:
     from adacompress_ref.imaging import read as images
     from adacompress_ref.storage import files
 
-    parser = argparse.ArgumentParser(prog="bench.night", description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--exposure", type=float, default=1 / 16, help="default 1/16")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    command = parser("bench.night", __doc__, as_json=False)
+    command.add_argument("--images", type=Path, required=True, metavar="DIR")
+    command.add_argument("--output", type=Path, required=True, metavar="DIR")
+    command.add_argument("--exposure", type=float, default=1 / 16, help="default 1/16")
+    command.add_argument("--seed", type=int, default=0)
+    options = command.parse_args(arguments)
     if not 0 < options.exposure <= 1:
-        parser.error("--exposure must be above 0 and at most 1")
+        command.error("--exposure must be above 0 and at most 1")
     try:
         names = files.find(options.images)
     except images.ImageError as error:
-        parser.error(str(error))
+        command.error(str(error))
     failed = 0
     for name in names:
         try:

@@ -11,31 +11,32 @@ as published, from day and the service itself.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import PRESETS, Config, preset
-from adacompress_ref.core.controller import Controller, Upload
-from adacompress_ref.core.training import train
+from adacompress_ref import agents
+from adacompress_ref.core.config import BaseConfig
+from adacompress_ref.core.controller import Controller
+from adacompress_ref.core.training import passes
 from adacompress_ref.storage.files import ImageError
-from adacompress_ref.tables.environment import Environment
+from adacompress_ref.tables.environment import RecordedImage
+from adacompress_ref.tables.evaluation import Measures
 from adacompress_ref.tables.table import Table
 
 from . import night, visits
+from .command import parser
 from .paper.figures.sceneries import STATES, Part, Trace, draw, lines, measures
-from .tables import DATA, Missing
+from .tables import Missing, trained_agent
 
 SERVICES = visits.SERVICES
-ALPHAS = {"tuned": 2.5, "fast": 2.5, "ladder": 3.0}
+PRESETS = tuple(agents.presets())
+ALPHAS = {"tuned": 2.5, "ladder": 3.0}  # of the project's own presets, which adapt at the start
 
 
 def _there_and_back(scenery: str, other: bool = False) -> tuple[Part, ...]:
@@ -51,49 +52,35 @@ STREAMS = {
 }
 
 
-class Visit:
-    """A row of a table whose states have been made before."""
-
-    def __init__(self, table: Table, row: int, state: np.ndarray) -> None:
-        self.table, self.row, self.state = table, row, state
-
-    def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
-        return self._recorded(action), self._recorded(-1) if reference else None
-
-    def _recorded(self, column: int) -> Upload:
-        size = int(self.table.bytes[self.row, column])
-        return Upload(size, self.table.answers(self.row, column))
-
-
 class Pool:
     """All visits to a scenery as a config sees them, labelled by one service."""
 
-    def __init__(self, table: Table, config: Config) -> None:
-        self.states = table.states(config)  # [N, ...]
-        self.visits = [Visit(table, row, self.states[row]) for row in range(len(table.images))]
-        best = table.labels[:, -1, 0]  # [N]
-        kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
-        self.kept = np.where((best == "")[:, None], np.nan, kept)  # NaN: nothing to keep
+    def __init__(self, table: Table, config: BaseConfig) -> None:
+        view = agents.view_of(config)
+        self.states = view.of_table(table)  # [N, ...]
+        self.visits = [RecordedImage(table, row, view) for row in range(len(table.images))]
+        # [N, A]; NaN: nothing to keep
+        self.kept = Measures.of(table, view, config.alpha, config.beta).agreement
 
-    def agreement(self, agent: DQNAgent, rows: np.ndarray) -> float:
+    def agreement(self, agent: Any, rows: np.ndarray) -> float:
         """What the agent keeps of some visits if it does not explore."""
         chosen = agent.q_values(self.states[rows]).argmax(axis=-1)
         return float(np.nanmean(self.kept[rows, chosen]))
 
 
-def configured(name: str, alphas: dict[str, float]) -> Config:
+def configured(name: str, alphas: dict[str, float]) -> BaseConfig:
     """The preset; of `ladder` the WebP rungs alone, as visits hold no others of it."""
-    config = preset(name)
+    config: BaseConfig = agents.preset(name)
     if name == "ladder":
-        config = config.replace(encodings=visits.WEBP)
+        config = config.replace(encodings=tuple(encoding.name for encoding in visits.WEBP))
     return config.replace(alpha=alphas[name]) if name in alphas else config
 
 
 def halves(names: np.ndarray, seed: int) -> set[str]:
     """The half of the photographs that the starting agent may see."""
-    each = sorted({str(name) for name in names})
-    order = night.generator(seed, "halves").permutation(len(each))
-    return {each[place] for place in order[: len(each) // 2]}
+    photographs = sorted({str(name) for name in names})
+    order = night.generator(seed, "halves").permutation(len(photographs))
+    return {photographs[place] for place in order[: len(photographs) // 2]}
 
 
 class Bench:
@@ -110,7 +97,8 @@ class Bench:
         config = self.configs[name]
         key = scenery, service, name
         if key not in self.pools:
-            table = visits.table(self.raw[scenery], service, config.encodings)
+            encodings = agents.view_of(config).encodings
+            table = visits.table(self.raw[scenery], service, encodings)
             self.pools[key] = Pool(table, config)
         return self.pools[key]
 
@@ -124,7 +112,7 @@ class Bench:
 
     def agent(
         self, name: str, service: str, seed: int, rng: np.random.Generator
-    ) -> tuple[DQNAgent, bool]:
+    ) -> tuple[Any, bool]:
         """The agent that starts all streams of a service, saved and loaded; whether it is trained.
 
         The generator is what it goes on with.
@@ -132,11 +120,10 @@ class Bench:
         config = self.configs[name]
         adapts = self.adapts_at_start(name)
         if adapts and self.start == "untrained":
-            inputs = self.pool("day", service, name).states.shape[-1]
-            return DQNAgent.create(config, inputs, rng), False
+            return agents.new_agent(config, rng), False
         path = Path(self.kept.name, f"{name}-{service}-{seed}.npz")
         if not path.exists():
-            sceneries = ("day", "night") if config.state == "drift" else ("day",)
+            sceneries = ("day", "night") if name in ALPHAS else ("day",)
             images = [
                 self.pool(scenery, teacher, name).visits[row]
                 for scenery in sceneries
@@ -144,19 +131,12 @@ class Bench:
                 if (teacher != service) == adapts
                 for row in self.rows(scenery, seed, trained=True)
             ]
-            own = np.random.default_rng(seed)
-            train(Environment(images, config, own), config, own).save(path)
-        return DQNAgent.load(path, rng), True
+            agents.save(trained_agent(config, images, np.random.default_rng(seed)), path)
+        return agents.load(path, rng), True
 
     def adapts_at_start(self, name: str) -> bool:
         """Whether the stream begins with labels that the agent has not been trained on."""
-        return self.configs[name].state == "drift" and self.start != "same"
-
-
-def endless(rows: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
-    """Pass after pass over the rows, each in a new order."""
-    while True:
-        yield from (int(row) for row in rng.permutation(rows))
+        return name in ALPHAS and self.start != "same"
 
 
 def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -> dict[str, Any]:
@@ -165,10 +145,10 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
     chance = night.generator(seed, "stream", stream_name)  # the same stream for every preset
     own = np.random.default_rng([seed, list(STREAMS).index(stream_name)])
     agent, trained = bench.agent(name, service, seed, own)
-    controller = Controller(agent, trained)
+    controller = Controller(agent, agents.monitor_of(agent), trained)
     every = sorted({scenery for part in parts for scenery in part.sceneries})
     rows = {scenery: bench.rows(scenery, seed, trained=False) for scenery in every}
-    order = {scenery: endless(rows[scenery], chance) for scenery in every}
+    order = {scenery: passes(rows[scenery], chance) for scenery in every}
     columns: list[list[float]] = [[] for _ in Trace._fields]
     losses: list[float] = []  # agreement that each change costs the policy before it
     here: list[tuple[Pool, np.ndarray]] = []
@@ -183,7 +163,7 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
             losses.append(float(old - new))
         for _ in range(part.steps):
             scenery = part.sceneries[int(chance.integers(len(part.sceneries)))]
-            row = next(order[scenery])
+            row: Any = next(order[scenery])
             pool = pools[scenery]
             visit = pool.visits[row]
             step = controller.step(visit)
@@ -203,28 +183,28 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 2: something is missing."""
-    parser = argparse.ArgumentParser(prog="bench.scenery", description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
-    parser.add_argument("--service", nargs="+", choices=SERVICES, default=SERVICES)
-    parser.add_argument("--preset", nargs="+", choices=PRESETS, default=tuple(PRESETS))
-    parser.add_argument("--stream", nargs="+", choices=STREAMS, default=tuple(STREAMS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--start", choices=("others", "same", "untrained"), default="others")
+    command = parser("bench.scenery", __doc__, data=True)
+    command.add_argument("--service", nargs="+", choices=SERVICES, default=SERVICES)
+    command.add_argument("--preset", nargs="+", choices=PRESETS, default=PRESETS)
+    command.add_argument("--stream", nargs="+", choices=STREAMS, default=tuple(STREAMS))
+    command.add_argument("--seeds", type=int, default=3)
+    command.add_argument("--start", choices=("others", "same", "untrained"), default="others")
     for name, alpha in ALPHAS.items():
-        parser.add_argument(f"--alpha-{name}", type=float, default=alpha, help=f"default {alpha:g}")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--figure", type=Path, help="PNG of the first stream and service named")
-    options = parser.parse_args(arguments)
+        command.add_argument(
+            f"--alpha-{name}", type=float, default=alpha, help=f"default {alpha:g}"
+        )
+    command.add_argument("--figure", type=Path, help="PNG of the first stream and service named")
+    options = command.parse_args(arguments)
     alphas = {name: getattr(options, f"alpha_{name}") for name in ALPHAS}
     if options.seeds < 1 or min(alphas.values()) <= 0:
-        parser.error("--seeds and alphas must be above 0")
+        command.error("--seeds and alphas must be above 0")
     plt = None
     if options.figure:
         from .paper.reproduce import pyplot
 
         plt = pyplot()
         if plt is None:
-            parser.error("--figure needs matplotlib (extra plot)")
+            command.error("--figure needs matplotlib (extra plot)")
     try:
         bench = Bench(options.data, options.start, alphas)
         runs = []
@@ -243,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bench.scenery: {error}", file=sys.stderr)
         return 2
     if options.json:
-        print(json.dumps({"start": options.start, "alphas": alphas, "runs": runs}, indent=1))
+        print(json.dumps({"start": options.start, "alphas": alphas, "runs": runs}))
     return 0
 
 

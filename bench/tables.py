@@ -12,29 +12,34 @@ once, by `adacompress_ref.running.labelling` with the first service.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from adacompress_ref import agents
 from adacompress_ref.cli.progress import Progress
-from adacompress_ref.core.config import LADDER, REFERENCE, TEN_LEVELS
+from adacompress_ref.core.config import BaseConfig
 from adacompress_ref.core.equations import BEST_LABELS
+from adacompress_ref.core.roles import Image, Label, Step
+from adacompress_ref.core.training import train
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, parse_all
 from adacompress_ref.running.labelling import Labelling
-from adacompress_ref.services import Label, Service, ask, open_service
+from adacompress_ref.services import Service, ask, open_service
 from adacompress_ref.storage import files
 from adacompress_ref.tables.table import Table
 
 from . import models, night
+from .command import parser
 
-DATA = Path(os.environ.get("ADACOMPRESS_BENCH_DATA", "../shared/data"))
+LADDER = parse_all(agents.preset("ladder").encodings)
 BUNDLED = "squeezenet"
 SERVICES = (BUNDLED, "efficientnet-lite0", "efficientnet-lite1", "nsfw")
 SCENERIES = ("imagenet", "bsds", "lowlight", "night", "night-8", "ladder", "ladder-night")
@@ -99,22 +104,32 @@ def folder_of(scenery: str, data: Path, cache: Path = models.CACHE) -> Path:
     return made
 
 
+def answers(service: Service, payloads: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [payloads, 5] and their scores; equal payloads are asked for once."""
+    labels = np.full((len(payloads), BEST_LABELS), "", "<U64")
+    scores = np.zeros(labels.shape, np.float32)
+    asked = {payload: ask(service, payload)[:BEST_LABELS] for payload in dict.fromkeys(payloads)}
+    for row, payload in enumerate(payloads):
+        best = asked[payload]
+        labels[row, : len(best)] = [label.name for label in best]
+        scores[row, : len(best)] = [label.score for label in best]
+    return labels, scores
+
+
 def relabelled(table: Table, name: str, service: Service, folder: Path) -> Table:
     """The same uploads, answered by another service; sizes and features stay."""
-    labels = np.full(table.labels.shape, "", dtype="<U64")
-    scores = np.zeros(table.scores.shape, np.float32)
+    rows = []
     progress = Progress(f"{name} {folder.name}", len(table.images))
     for row, image in enumerate(table.images):
         picture = images.read(folder / image, name=image).picture
-        for column, encoding in enumerate((*table.source.encodings, REFERENCE)):
-            payload = codec.encode(picture, encoding)
-            if len(payload) != table.bytes[row, column]:
-                raise Missing(f"{image}: not the photograph that the table was made from")
-            best = ask(service, payload)[:BEST_LABELS]
-            labels[row, column, : len(best)] = [label.name for label in best]
-            scores[row, column, : len(best)] = [label.score for label in best]
+        encodings = (*table.source.encodings, REFERENCE)
+        payloads = [codec.encode(picture, encoding) for encoding in encodings]
+        if [len(payload) for payload in payloads] != table.bytes[row].tolist():
+            raise Missing(f"{image}: not the photograph that the table was made from")
+        rows.append(answers(service, payloads))
         progress.advance(image)
     source = dataclasses.replace(table.source, service=name)
+    labels, scores = (np.stack(column) for column in zip(*rows, strict=True))
     return dataclasses.replace(table, source=source, labels=labels, scores=scores)
 
 
@@ -140,13 +155,24 @@ def table(service: str, scenery: str, data: Path, cache: Path = models.CACHE) ->
     return work.finish()
 
 
+def trained_agent(
+    config: BaseConfig,
+    images: Sequence[Image | Callable[[], Image]],
+    rng: np.random.Generator,
+    on_step: Callable[[Any, Step], None] = lambda agent, step: None,
+) -> Any:
+    """A new agent after Algorithm 1; `on_step` gets it after each measurement."""
+    agent = agents.new_agent(config, rng)
+    train(agent, agents.monitor_of(agent), images, lambda step: on_step(agent, step))
+    return agent
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: all are there; 2: something is missing."""
-    parser = argparse.ArgumentParser(prog="bench.tables", description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
-    parser.add_argument("--service", nargs="*", choices=SERVICES, default=SERVICES)
-    parser.add_argument("--scenery", nargs="*", choices=SCENERIES, default=SCENERIES)
-    options = parser.parse_args(arguments)
+    command = parser("bench.tables", __doc__, data=True, as_json=False)
+    command.add_argument("--service", nargs="*", choices=SERVICES, default=SERVICES)
+    command.add_argument("--scenery", nargs="*", choices=SCENERIES, default=SCENERIES)
+    options = command.parse_args(arguments)
     for scenery in options.scenery:
         for service in options.service:
             try:

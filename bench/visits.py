@@ -9,7 +9,6 @@ of each visit is labelled by all services at once and kept in `results/cache/vis
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -19,19 +18,20 @@ import numpy as np
 from PIL import Image
 
 from adacompress_ref.cli.progress import Progress
-from adacompress_ref.core.config import LADDER, REFERENCE, TEN_LEVELS, Encoding
-from adacompress_ref.core.equations import BEST_LABELS
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.imaging.extractor import Extractor, pool, tensor
-from adacompress_ref.services import ask
 from adacompress_ref.storage import files
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
-from adacompress_ref.tables.table import POOLINGS, RESIZES, Source, Table
+from adacompress_ref.survival.drift import CONTEXT, DRIFT
+from adacompress_ref.tables.table import Source, Table
 from adacompress_ref.views import drift
+from adacompress_ref.views.features import POOLINGS, RESIZES
 
 from . import models, night
-from .tables import DATA, WORKERS, open_named
+from .command import parser
+from .tables import LADDER, WORKERS, answers, open_named
 
 SERVICES = ("squeezenet", "efficientnet-lite0")
 _WEBP = tuple(encoding for encoding in LADDER if encoding.format == "webp")
@@ -56,17 +56,9 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
         pixels = night.simulate(pixels, exposure, rng)
     picture = Image.fromarray(pixels)
     payloads = [codec.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
-    labels = np.full((len(SERVICES), len(payloads), BEST_LABELS), "", "<U48")
-    scores = np.zeros(labels.shape, np.float32)
-    for place, service in enumerate(services):
-        answers: dict[bytes, list] = {}
-        for column, payload in enumerate(payloads):
-            if payload not in answers:
-                answers[payload] = ask(service, payload)[:BEST_LABELS]
-            best = answers[payload]
-            labels[place, column, : len(best)] = [label.name for label in best]
-            scores[place, column, : len(best)] = [label.score for label in best]
-    drifts = np.zeros((len(ENCODINGS), drift.DRIFT), np.float32)
+    answered = [answers(service, payloads) for service in services]
+    labels, scores = (np.stack(column) for column in zip(*answered, strict=True))
+    drifts = np.zeros((len(ENCODINGS), DRIFT), np.float32)
     context, found = drift.measured(extractor, picture, payloads[len(TEN_LEVELS) :])
     drifts[len(TEN_LEVELS) :] = found  # what `ladder` sees; `tuned` has no drift of its own
     maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
@@ -83,7 +75,7 @@ def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, n
     path = cache / "visits" / f"{scenery}.npz"
     if path.exists():
         kept = load_arrays(path)[1]
-        if kept["context"].shape[1] == drift.CONTEXT:  # else of another version
+        if kept["context"].shape[1] == CONTEXT:  # else of another version
             return kept
     folder, exposure = SCENERIES[scenery]
     names = files.find(data / folder)
@@ -94,10 +86,10 @@ def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, n
     progress = Progress(scenery, len(jobs))
     made = []
     with ProcessPoolExecutor(WORKERS) as executor:
-        for one in executor.map(visit, *zip(*jobs, strict=True), chunksize=4):
-            made.append(one)
+        for arrays_of_visit in executor.map(visit, *zip(*jobs, strict=True), chunksize=4):
+            made.append(arrays_of_visit)
             progress.advance()
-    arrays = {key: np.stack([one[key] for one in made]) for key in made[0]}
+    arrays = {key: np.stack([each[key] for each in made]) for key in made[0]}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_arrays(path, {"encodings": [each.name for each in ENCODINGS]}, arrays)
     return arrays
@@ -125,9 +117,7 @@ def table(visits: dict[str, np.ndarray], service: str, encodings: tuple[Encoding
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0."""
-    parser = argparse.ArgumentParser(prog="bench.visits", description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
-    options = parser.parse_args(arguments)
+    options = parser("bench.visits", __doc__, data=True, as_json=False).parse_args(arguments)
     for scenery in SCENERIES:
         print(f"{scenery}: {len(collect(scenery, options.data)['bytes'])} visits")
     return 0

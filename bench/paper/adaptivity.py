@@ -15,40 +15,46 @@ bootstrap over photographs, all computed anew in each draw.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from adacompress_ref.agents import preset, view_of
 from adacompress_ref.cli.progress import Progress
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import Config, preset
-from adacompress_ref.core.training import split, train
-from adacompress_ref.tables.environment import Environment, RecordedImage
+from adacompress_ref.core.config import BaseConfig
+from adacompress_ref.core.roles import Step
+from adacompress_ref.survival.config import SurvivalConfig
+from adacompress_ref.tables.environment import RecordedImage, split
 from adacompress_ref.tables.evaluation import Measures, ratio_of_fixed
 from adacompress_ref.tables.table import Table, TableError
 
 from .. import tables, visits
+from ..command import parser
 
 FOLDS, DRAWS, ENOUGH = 5, 1000, 0.95  # ENOUGH: agreement that the ladder is to reach
 ALPHAS, LADDER_ALPHAS = (1.0, 4.0), (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 UPLOADS = (10, 20, 30, 40, 50, 60, 80, 100, 150, 200, 400)
 NEW_AGENTS, TEST_SHARE, NEAR = 20, 0.4, 0.005  # NEAR the best fixed level in reward: equal
+PRESETS = ("tuned", "authors", "paper")
 MEANS = ("agreement", "size_ratio", "reward")
 COMPARED = ("reward_above_best_fixed", "gap_captured", "saving_vs_fixed")
 
 
 class Problem:
-    """A table as a config sees it: the N images that have labels, and A actions."""
+    """A table as a config sees it: the N images that have labels, and its A actions."""
 
-    def __init__(self, table: Table, config: Config, photographs: list[str] | None = None) -> None:
-        agreement = Measures.of(table, config).agreement
-        rows = np.flatnonzero(~np.isnan(agreement[:, 0]))  # of the table, [N]
-        self.table, self.config, self.rows = table, config, rows
-        self.states = table.states(config)[rows]
-        self.both = np.stack([agreement, table.size_ratios()])[:, rows]  # [2, N, A]
+    def __init__(
+        self, table: Table, config: BaseConfig, photographs: list[str] | None = None
+    ) -> None:
+        self.config, self.view = config, view_of(config)
+        self.table = table.only(self.view.encodings)
+        measures = Measures.of(self.table, self.view, config.alpha, config.beta)
+        rows = np.flatnonzero(~np.isnan(measures.agreement[:, 0]))  # of the table, [N]
+        self.rows, self.states = rows, self.view.of_table(self.table)[rows]
+        self.both = np.stack([measures.agreement, measures.size_ratio])[:, rows]  # [2, N, A]
         names = np.array(photographs or table.images)[rows]
         self.photographs = np.unique(names, return_inverse=True)[1]  # [N], numbered
         self.open = np.isfinite(self.states[0, ..., -1] + np.zeros(self.both.shape[2]))  # [A]
@@ -62,9 +68,8 @@ class Problem:
         order = np.random.default_rng(seed).permutation(int(self.photographs.max()) + 1)
         return (order % FOLDS)[self.photographs]
 
-    def environment(self, places: np.ndarray, rng: np.random.Generator) -> Environment:
-        images = [RecordedImage(self.table, int(row), self.config) for row in self.rows[places]]
-        return Environment(images, self.config, rng)
+    def images(self, places: np.ndarray) -> list[RecordedImage]:
+        return [RecordedImage(self.table, int(row), self.view) for row in self.rows[places]]
 
 
 def policies(problem: Problem, seeds: int, alphas: tuple) -> dict[float, dict]:
@@ -77,7 +82,7 @@ def policies(problem: Problem, seeds: int, alphas: tuple) -> dict[float, dict]:
         is_known = problem.folds(seed) != fold
         known, held_out = np.flatnonzero(is_known), np.flatnonzero(~is_known)
         rng = np.random.default_rng([seed, fold])
-        agent = train(problem.environment(known, rng), problem.config, rng)
+        agent = tables.trained_agent(problem.config, problem.images(known), rng)
         for alpha, taken in found.items():
             agent.alpha = alpha  # trained once
             taken[names[0]][seed, held_out] = agent.predict(problem.states[held_out])[0]
@@ -108,7 +113,6 @@ def measured(problem: Problem, taken: dict, alpha: float) -> list[dict]:
     """A row for each policy."""
     drawn = weights(problem.photographs)
     both = problem.both
-    # levels above 75 take no part in the best mixture: the reference agrees more and is smaller
     mixed = np.moveaxis(drawn @ both[:, :, problem.open], 0, -1).round(9)  # [1 + DRAWS, A, 2]
     points = [list(map(tuple, pairs)) for pairs in mixed.tolist()]
     images = np.arange(len(problem.rows))
@@ -137,9 +141,8 @@ def imagenet(service: str, options: argparse.Namespace) -> list[dict]:
     table, rows = tables.table(service, "imagenet", options.data), []
     for name in options.presets:
         config = preset(name)
-        alphas = ALPHAS if config.state == "drift" else ALPHAS[:1]  # others learn for one alone
-        problem = Problem(table.only(config.encodings), config)
-        found = compared("imagenet", problem, options.seeds, alphas)
+        alphas = ALPHAS if isinstance(config, SurvivalConfig) else ALPHAS[:1]  # learned for one
+        found = compared("imagenet", Problem(table, config), options.seeds, alphas)
         rows += [row for row in found if row["policy"] == name or name == options.presets[0]]
     return rows
 
@@ -149,15 +152,14 @@ def curve(problem: Problem, seed: int) -> list[float]:
     reward, rng = problem.reward(problem.config.alpha), np.random.default_rng([seed])
     known, held_out = split(len(reward), TEST_SHARE, rng)
     fixed = reward[held_out, reward[known].mean(axis=0).argmax()].mean()
-    found = []
+    rewards: list[float] = []  # after each upload
 
-    def look(agent: DQNAgent, _: float) -> None:
-        if agent.steps in UPLOADS:
-            actions = agent.predict(problem.states[held_out])[0]
-            found.append(reward[held_out, actions].mean() - fixed)
+    def look(agent: Any, step: Step) -> None:
+        actions = agent.predict(problem.states[held_out])[0]
+        rewards.append(reward[held_out, actions].mean() - fixed)
 
-    train(problem.environment(known, rng), problem.config, rng, on_step=look)
-    return found
+    tables.trained_agent(problem.config, problem.images(known), rng, look)
+    return [rewards[uploads - 1] for uploads in UPLOADS]
 
 
 def untrained(service: str, options: argparse.Namespace) -> list[dict]:
@@ -175,14 +177,10 @@ def untrained(service: str, options: argparse.Namespace) -> list[dict]:
 def ladder(service: str, options: argparse.Namespace) -> list[dict]:
     """`reaches` marks the lowest alpha at which the agent agrees often enough."""
     table, config, rows = tables.table(service, "ladder", options.data), preset("ladder"), []
-    columns = [n for n, each in enumerate(config.encodings) if each.format == "jpeg"]
-    jpeg = config.replace(encodings=tuple(config.encodings[n] for n in columns))
-    parts = {key: getattr(table, key)[:, [*columns, -1]] for key in ("bytes", "labels", "scores")}
-    parts["drift"] = table.drift[:, columns]
-    source = dataclasses.replace(table.source, encodings=jpeg.encodings)
-    smaller = Problem(dataclasses.replace(table, source=source, **parts), jpeg)
-    for scenery, problem in ("ladder, JPEG only", smaller), ("ladder", Problem(table, config)):
-        found = compared(scenery, problem, options.seeds, LADDER_ALPHAS)
+    names = tuple(name for name in config.encodings if name.startswith("jpeg"))
+    jpeg = config.replace(encodings=names)
+    for scenery, each in ("ladder, JPEG only", jpeg), ("ladder", config):
+        found = compared(scenery, Problem(table, each), options.seeds, LADDER_ALPHAS)
         agent = [row for row in found if row["policy"] == config.preset]
         next((row for row in agent if row["agreement"][0] >= ENOUGH), {})["reaches"] = ENOUGH
         rows += found
@@ -216,17 +214,11 @@ def line(row: dict) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: done; 1: something is missing, the rest is measured."""
-    parser = argparse.ArgumentParser(
-        prog="bench.paper.adaptivity", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--data", type=Path, default=tables.DATA, metavar="DIR")
-    parser.add_argument("--service", nargs="+", choices=tables.SERVICES, default=tables.SERVICES)
-    parser.add_argument(
-        "--presets", nargs="+", choices=("tuned", "fast", "authors"), default=("tuned",)
-    )
-    parser.add_argument("--seeds", type=int, default=3, choices=range(1, 11), metavar="1..10")
-    parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    options = parser.parse_args(arguments)
+    command = parser("bench.paper.adaptivity", __doc__, data=True)
+    command.add_argument("--service", nargs="+", choices=tables.SERVICES, default=tables.SERVICES)
+    command.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS[:1])
+    command.add_argument("--seeds", type=int, default=3, choices=range(1, 11), metavar="1..10")
+    options = command.parse_args(arguments)
     sections = (imagenet, untrained, ladder, day_and_night)
     status, report = 0, {measure.__name__: [] for measure in sections}
     for measure in sections:

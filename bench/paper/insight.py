@@ -1,8 +1,9 @@
 """The claim behind the paper's Figure 7, measured: smooth images get low levels, busy ones high.
 
-`python -m bench.paper.insight --table TABLE --images DIR [--json]`
+`python -m bench.paper.insight [--table TABLE --images DIR] [--json]`
 
-Correlation of two levels with two measures of the photograph, all over the images of TABLE.
+Correlation of two levels with two measures of the photograph, all over the images of TABLE; without
+it, of the table of `imagenet` by SqueezeNet (`bench.tables`).
 
 Levels, by their place among the table's encodings:
 - chosen by the shipped agent of a preset (AC-4), over the images that it was not trained on;
@@ -19,7 +20,6 @@ Intervals: 95%, percentile bootstrap over images, 2000 draws, seed 0.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -28,14 +28,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import PRESETS, preset
+from adacompress_ref import agents
 from adacompress_ref.core.equations import agreement
 from adacompress_ref.imaging import read as images
 from adacompress_ref.storage import artifacts
-from adacompress_ref.tables.evaluation import check_fits
 from adacompress_ref.tables.table import Table
-from adacompress_ref.views.drift import preprocessing
+
+from .. import tables
+from ..command import parser
 
 BLOCK, SMOOTH = 8, 4.0  # pixels a side; of 255
 DRAWS = 2000
@@ -70,10 +70,12 @@ def needed_levels(table: Table) -> np.ndarray:
 
 def chosen_levels(table: Table, name: str) -> np.ndarray:
     """The level that the shipped agent of a preset chooses [N]; NaN where it was trained."""
-    agent = DQNAgent.load(artifacts.find(f"agent-{name}.npz"))
-    stamp = preprocessing(table.source.extractor, agent.config)
-    check_fits(agent, table.source.encodings, stamp)
-    levels = agent.predict(table.states(agent.config))[0].astype(np.float64)
+    agent = agents.load(artifacts.find(f"agent-{name}.npz"))
+    view = agents.view_of(agent.config)
+    agents.check_fits(agent, view.encodings, view.stamp(table.source.extractor))
+    places = np.array([table.source.encodings.index(encoding) for encoding in view.encodings])
+    chosen = agent.predict(view.of_table(table.only(view.encodings)))[0]
+    levels = places[chosen].astype(np.float64)
     trained = set(agent.stamp["trained_on"])
     levels[[digest in trained for digest in table.digests]] = np.nan
     return levels
@@ -120,8 +122,11 @@ def measure(table: Table, folder: Path) -> dict:
         measures.append(block_measures(photo.pixels))
     variance, smooth = np.array(measures).T
     needed = needed_levels(table)
-    fitting = [name for name in sorted(PRESETS) if preset(name).encodings == table.source.encodings]
-    levels = {f"chosen by {name}": chosen_levels(table, name) for name in fitting}
+    levels = {
+        f"chosen by {name}": chosen_levels(table, name)
+        for name, config in sorted(agents.presets().items())
+        if set(agents.view_of(config).encodings) <= set(table.source.encodings)
+    }
     levels["needed"] = needed
     return {
         "images": len(needed),
@@ -134,17 +139,20 @@ def measure(table: Table, folder: Path) -> dict:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="bench.paper.insight", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--table", required=True, metavar="TABLE", help="made by label")
-    parser.add_argument("--images", required=True, metavar="DIR", help="what it was made from")
-    parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    options = parser.parse_args()
+def main(arguments: list[str] | None = None) -> int:
+    command = parser("bench.paper.insight", __doc__, data=True)
+    command.add_argument("--table", metavar="TABLE", help="made by label")
+    command.add_argument("--images", metavar="DIR", type=Path, help="what it was made from")
+    options = command.parse_args(arguments)
+    if (options.table is None) != (options.images is None):
+        command.error("--table and --images go together")
     try:
-        report = measure(Table.load(options.table), Path(options.images))
-    except (OSError, ValueError) as error:
+        if options.table:
+            report = measure(Table.load(options.table), options.images)
+        else:
+            folder = tables.folder_of("imagenet", options.data)
+            report = measure(tables.table(tables.BUNDLED, "imagenet", options.data), folder)
+    except (OSError, ValueError, tables.Missing) as error:
         print(error, file=sys.stderr)
         return 2
     if options.json:
@@ -153,7 +161,7 @@ def main() -> int:
     print(f"{'level':<18} {'measure':<15} {'images':>6} {'Spearman':>22} {'Pearson':>22}")
     for row in report["correlations"]:
         both = (row["spearman"], row["pearson"])
-        shown = [f"{one['value']:.3f} ({one['low']:.3f}, {one['high']:.3f})" for one in both]
+        shown = [f"{each['value']:.3f} ({each['low']:.3f}, {each['high']:.3f})" for each in both]
         print(
             f"{row['level']:<18} {row['measure']:<15} {row['images']:>6} "
             f"{shown[0]:>22} {shown[1]:>22}"

@@ -1,14 +1,14 @@
 """The paper's figures on real photographs and local services.
 
-`python -m bench.paper.reproduce [--only NAME ...] [--data DIR] [--output DIR] [--draw]` writes
-NAME.json and, where matplotlib is installed (extra `plot`), NAME.png. `--draw` makes the pictures
-again from the JSON that is there. Classifiers come first, from `python -m bench.models`; tables
-are made where they are missing (`bench.tables`) and kept, as are the choices of trained agents.
+`python -m bench.paper.reproduce [--only NAME ...] [--data DIR] [--output DIR] [--draw] [--json]`
+writes NAME.json and, where matplotlib is installed (extra `plot`), NAME.png. `--draw` makes the
+pictures again from the JSON that is there; `--json` prints all of it too. Classifiers come first,
+from `python -m bench.models`; tables are made where they are missing (`bench.tables`) and kept, as
+are the choices of trained agents.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -19,7 +19,8 @@ from typing import Any
 
 from adacompress_ref.storage.files import save_atomically
 
-from ..tables import DATA, Missing
+from ..command import parser
+from ..tables import Missing
 from .figures import latency, levels, photographs, services, streams
 from .figures.common import Bench
 
@@ -61,20 +62,17 @@ def write_json(path: Path, results: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: done; 1: some figures could not be made; the others are done."""
-    parser = argparse.ArgumentParser(
-        prog="bench.paper.reproduce", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--only", nargs="*", choices=FIGURES, default=FIGURES, metavar="NAME")
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR")
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR")
-    parser.add_argument("--draw", action="store_true", help="draw again from the JSON there")
-    options = parser.parse_args(arguments)
+    command = parser("bench.paper.reproduce", __doc__, data=True)
+    command.add_argument("--only", nargs="*", choices=FIGURES, default=FIGURES, metavar="NAME")
+    command.add_argument("--output", type=Path, default=RESULTS, metavar="DIR")
+    command.add_argument("--draw", action="store_true", help="draw again from the JSON there")
+    options = command.parse_args(arguments)
     plt = pyplot()
     if plt is None:
         print("matplotlib is not installed (extra plot): JSON only, no pictures", file=sys.stderr)
     bench = Bench(options.data)
     options.output.mkdir(parents=True, exist_ok=True)
-    status = 0
+    status, figures = 0, {}
     for name in options.only:
         measure, draw = FIGURES[name]
         path = options.output / f"{name}.json"
@@ -82,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             if not options.draw:
                 write_json(path, measure(bench))
-            results = json.loads(path.read_text("utf-8"))
+            results = figures[name] = json.loads(path.read_text("utf-8"))
             if plt is not None:
                 figure = draw(results, plt, bench)
                 figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
@@ -92,8 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
             status = 1
             continue
         print(f"{name}: done in {time.monotonic() - start:.0f} s", file=sys.stderr)
-        if name == "figure_9":
+        if name == "figure_9" and not options.json:
             print("\n".join(services.lines(results)))
+    if options.json:
+        print(json.dumps(figures))
     return status
 
 

@@ -7,7 +7,6 @@ so that it can be counted how many images were uploaded again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,12 +21,13 @@ import adacompress_ref as ac
 from adacompress_ref.server.standin import Server
 from adacompress_ref.storage.arrays import load_arrays
 
+from ..command import parser, show
 from .faults import PHOTOGRAPHS, crops, use
 
 CLIENT = "baidu"
 
 
-def command(folder: Path, state: Path) -> list[str]:
+def run_command(folder: Path, state: Path) -> list[str]:
     """A run over a folder."""
     return [
         *(sys.executable, "-m", "adacompress_ref", "run", "--quiet", "--json"),
@@ -44,7 +44,7 @@ def lines(state: Path) -> int:
 def run(folder: Path, state: Path) -> float:
     """A run to its end; its seconds."""
     started = time.monotonic()
-    done = subprocess.run(command(folder, state), stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(run_command(folder, state), stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise SystemExit(f"the run ended with status {done.returncode}")
     return time.monotonic() - started
@@ -53,7 +53,7 @@ def run(folder: Path, state: Path) -> float:
 def run_and_kill(folder: Path, state: Path, images: int, delay: float) -> None:
     """Start a run and kill it `delay` seconds after so many images; -1: after its start."""
     before = lines(state)
-    with subprocess.Popen(command(folder, state), stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(run_command(folder, state), stdout=subprocess.DEVNULL) as process:
         while images >= 0 and lines(state) < before + images and process.poll() is None:
             time.sleep(0.002)
         time.sleep(delay)
@@ -101,15 +101,15 @@ def measure(count: int, kills: int, seed: int) -> dict[str, Any]:
         }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="on one line")
-    parser.add_argument("--images", type=int, default=1000, metavar="N", help="default: 1000")
-    parser.add_argument("--kills", type=int, default=100, metavar="N", help="default: 100")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    arguments = parser.parse_args()
-    report = measure(arguments.images, arguments.kills, arguments.seed)
-    print(json.dumps(report, indent=None if arguments.json else 1))
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0: log and agent are equal; 1: they are not."""
+    command = parser("bench.robustness.crash", __doc__)
+    command.add_argument("--images", type=int, default=1000, metavar="N", help="default: 1000")
+    command.add_argument("--kills", type=int, default=100, metavar="N", help="default: 100")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    options = command.parse_args(arguments)
+    report = measure(options.images, options.kills, options.seed)
+    show(report, options.json)
     return 0 if report["log_equal"] and report["agent_equal"] else 1
 
 

@@ -7,8 +7,6 @@ what the classifier behind the server says of the same bytes.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import tempfile
@@ -25,14 +23,16 @@ import numpy as np
 from PIL import Image
 
 import adacompress_ref as ac
-from adacompress_ref.core.config import REFERENCE, Encoding
-from adacompress_ref.core.controller import Upload, measured
+from adacompress_ref.core.roles import Upload, measured
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, Encoding
 from adacompress_ref.imaging.read import Photo
 from adacompress_ref.running.results import Result
 from adacompress_ref.server.standin import Server
 from adacompress_ref.services import ask
+
+from ..command import parser, show
 
 CLIENTS = ("baidu", "facepp", "rekognition", "google")
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "tests" / "photos"
@@ -213,15 +213,15 @@ def measure(uploads: int, error_rate: float, seed: int) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="on one line")
-    parser.add_argument("--uploads", type=int, default=5000, metavar="N", help="default: 5000")
-    parser.add_argument("--error-rate", type=float, default=0.2, metavar="P", help="default: 0.2")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    arguments = parser.parse_args()
-    report = measure(arguments.uploads, arguments.error_rate, arguments.seed)
-    print(json.dumps(report, indent=None if arguments.json else 1))
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0: nothing is lost, sent twice or mislearned; 1: something is."""
+    command = parser("bench.robustness.faults", __doc__)
+    command.add_argument("--uploads", type=int, default=5000, metavar="N", help="default: 5000")
+    command.add_argument("--error-rate", type=float, default=0.2, metavar="P", help="default: 0.2")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    options = command.parse_args(arguments)
+    report = measure(options.uploads, options.error_rate, options.seed)
+    show(report, options.json)
     wrong = ("lost", "duplicated", "wrong_accuracies", "wrong_labels")
     return 1 if any(report[name] for name in wrong) else 0
 

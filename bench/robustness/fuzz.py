@@ -1,9 +1,9 @@
 """Damaged inputs to whatever reads one: a typed error, or a right result, and nothing else.
 
-`python -m bench.robustness.fuzz [--json]` damages 20,000 images, files and answers of services,
-and reads them in worker processes. Right is an error of that interface in one line of at most 1,000 characters, or
-a result that can be used. Another exception, more than 5 s, more than 1 GB in memory or the end of
-the process are failures; `--only KIND:NUMBER` repeats one.
+`python -m bench.robustness.fuzz [--json]` damages 20,000 images, files and answers of services, and
+reads them in worker processes. Right is an error of that interface in one line of at most 1,000
+characters, or a result that can be used. Another exception, more than 5 s, more than 1 GB in memory
+or the end of the process are failures; `--only KIND:NUMBER` repeats one.
 
 Each case has a generator of its own, of seed, kind and number. Half of the archives of arrays that
 are put together anew have a checksum that fits, so that what stands behind it is tried as well.
@@ -11,7 +11,6 @@ are put together anew have a checksum that fits, so that what stands behind it i
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import multiprocessing
@@ -37,12 +36,13 @@ from adacompress_ref.cli.progress import Progress
 from adacompress_ref.services.errors import ServiceError
 from adacompress_ref.storage import files
 
+from ..command import parser
 from .damage.answers import ANSWERS, answer_case
 from .damage.general import Case, Random, pick
 from .damage.kept import FILES, file_case
 from .damage.pictures import MODES, image_case
+from .faults import PHOTOGRAPHS
 
-PHOTOS = Path(__file__).resolve().parents[2] / "tests" / "photos"
 TIME_LIMIT = 5.0  # seconds
 MAKING_LIMIT = 60.0  # seconds for a process to start and to make its input
 MEMORY_LIMIT = 1000.0  # megabytes
@@ -101,7 +101,7 @@ def names_in(folder: Path) -> list[str]:
 
 def photograph(rng: Random, data: Path | None) -> Image.Image:
     """A part of a photograph, of 40 to 400 pixels a side; one in twenty may be larger."""
-    folder = data if data and rng.random() < 0.5 else PHOTOS
+    folder = data if data and rng.random() < 0.5 else PHOTOGRAPHS
     image, most = opened(folder / pick(rng, names_in(folder))), pick(rng, [400] * 19 + [1200])
     width, height = (int(rng.integers(min(40, side), min(most, side) + 1)) for side in image.size)
     left = int(rng.integers(image.width - width + 1))
@@ -254,24 +254,21 @@ def as_text(found: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: no failure; 1: failures."""
-    parser = argparse.ArgumentParser(
-        prog="bench.robustness.fuzz", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--cases", type=int, default=20_000, metavar="N")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND")
-    parser.add_argument("--only", metavar="KIND:NUMBER", help="repeat one case")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="further photographs")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
-    parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    command = parser("bench.robustness.fuzz", __doc__)
+    command.add_argument("--cases", type=int, default=20_000, metavar="N")
+    command.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND")
+    command.add_argument("--only", metavar="KIND:NUMBER", help="repeat one case")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--data", type=Path, metavar="DIR", help="further photographs")
+    command.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
+    command.add_argument("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS")
+    options = command.parse_args(arguments)
     kinds = options.kinds
     chosen = [(kinds[n % len(kinds)], n // len(kinds)) for n in range(options.cases)]
     if options.only:
         name, _, number = options.only.partition(":")
         if name not in KINDS or not number.isdigit():
-            parser.error(f"--only {options.only}: must be KIND:NUMBER, as in {kinds[0]}:0")
+            command.error(f"--only {options.only}: must be KIND:NUMBER, as in {kinds[0]}:0")
         chosen = [(name, int(number))]
     tasks = [Task(name, n, KINDS[name], options.seed, options.data) for name, n in chosen]
     progress, results = Progress("case", len(tasks)), []
@@ -279,7 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
         results.append(result)
         progress.advance()
     found = report(results)
-    print(json.dumps(found, indent=2) if options.json else as_text(found))
+    print(json.dumps(found) if options.json else as_text(found))
     return 1 if found["failures"] else 0
 
 

@@ -4,7 +4,7 @@
 
 Photographs of three sizes are laid together from those in `tests/photos` (or `--photos`). A
 decision is what is done with a decoded image until its level is known: resize, tensor, E and
-Q-values, and in `tuned` and `fast` trial encodings too. Peers: ONNX Runtime's own time for E at
+Q-values, and in `tuned` trial encodings too. Peers: ONNX Runtime's own time for E at
 224 x 224 pixels on as many threads; the authors' way with Keras and its MobileNetV2; PyTorch's
 network; Pillow's read, encode and write alone. What is not installed is named and left out.
 """
@@ -23,22 +23,23 @@ import numpy as np
 from PIL import Image
 
 from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import CHANNELS, REFERENCE, TEN_LEVELS
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
-from adacompress_ref.imaging.extractor import tensor
+from adacompress_ref.imaging.encoding import REFERENCE
+from adacompress_ref.imaging.extractor import CHANNELS, tensor
 from adacompress_ref.imaging.session import onnxruntime
 from adacompress_ref.running.live import LiveImage
 from adacompress_ref.running.pilot import AdaCompress
 from adacompress_ref.storage import artifacts, files
 
-from .peers import pytorch_network
+from ..command import parser
+from .peers import keras_network, pytorch_network
 from .ratios import Row, duration, in_turns, missing, ratio, show
 
 SIZES = {"500 x 375": (500, 375), "1920 x 1080": (1920, 1080), "12 megapixels": (4000, 3000)}
-PRESETS = ("authors", "paper", "tuned", "fast")
+PRESETS = ("authors", "paper", "tuned")
 PHOTOS = Path(__file__).parents[2] / "tests/photos"
-TARGETS = {"authors": "<= 1.15", "paper": "<= 1.35", "tuned": "<= 3", "fast": "<= 1.5"}
+TARGETS = {"authors": "<= 1.15", "paper": "<= 1.35", "tuned": "<= 3"}
 FILE_TARGETS = {"authors": "<= 1.25", "tuned": "<= 2"}
 
 
@@ -68,7 +69,7 @@ def fill(folder: Path, count: int) -> None:
 
 def decide(pilot: AdaCompress, photo: images.Photo) -> int:
     """The level, from a decoded image."""
-    image = LiveImage(photo, pilot.config, pilot.extractor)
+    image = LiveImage(photo, pilot.view, pilot.extractor)
     return int(np.argmax(pilot.agent.q_values(image.state)))
 
 
@@ -146,11 +147,7 @@ def against_keras(photo: images.Photo, pilot: AdaCompress, options: argparse.Nam
         return missing(name, "Keras on TensorFlow", target)
     extractor = keras.applications.MobileNetV2(include_top=False, weights=None)
     pool = keras.layers.AveragePooling2D(4, 4)(extractor.output)
-    extractor = keras.Model(extractor.input, pool)
-    network = keras.Sequential([keras.Input((CHANNELS,))])
-    for width in pilot.config.hidden:
-        network.add(keras.layers.Dense(width, activation="relu"))
-    network.add(keras.layers.Dense(len(TEN_LEVELS)))
+    extractor, network = keras.Model(extractor.input, pool), keras_network(pilot.config)
 
     def theirs() -> int:
         pixels = np.asarray(photo.picture.resize((224, 224), Image.Resampling.NEAREST), np.float32)
@@ -202,12 +199,11 @@ def measured(options: argparse.Namespace) -> list[Row]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 1 where a target is missed."""
-    parser = argparse.ArgumentParser(prog="bench.speed.latency", description=__doc__.split("\n")[0])
-    parser.add_argument("--threads", type=int, default=2, metavar="N")
-    parser.add_argument("--repetitions", type=int, default=200, metavar="N")
-    parser.add_argument("--photos", type=Path, default=PHOTOS, metavar="DIR")
-    parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    options = parser.parse_args(arguments)
+    command = parser("bench.speed.latency", __doc__)
+    command.add_argument("--threads", type=int, default=2, metavar="N")
+    command.add_argument("--repetitions", type=int, default=200, metavar="N")
+    command.add_argument("--photos", type=Path, default=PHOTOS, metavar="DIR")
+    options = command.parse_args(arguments)
     return show(measured(options), options.json)
 
 

@@ -17,18 +17,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from adacompress_ref.agents import view_of
 from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import CHANNELS, preset
-from adacompress_ref.core.training import train
-from adacompress_ref.tables.environment import Environment, RecordedImage
+from adacompress_ref.core.config import AUTHORS as CONFIG
+from adacompress_ref.imaging.extractor import CHANNELS
+from adacompress_ref.survival import drift
+from adacompress_ref.tables.environment import RecordedImage
 from adacompress_ref.tables.table import Row as Recorded
 from adacompress_ref.tables.table import Source, Table
-from adacompress_ref.views import drift
 
-from .peers import pytorch_network
+from ..command import parser
+from ..tables import trained_agent
+from .peers import keras_network, pytorch_network
 from .ratios import Row, duration, in_turns, missing, ratio, show
 
-CONFIG = preset("authors")
 IMAGES = 560  # of the recorded training
 
 
@@ -36,9 +38,8 @@ def full_agent(rng: np.random.Generator) -> DQNAgent:
     """An agent with a full memory."""
     agent = DQNAgent(CONFIG, CHANNELS, rng)
     for _ in range(CONFIG.replay_capacity):
-        state, following = rng.random((2, CHANNELS), np.float32)
         action = int(rng.integers(len(CONFIG.encodings)))
-        agent.remember(state, action, float(rng.random()), following)
+        agent.replay.add(rng.random(CHANNELS, np.float32), action, float(rng.random()), None)
     return agent
 
 
@@ -78,10 +79,7 @@ def keras_step(agent: DQNAgent) -> Callable[[], object]:
     """The authors': `predict` for the targets, then `fit` with five epochs."""
     from tensorflow import keras  # type: ignore[import-not-found]
 
-    network = keras.Sequential([keras.Input((CHANNELS,))])
-    for width in CONFIG.hidden:
-        network.add(keras.layers.Dense(width, activation="relu"))
-    network.add(keras.layers.Dense(len(CONFIG.encodings)))
+    network = keras_network(CONFIG)
     network.compile(keras.optimizers.Adam(CONFIG.learning_rate), "mse")
     rng = np.random.default_rng(0)
 
@@ -119,7 +117,8 @@ def baselines3_step(agent: DQNAgent) -> Callable[[], object]:
 
 def recorded_training(rng: np.random.Generator) -> Callable[[], object]:
     """Algorithm 1 on a table of random answers, 1,600 steps; the table is loaded already."""
-    columns = len(CONFIG.encodings) + 1
+    view = view_of(CONFIG)
+    columns = len(view.encodings) + 1
     rows = [
         Recorded(
             *(f"{number}.jpg", f"{number}", 1000, rng.integers(50, 200, columns)),
@@ -133,12 +132,11 @@ def recorded_training(rng: np.random.Generator) -> Callable[[], object]:
         )
         for number in range(IMAGES)
     ]
-    table = Table.from_rows(Source("random", CONFIG.encodings, ""), rows)
+    table = Table.from_rows(Source("random", view.encodings, ""), rows)
 
     def run() -> object:
-        chance = np.random.default_rng(0)
-        images = [RecordedImage(table, index, CONFIG) for index in range(IMAGES)]
-        return train(Environment(images, CONFIG, chance), CONFIG, chance)
+        images = [RecordedImage(table, index, view) for index in range(IMAGES)]
+        return trained_agent(CONFIG, images, np.random.default_rng(0))
 
     return run
 
@@ -178,13 +176,10 @@ def measured(options: argparse.Namespace) -> list[Row]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 1 where a target is missed."""
-    parser = argparse.ArgumentParser(
-        prog="bench.speed.learning", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of PyTorch")
-    parser.add_argument("--repetitions", type=int, default=200, metavar="N")
-    parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    options = parser.parse_args(arguments)
+    command = parser("bench.speed.learning", __doc__)
+    command.add_argument("--threads", type=int, default=2, metavar="N", help="of PyTorch")
+    command.add_argument("--repetitions", type=int, default=200, metavar="N")
+    options = command.parse_args(arguments)
     return show(measured(options), options.json)
 
 

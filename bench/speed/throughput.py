@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ..command import parser
 from .latency import fill
 from .ratios import Row, show
 
@@ -55,13 +56,10 @@ def measured(options: argparse.Namespace) -> list[Row]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 1 where a target is missed."""
-    parser = argparse.ArgumentParser(
-        prog="bench.speed.throughput", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--images", type=int, default=60, metavar="N")
-    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2), metavar="N")
-    parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    options = parser.parse_args(arguments)
+    command = parser("bench.speed.throughput", __doc__)
+    command.add_argument("--images", type=int, default=60, metavar="N")
+    command.add_argument("--workers", type=int, nargs="+", default=(1, 2), metavar="N")
+    options = command.parse_args(arguments)
     return show(measured(options), options.json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -13,11 +14,10 @@ from typing import Any
 import numpy as np
 
 import adacompress_ref
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import Config, preset
-from adacompress_ref.core.training import split, train
+from adacompress_ref import agents
+from adacompress_ref.core.config import PAPER, Config
 from adacompress_ref.storage.files import save_atomically
-from adacompress_ref.tables.environment import Environment, RecordedImage
+from adacompress_ref.tables.environment import RecordedImage, split
 from adacompress_ref.tables.evaluation import Measures
 from adacompress_ref.tables.table import Table
 
@@ -60,12 +60,8 @@ WIDTH = 8.0  # inches of a picture
 
 # What a cached agent depends on besides its configuration and its table.
 _SOURCES = (
-    "core/agent",
-    "core/config",
-    "core/equations",
-    "core/qnetwork",
-    "core/replay",
-    "core/training",
+    *(f"core/{name}" for name in ("agent", "config", "controller", "equations", "estimator")),
+    *(f"core/{name}" for name in ("qnetwork", "replay", "roles", "training")),
     "tables/environment",
 )
 
@@ -109,17 +105,23 @@ def split_photographs(names: list[str], rng: np.random.Generator) -> tuple[np.nd
     return np.flatnonzero(~is_tested), np.flatnonzero(is_tested)
 
 
-def train_agent(table: Table, config: Config, rows: np.ndarray, seed: int) -> DQNAgent:
+def train_agent(table: Table, config: Config, rows: np.ndarray, seed: int) -> Any:
     """Algorithm 1 on some images of a table."""
-    rng = np.random.default_rng(seed)
-    images = [RecordedImage(table, int(row), config) for row in rows]
-    return train(Environment(images, config, rng), config, rng)
+    view = agents.view_of(config)
+    images = [RecordedImage(table, int(row), view) for row in rows]
+    return tables.trained_agent(config, images, np.random.default_rng(seed))
+
+
+def measures_of(table: Table) -> Measures:
+    """As the paper's presets see a table; alpha and beta are the same in both."""
+    return Measures.of(table, agents.view_of(PAPER), PAPER.alpha, PAPER.beta)
 
 
 def trained(bench: Bench, table: Table, config: Config, seed: int) -> Trained:
     """The agent of a seed, which also draws the split; trained once and kept as JSON."""
-    states = table.states(config)
-    digest = hashlib.sha256(json.dumps([config.to_json(), seed], sort_keys=True).encode())
+    states = agents.view_of(config).of_table(table)
+    description = json.dumps([dataclasses.asdict(config), seed], sort_keys=True)
+    digest = hashlib.sha256(description.encode())
     for name in _SOURCES:
         digest.update((Path(adacompress_ref.__file__).parent / f"{name}.py").read_bytes())
     digest.update(np.ascontiguousarray(states).tobytes())
@@ -141,7 +143,7 @@ def trained(bench: Bench, table: Table, config: Config, seed: int) -> Trained:
 
 def all_trained(bench: Bench, table: Table, name: str, seeds: int = SEEDS) -> list[Trained]:
     """The agents of a preset, one for each seed."""
-    return [trained(bench, table, preset(name), seed) for seed in range(seeds)]
+    return [trained(bench, table, agents.preset(name), seed) for seed in range(seeds)]
 
 
 def interval(samples: list[np.ndarray], draws: int = 2000) -> dict[str, float]:

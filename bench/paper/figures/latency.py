@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import preset
-from adacompress_ref.core.qnetwork import QNetwork
+from adacompress_ref.core.config import PAPER
 from adacompress_ref.imaging import read as images
-from adacompress_ref.imaging.extractor import Extractor
+from adacompress_ref.imaging.extractor import CHANNELS, Extractor, pool, tensor
 
 from ... import tables
 from .common import BLUE, GREEN, ORANGE, PRESETS, QUALITIES, SERVICES, WIDTH, Bench, all_trained
@@ -68,17 +67,16 @@ def decision_ms(bench: Bench, names: list[str]) -> dict[str, float]:
     """
     folder = tables.folder_of("imagenet", bench.data, bench.cache)
     photos = [images.read(folder / name, name=name).picture for name in names]
-    config = preset("paper")
-    agent = DQNAgent(config, 1280, np.random.default_rng(0))
-    assert isinstance(agent.network, QNetwork)
+    agent = DQNAgent(PAPER, CHANNELS, np.random.default_rng(0))
     times = {}
     for threads in (1, 2):
         extractor = Extractor(threads=threads)
-        extractor.state(photos[0], config)  # the first run allocates
+        extractor.run(tensor(photos[0], PAPER.resize)[None])  # the first run allocates
         spent = []
         for picture in photos:
             start = time.perf_counter()
-            agent.predict(extractor.state(picture, config))
+            feature_map = extractor.run(tensor(picture, PAPER.resize)[None])
+            agent.predict(pool(feature_map, PAPER.pooling)[0])
             spent.append((time.perf_counter() - start) * 1000)
         times[str(threads)] = float(np.median(spent))
     return times

@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from adacompress_ref.core.config import preset
-from adacompress_ref.tables.evaluation import Measures
-
 from ... import models
 from .common import (
     COLOURS,
@@ -24,6 +21,7 @@ from .common import (
     Bench,
     all_trained,
     histogram,
+    measures_of,
 )
 
 # Published for three classifiers on ImageNet: mean size in KB and top-1 at some qualities.
@@ -45,7 +43,7 @@ def motivation(bench: Bench) -> dict[str, Any]:
     services = {}
     for service in SERVICES:
         table = bench.table(service)
-        measures = Measures.of(table, preset("paper"))
+        measures = measures_of(table)
         truth = np.array([names.get(image.split("_")[0], "") for image in table.images])
         services[service] = {
             "agreement": measures.agreement.mean(axis=0).tolist(),
@@ -119,7 +117,7 @@ def figure_6(bench: Bench) -> dict[str, Any]:
         for scenery in SCENERIES:
             table = bench.table(service, scenery)
             images[scenery] = len(table.images)
-            measures = Measures.of(table, preset("paper"))
+            measures = measures_of(table)
             fixed[service][scenery] = {
                 "agreement": measures.agreement.mean(axis=0).tolist(),
                 "size_ratio": measures.size_ratio.mean(axis=0).tolist(),

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from adacompress_ref.core.config import REFERENCE, Encoding
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, Encoding
 from adacompress_ref.storage import files
 
 from ... import tables

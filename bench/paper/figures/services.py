@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from adacompress_ref.core.config import Config, preset
+from adacompress_ref.agents import preset
+from adacompress_ref.core.config import Config
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.session import open_session
 from adacompress_ref.tables.evaluation import Measures, ratio_of_fixed
-from adacompress_ref.tables.table import POOLINGS, RESIZES, Table
+from adacompress_ref.tables.table import Table
+from adacompress_ref.views.features import POOLINGS, RESIZES
 
 from ... import models, tables
 from .common import (
@@ -29,6 +31,7 @@ from .common import (
     Bench,
     Trained,
     all_trained,
+    measures_of,
     policy_intervals,
     trained,
 )
@@ -49,7 +52,7 @@ def figure_9(bench: Bench) -> dict[str, Any]:
     services: dict[str, Any] = {}
     for service in SERVICES:
         table = bench.table(service)
-        measures = Measures.of(table, preset("paper"))
+        measures = measures_of(table)
         services[service] = {
             name: _agents(measures, all_trained(bench, table, name)) for name in PRESETS
         }
@@ -193,7 +196,7 @@ def deeper(bench: Bench) -> dict[str, Any]:
     services: dict[str, Any] = {}
     for service in DEEPER_SERVICES:
         table = bench.table(service)
-        measures = Measures.of(table, preset("paper"))
+        measures = measures_of(table)
         state_tables = {
             "mobilenetv2": table,
             DEEPER: with_states(table, deeper_states(bench, table)),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from adacompress_ref.core.agent import DQNAgent
-from adacompress_ref.core.config import preset
+from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
-from adacompress_ref.core.training import split
-from adacompress_ref.tables.environment import RecordedImage
+from adacompress_ref.core.training import passes
+from adacompress_ref.tables.environment import RecordedImage, split
 from adacompress_ref.tables.table import Table
 
 from .common import (
@@ -52,11 +51,12 @@ class Trace(NamedTuple):
     p_est: list[float]
 
 
-def run(controller: Controller, visits: Iterable[tuple[Table, int]]) -> Trace:
-    """Step through recorded images."""
-    trace = Trace([], [], [], [], [], [])
+def run(agent: Any, trained: bool, visits: Iterable[tuple[Table, int]]) -> Trace:
+    """The running system over recorded images."""
+    controller = Controller(agent, agents.monitor_of(agent), trained)
+    view, trace = agents.view_of(agent.config), Trace([], [], [], [], [], [])
     for table, row in visits:
-        step = controller.step(RecordedImage(table, row, controller.config))
+        step = controller.step(RecordedImage(table, row, view))
         trace.state.append(STATES.index(step.state))
         trace.sent.append(step.bytes_sent)
         trace.reference.append(int(table.bytes[row, -1]))
@@ -67,12 +67,12 @@ def run(controller: Controller, visits: Iterable[tuple[Table, int]]) -> Trace:
     return trace
 
 
-def passes(rows: Sequence[int] | np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
-    """`count` visits: pass after pass over the rows, each in a new order."""
-    visits: list[int] = []
-    while len(visits) < count:
-        visits += [int(rows[place]) for place in rng.permutation(len(rows))]
-    return visits[:count]
+def visited(
+    table: Table, rows: Sequence[int] | np.ndarray, count: int, rng: np.random.Generator
+) -> list[tuple[Table, int]]:
+    """So many visits: pass after pass over the rows, each in a new order."""
+    order: Any = passes(rows, rng)  # type: ignore[arg-type]
+    return [(table, int(row)) for row in islice(order, count)]
 
 
 def figure_8(bench: Bench) -> dict[str, Any]:
@@ -80,20 +80,19 @@ def figure_8(bench: Bench) -> dict[str, Any]:
     table = bench.table(SERVICE)
     presets: dict[str, Any] = {}
     for name in PRESETS:
-        config, runs = preset(name), []
+        runs = []
         for seed in range(STREAM_SEEDS):
             rng = np.random.default_rng(seed)
-            agent = DQNAgent(config, table.states(config).shape[1], rng)
-            visits = passes(range(len(table.images)), STEPS, rng)
-            trace = run(Controller(agent, trained=False), [(table, row) for row in visits])
-            runs.append(upload_overhead(trace))
+            agent = agents.new_agent(agents.preset(name), rng)
+            visits = visited(table, range(len(table.images)), STEPS, rng)
+            runs.append(upload_overhead(run(agent, False, visits)))
         presets[name] = runs
     return {
         "service": SERVICE,
         "steps": STEPS,
         "every": EVERY,
         "window": WINDOW,
-        "initial_training": preset("authors").training_steps,
+        "initial_training": agents.preset("authors").training_steps,
         "presets": presets,
     }
 
@@ -136,12 +135,12 @@ def draw_figure_8(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
     for axes, (name, runs) in zip(grid, results["presets"].items(), strict=True):
         steps = np.arange(len(runs[0]["net"])) * results["every"]
         latest = f"latest {results['window']} steps"
-        for one in runs:
-            label = latest if one is runs[0] else None
-            axes.plot(steps, one["local"], color=SKY, linewidth=0.7, label=label)
-        for one in runs:
-            label = "since the start" if one is runs[0] else None
-            axes.plot(steps, one["net"], color=ORANGE, label=label)
+        for place, values in enumerate(runs):
+            label = None if place else latest
+            axes.plot(steps, values["local"], color=SKY, linewidth=0.7, label=label)
+        for place, values in enumerate(runs):
+            label = None if place else "since the start"
+            axes.plot(steps, values["net"], color=ORANGE, label=label)
         axes.axhline(1, color="black", linewidth=1, label="always quality 75")
         axes.axvspan(0, results["initial_training"], color=ORANGE, alpha=0.12, linewidth=0)
         middle = results["initial_training"] / 2
@@ -166,17 +165,17 @@ def figure_10(bench: Bench) -> dict[str, Any]:
     table = sceneries["imagenet"]
     presets = {}
     for name in PRESETS:
-        config, runs = preset(name), []
+        runs = []
         for seed in range(STREAM_SEEDS):
             rng = np.random.default_rng(seed)
             train_rows, test_rows = split(len(table.images), TEST_SHARE, rng)
-            agent = train_agent(table, config, train_rows, seed)
+            agent = train_agent(table, agents.preset(name), train_rows, seed)
             visits = []
             for scenery, count in STREAM:
                 here = sceneries[scenery]
                 rows = test_rows if here is table else np.arange(len(here.images))
-                visits += [(here, row) for row in passes(rows, count, rng)]
-            runs.append(run(Controller(agent), visits))
+                visits += visited(here, rows, count, rng)
+            runs.append(run(agent, True, visits))
         first = runs[0]._replace(
             mean_accuracy=[v if v is None else round(v, 4) for v in runs[0].mean_accuracy],
             p_est=[round(v, 4) for v in runs[0].p_est],

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from adacompress_ref.core.controller import Label
+from adacompress_ref.core.roles import Label
 
 from .general import Case, Random, damaged, expect, pick
 

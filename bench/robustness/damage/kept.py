@@ -7,14 +7,17 @@ import hashlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from adacompress_ref.core.agent import AgentError, DQNAgent
-from adacompress_ref.core.config import PRESETS, REFERENCE, TEN_LEVELS
-from adacompress_ref.core.controller import Controller, Label, Upload
+from adacompress_ref import agents
+from adacompress_ref.core.agent import DQNAgent
+from adacompress_ref.core.controller import Controller
+from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.imaging import codec
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS
 from adacompress_ref.running import runlog
 from adacompress_ref.running.state import StateError, StateFolder
 from adacompress_ref.services import ask, formats
@@ -30,20 +33,23 @@ from .general import Case, Random, damaged, dumped, expect, pick
 class Fixed:
     """An image whose state is zero, and whose label survives all levels but the first."""
 
-    def __init__(self, agent: DQNAgent) -> None:
-        actions = [len(agent.config.encodings)] * (agent.config.state == "drift")
-        self.state = np.zeros((*actions, agent.state_size), np.float32)
+    def __init__(self, agent: Any) -> None:
+        actions = [] if isinstance(agent, DQNAgent) else [len(agent.config.encodings)]
+        self.state = np.zeros((*actions, agent.inputs), np.float32)
 
     def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
         found = Upload(20, [Label("cat" if action else "dog", 0.5)])
         return found, Upload(100, [Label("cat", 0.5)]) if reference else None
 
 
-def small_agent(preset: str) -> DQNAgent:
-    config = PRESETS[preset].replace(
-        encodings=TEN_LEVELS[:3], hidden=(6,), replay_capacity=12, learning_starts=4, window=3
+def small_agent(preset: str) -> Any:
+    names = tuple(encoding.name for encoding in TEN_LEVELS[:3])
+    config = agents.preset(preset).replace(
+        encodings=names, hidden=(6,), replay_capacity=12, learning_starts=4, window=3
     )
-    return DQNAgent.create(config, 4, np.random.default_rng(0), {"service": "fake"})
+    agent = agents.new_agent(config, np.random.default_rng(0), channels=4)
+    agent.stamp = {"service": "fake"}
+    return agent
 
 
 LINE = dict.fromkeys(runlog.FIELDS) | {
@@ -58,7 +64,8 @@ def open_state(folder: Path) -> StateFolder:
 
 
 def write_state(folder: Path, preset: str) -> None:
-    state, running = open_state(folder), Controller(small_agent(preset), trained=False)
+    state, agent = open_state(folder), small_agent(preset)
+    running = Controller(agent, agents.monitor_of(agent), trained=False)
     for number in range(8):
         running.step(Fixed(running.agent))
         state.append(LINE, {"encode": 0.1, "total": 0.5})
@@ -78,11 +85,11 @@ def read_state(folder: Path) -> None:
 
 
 def write_agent(folder: Path, preset: str) -> None:
-    small_agent(preset).save(folder / "agent.npz")
+    agents.save(small_agent(preset), folder / "agent.npz")
 
 
 def read_agent(folder: Path) -> None:
-    agent = DQNAgent.load(folder / "agent.npz")
+    agent = agents.load(folder / "agent.npz")
     values = agent.q_values(Fixed(agent).state)
     expect(values.shape == (len(agent.config.encodings),), f"Q-values {values.shape}")
     expect(np.isfinite(values).all(), "Q-values that are not finite")
@@ -104,7 +111,9 @@ def write_table(folder: Path, preset: str) -> None:
 def read_table(folder: Path) -> None:
     table = Table.load(folder / "table.npz")
     for preset in ("tuned", "paper"):
-        states = table.states(PRESETS[preset].replace(encodings=table.source.encodings))
+        names = tuple(encoding.name for encoding in table.source.encodings)
+        view = agents.view_of(agents.preset(preset).replace(encodings=names))
+        states = view.of_table(table)
         expect(states.dtype.kind == "f" and not np.isnan(states).any(), "states that are none")
     for place in range(len(table.images)):
         expect((table.size_ratios()[place] > 0).all(), "ratios that are none")
@@ -151,7 +160,7 @@ def read_recording(folder: Path) -> None:
 FILES: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], None], type[Exception]]] = {
     "state": (write_state, read_state, StateError),
     "table": (write_table, read_table, TableError),
-    "agent": (write_agent, read_agent, AgentError),
+    "agent": (write_agent, read_agent, agents.AgentError),
     "sidecar": (write_sidecar, read_sidecar, ModelError),
     "recording": (write_recording, read_recording, ServiceError),
 }

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from adacompress_ref.core.config import REFERENCE
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE
 from adacompress_ref.views.drift import SIDE
 
 from .general import Case, Random, cut, expect, flipped, pick

@@ -1,0 +1,7 @@
+"""`python -m bench.tour [NAME ...] [--json]`."""
+
+import sys
+
+from ..command import room
+
+sys.exit(room("bench.tour", ("for_auditors", "for_integrators", "for_operators"), as_json=False))
