@@ -24,22 +24,19 @@ class RecordedImage:
 
     def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
         """The recorded uploads of an action, and of the reference where asked."""
-        sizes = self.table.bytes[self.index]  # [A + 1]
+        sizes = self.table.bytes[self.index].tolist()  # [A + 1]
         if self.view.probe and sizes[action] > sizes[-1]:
             action = -1  # as in Payloads.of
-        return self._recorded(action), self._recorded(-1) if reference else None
-
-    def _recorded(self, column: int) -> Upload:
-        size = int(self.table.bytes[self.index, column])
-        return Upload(size, self.table.answers(self.index, column))
+        columns = (action, -1) if reference else (action,)
+        uploads = [Upload(sizes[c], self.table.answers(self.index, c)) for c in columns]
+        return uploads[0], uploads[-1] if reference else None
 
 
 class Environment:
     """Gymnasium's interface, without importing it: an action is an index into the encodings.
 
-    `images` holds n images, or functions that open one. Each pass over them has an order of its
-    own, drawn from the generator; passes follow one another without end. Observation: the state of
-    the image at hand, [inputs] or [actions, inputs] float32. Reward: AC-3.
+    `images` are images, or functions that open one, over which it goes as `passes` does, without
+    end. Observation: the state of the image at hand, [inputs] or [A, inputs] float32. Reward: AC-3.
     """
 
     def __init__(
@@ -65,18 +62,17 @@ class Environment:
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Upload at this action and at the reference; go on to the next image.
 
-        Returns observation, reward, terminated, truncated (both always false) and info with
-        `accuracy`, `agreement`, `size_ratio`. Where the reference has no label, or an upload no
-        answer, accuracy and agreement are None and the reward is 0: keep it out of learning.
+        No episode ends. Info has `accuracy`, `agreement`, `size_ratio`. Where the reference has no
+        label, or an upload no answer, the first two are None and the reward is 0: do not learn it.
         """
         compressed, reference = self.image.upload(int(action), True)
         accuracy, agreement = measured(compressed, reference, self.config)
-        ratio, reward = None, 0.0
+        info = {"accuracy": accuracy, "agreement": agreement, "size_ratio": None}
+        reward = 0.0
         if reference is not None and reference.size:
-            ratio = equations.size_ratio(compressed.size, reference.size)
-        if ratio is not None and accuracy is not None:
-            reward = equations.reward(accuracy, ratio, self.config.alpha, self.config.beta)
-        info = {"accuracy": accuracy, "agreement": agreement, "size_ratio": ratio}
+            ratio = info["size_ratio"] = equations.size_ratio(compressed.size, reference.size)
+            if accuracy is not None:
+                reward = equations.reward(accuracy, ratio, self.config.alpha, self.config.beta)
         self.image = next(self._passes)
         return self.image.state, reward, False, False, info
 

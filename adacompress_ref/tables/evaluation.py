@@ -49,15 +49,10 @@ class Measures:
         """AC-3, [N, A]."""
         return self.alpha * self.agreement - self.size_ratio + self.beta
 
-    def policy(self, name: str, actions: np.ndarray) -> dict[str, Any]:
-        """The means of a policy that takes `actions` [N]."""
-        rows = np.arange(len(actions))
-        values = [each[rows, actions] for each in (self.agreement, self.size_ratio, self.reward)]
-        return _means(name, np.stack(values))
-
-    def fixed(self, action: int, encoding: Encoding) -> dict[str, Any]:
-        """The means of always taking one action."""
-        return self.policy(fixed_name(encoding), np.full(len(self.agreement), action))
+    def policy(self, name: str, actions: np.ndarray | int) -> dict[str, Any]:
+        """The means of a policy that takes `actions` [N], or always the same one."""
+        rows = np.arange(len(self.agreement))
+        return _means(name, np.stack([measure[rows, actions] for measure in self._measured()]))
 
     def oracle(self) -> dict[str, Any]:
         """The means of the best action for each image, known afterwards."""
@@ -65,8 +60,10 @@ class Measures:
 
     def random(self) -> dict[str, Any]:
         """What uniformly random actions come to in expectation."""
-        values = [each.mean(axis=1) for each in (self.agreement, self.size_ratio, self.reward)]
-        return _means("random", np.stack(values))
+        return _means("random", self._measured().mean(axis=2))
+
+    def _measured(self) -> np.ndarray:  # [3, N, A]
+        return np.stack([getattr(self, name) for name in MEASURED])
 
 
 def _means(name: str, values: np.ndarray) -> dict[str, Any]:
@@ -106,18 +103,17 @@ def ratio_of_fixed(agreement: float, points: list[tuple[float, float]]) -> float
 def evaluate(
     table: Table, agent: Agent, rows: np.ndarray | None = None, alpha: float | None = None
 ) -> dict[str, Any]:
-    """The report of `adacompress evaluate` on the images `rows` of a table.
+    """The report of `adacompress evaluate` on the images `rows`, by default all not trained on.
 
-    `rows` is by default every image that the agent was not trained on. Where it names trained
-    ones, the agent and the figures that depend on it are measured on the others alone. The best
-    fixed level is chosen on the agent's training images, if the table holds any. Raises AgentError
-    or TableError where the two do not fit, or where no image is left.
+    What depends on the agent is measured on images that it was not trained on alone. The best
+    fixed level is chosen on those that it was, if the table holds any. Raises AgentError or
+    TableError where the two do not fit, or where no image is left.
     """
     view, alpha = view_of(agent.config), agent.alpha if alpha is None else alpha
     encodings = table.source.encodings
     all_there = set(view.encodings) <= set(encodings)
-    stamp = view.stamp(table.source.extractor)
-    check_fits(agent, view.encodings if all_there else encodings, stamp)
+    available = view.encodings if all_there else encodings
+    check_fits(agent, available, view.stamp(table.source.extractor))
     measures = Measures.of(table, view, alpha, agent.config.beta)
     trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
     rows = np.flatnonzero(~trained) if rows is None else rows
@@ -131,19 +127,21 @@ def evaluate(
     states = view.of_table(table.only(view.encodings))[tested]
     states = states[~np.isnan(measures.agreement[tested, 0])]
     own, agent.alpha = agent.alpha, alpha
-    columns = np.array([encodings.index(each) for each in view.encodings])
+    columns = np.array([encodings.index(encoding) for encoding in view.encodings])
     chosen = held_out.policy("agent", columns[agent.q_values(states).argmax(axis=1)])
     agent.alpha = own
-    policies = [shown.fixed(action, encoding) for action, encoding in enumerate(encodings)]
+    names = [fixed_name(encoding) for encoding in encodings]
+    policies = [shown.policy(name, action) for action, name in enumerate(names)]
     policies += [shown.random(), chosen, shown.oracle()]
 
     known = measures.take(np.flatnonzero(trained))
     best_fixed = int((known if len(known.agreement) else held_out).reward.mean(axis=0).argmax())
-    fixed = held_out.fixed(best_fixed, encodings[best_fixed])["reward"]
+    fixed = float(held_out.reward[:, best_fixed].mean())
     room = held_out.oracle()["reward"] - fixed
+    means = zip(held_out.agreement.mean(axis=0), held_out.size_ratio.mean(axis=0), strict=True)
     points = [
-        (float(held_out.agreement[:, action].mean()), float(held_out.size_ratio[:, action].mean()))
-        for action, encoding in enumerate(encodings)
+        (float(agreement), float(ratio))
+        for encoding, (agreement, ratio) in zip(encodings, means, strict=True)
         if encoding.short_side or encoding.format != "jpeg" or encoding.quality <= REFERENCE.quality
     ]
     saving = 1 - chosen["size_ratio"] / ratio_of_fixed(chosen["agreement"], points)
@@ -154,7 +152,7 @@ def evaluate(
         "alpha": alpha,
         "preset": agent.config.preset,
         "policies": policies,
-        "best_fixed": fixed_name(encodings[best_fixed]),
+        "best_fixed": names[best_fixed],
         "gap_captured": float((chosen["reward"] - fixed) / room) if room > 0 else None,
         "saving_vs_fixed": float(saving),
     }

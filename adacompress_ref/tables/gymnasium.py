@@ -16,12 +16,10 @@ from .environment import Environment
 class GymnasiumEnvironment(Environment, gymnasium.Env[np.ndarray, Any]):
     """An `Environment` that says its spaces, to be given to Stable-Baselines3 and its like.
 
-    Actions: Discrete(A). Observations: Box of float32 without infinities, [1280] in the presets
-    `paper` and `authors`, [A, inputs] in the others: flatten it, as an "MlpPolicy" does.
-    Every recorded image fits, and every live one whose service takes all formats of the
-    encodings; an encoding that it does not take is infinitely large in the state, so leave it out
-    of `config.encodings`. No episode ends: `gymnasium.wrappers.TimeLimit` makes some. The first
-    image is opened to learn the shape of its state. Raises ValueError where there is none.
+    Actions: Discrete(A). Observations: Box of float32, [1280] in presets `paper` and `authors`, and
+    [A, inputs] in the others: flatten it, as an "MlpPolicy" does. It has no infinities: leave out
+    of `config.encodings` what a live service does not take. No episode ends:
+    `gymnasium.wrappers.TimeLimit` makes some. The first image is opened to learn its shape.
     """
 
     def __init__(

@@ -64,16 +64,9 @@ class Table:
     @classmethod
     def from_rows(cls, source: Source, rows: list[Row]) -> Table:
         """Rows in the order of their names."""
-        rows = sorted(rows, key=lambda row: row.image)
-        columns = {field: [getattr(row, field) for row in rows] for field in Row._fields}
-        arrays = {name: np.stack(columns[name]) for name in Row._fields[3:]}
-        return cls(
-            source,
-            columns["image"],
-            columns["digest"],
-            np.array(columns["original_bytes"]),
-            **arrays,
-        )
+        in_order = sorted(rows, key=lambda row: row.image)
+        images, digests, *numbers = zip(*in_order, strict=True)
+        return cls(source, list(images), list(digests), *map(np.stack, numbers))
 
     def rows(self) -> list[Row]:
         """The inverse of `from_rows`."""
@@ -86,11 +79,15 @@ class Table:
         if missing:
             raise TableError(f"the table has no encoding {missing[0]}")
         places = [self.source.encodings.index(each) for each in encodings]
-        kept = {
-            name: getattr(self, name)[:, [*places, -1]] for name in ("bytes", "labels", "scores")
-        }
-        source = replace(self.source, encodings=encodings)
-        return replace(self, source=source, drift=self.drift[:, places], **kept)
+        return replace(
+            self,
+            source=replace(self.source, encodings=encodings),
+            drift=self.drift[:, places],
+            **{
+                name: getattr(self, name)[:, [*places, -1]]
+                for name in ("bytes", "labels", "scores")
+            },
+        )
 
     def size_ratios(self) -> np.ndarray:
         """AC-2 of every image and encoding, [N, A]."""
@@ -112,12 +109,8 @@ class Table:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz, through a temporary file."""
-        description = {
-            "format": FILE_FORMAT,
-            "service": self.source.service,
-            "encodings": [encoding.name for encoding in self.source.encodings],
-            "extractor": self.source.extractor,
-        }
+        encodings = [encoding.name for encoding in self.source.encodings]
+        description = vars(self.source) | {"format": FILE_FORMAT, "encodings": encodings}
         names, places = np.unique(self.labels, return_inverse=True)
         arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
         arrays |= {"labels": places.reshape(self.labels.shape).astype(np.int32), "names": names}
@@ -129,44 +122,36 @@ class Table:
         try:
             description, arrays = load_arrays(path)
             if description["format"] != FILE_FORMAT:
-                raise TableError(
-                    f"{path}: a table of format {description['format']!r:.40} is not known"
-                )
-            source = Source(
-                description["service"],
-                tuple(Encoding.parse(name) for name in description["encodings"]),
-                description["extractor"],
-            )
+                raise ValueError(f"its format, {description['format']!r:.40}, is not known")
+            encodings = tuple(Encoding.parse(name) for name in description["encodings"])
+            source = Source(description["service"], encodings, description["extractor"])
             arrays["labels"] = arrays.pop("names")[arrays["labels"]]
-            images = [str(name) for name in arrays.pop("images")]
-            digests = [str(digest) for digest in arrays.pop("digests")]
+            images, digests = (list(map(str, arrays.pop(name))) for name in ("images", "digests"))
             table = cls(source, images, digests, **arrays)
-            rows, columns = len(images), len(set(source.encodings)) + 1
-            shapes = {  # and kinds
-                "original_bytes": ((rows,), "iu"),
-                "bytes": ((rows, columns), "iu"),
-                "labels": ((rows, columns, BEST_LABELS), "U"),
-                "scores": ((rows, columns, BEST_LABELS), "f"),
-                "features": ((rows, len(RESIZES), len(POOLINGS), table.features.shape[-1]), "f"),
-                "context": ((rows, drift.CONTEXT), "f"),
-                "drift": ((rows, columns - 1, drift.DRIFT), "f"),
-            }
-            if len(digests) != rows or any(
-                getattr(table, name).shape != shape or getattr(table, name).dtype.kind not in kinds
-                for name, (shape, kinds) in shapes.items()
-            ):
-                raise TableError(f"{path}: damaged, its arrays do not fit together")
-            numbers = (table.features, table.context, table.drift)
-            if (
-                not all(np.isfinite(each).all() for each in numbers)
-                or not ((table.scores >= 0) & (table.scores <= 1 + 1e-6)).all()
-                or not (table.bytes > 0).all()
-            ):
-                raise TableError(f"{path}: damaged, it has numbers that are none of a table")
+            table._check()
             return table
-        except TableError:
-            raise
         except FileNotFoundError as error:
             raise TableError(f"{path}: there is no such table; `label` makes one") from error
         except Exception as error:  # damaged in any of many ways
             raise TableError(f"{path}: not a table, or damaged ({reason(error)})") from error
+
+    def _check(self) -> None:
+        """Raises ValueError where its arrays do not fit together, or have numbers of no table."""
+        images, columns = len(self.images), len(set(self.source.encodings)) + 1
+        for name, kinds, *shape in (
+            ("original_bytes", "iu"),
+            ("bytes", "iu", columns),
+            ("labels", "U", columns, BEST_LABELS),
+            ("scores", "f", columns, BEST_LABELS),
+            ("features", "f", len(RESIZES), len(POOLINGS), self.features.shape[-1]),
+            ("context", "f", drift.CONTEXT),
+            ("drift", "f", columns - 1, drift.DRIFT),
+        ):
+            array = getattr(self, str(name))
+            if array.shape != (images, *shape) or array.dtype.kind not in str(kinds):
+                raise ValueError(f"its {name} do not fit the rest")
+            if kinds == "f" and not np.isfinite(array).all():
+                raise ValueError(f"its {name} are not all numbers")
+        in_range = (self.scores >= 0) & (self.scores <= 1 + 1e-6)
+        if len(self.digests) != images or not in_range.all() or not (self.bytes > 0).all():
+            raise ValueError("its digests, scores or bytes are none of a table")

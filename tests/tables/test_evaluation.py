@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacompress_ref.core.agent import AgentError, DQNAgent
-from adacompress_ref.core.config import TEN_LEVELS, Config, Encoding
+from adacompress_ref.agents import AgentError, load, new_agent, view_of
+from adacompress_ref.core.config import PAPER
+from adacompress_ref.imaging.encoding import TEN_LEVELS, Encoding
 from adacompress_ref.running.labelling import Labelling
 from adacompress_ref.storage import artifacts
 from adacompress_ref.tables.evaluation import Measures, evaluate, fixed_name, ratio_of_fixed
 from adacompress_ref.tables.table import Table, TableError
-from adacompress_ref.views.drift import preprocessing
 
 ENCODINGS = ("jpeg-q5", "jpeg-q25", "webp-224-q55")
 KEPT = [[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 1, 0]]
@@ -39,9 +39,10 @@ def table(make_table):
 
 def agent_that_takes(actions, trained_on=(), encodings=ENCODINGS, **changes):
     """An agent that takes `actions[n]` for image n, whose state is the n-th unit vector."""
-    config = Config(encodings=tuple(map(Encoding.parse, encodings)), hidden=(4,), **changes)
-    stamp = {"extractor": preprocessing("sha of E", config), "trained_on": list(trained_on)}
-    agent = DQNAgent(config, 1280, np.random.default_rng(0), stamp)
+    config = PAPER.replace(encodings=encodings, hidden=(4,), **changes)
+    agent = new_agent(config, np.random.default_rng(0))
+    stamp = view_of(config).stamp("sha of E")
+    agent.stamp = {"extractor": stamp, "trained_on": list(trained_on)}
     wanted = np.eye(len(encodings))[actions]  # [images, actions]
     agent.q_values = lambda states: states[:, : len(wanted)] @ wanted
     return agent
@@ -211,12 +212,9 @@ def test_ratio_of_fixed_never_costs_more_than_one_level_that_suffices(points, ag
 
 def test_levels_above_the_reference_are_no_rivals(make_table):
     labels = [[("dog",), ("cat",), ("cat",)]]
-    table = make_table(labels, [[10, 50, 100]], ("jpeg-q5", "jpeg-q95"))
-    config = Config(encodings=table.source.encodings, hidden=(4,))
-    agent = DQNAgent(
-        config, 1280, np.random.default_rng(0), {"extractor": preprocessing("sha of E", config)}
-    )
-    agent.q_values = lambda states: np.array([[0.0, 1.0]])
+    encodings = ("jpeg-q5", "jpeg-q95")
+    table = make_table(labels, [[10, 50, 100]], encodings)
+    agent = agent_that_takes([1], encodings=encodings)
     # q95 costs less here than the reference and keeps the label, yet only q5 and the reference
     # may be mixed: agreement 1 costs 1
     assert evaluate(table, agent)["saving_vs_fixed"] == pytest.approx(0.5)
@@ -242,10 +240,10 @@ def imagenet_table(shared, tmp_path_factory):
     ("quality", "agreement", "ratio"), [(5, 0.409, 0.184), (15, 0.876, 0.322), (25, 0.961, 0.440)]
 )
 def test_fixed_levels_on_700_photographs(imagenet_table, quality, agreement, ratio):
-    config = Config()
-    measures = Measures.of(imagenet_table, config).take(np.arange(len(imagenet_table.images)))
+    measures = Measures.of(imagenet_table, view_of(PAPER), 1.0, 0.0)
     action = TEN_LEVELS.index(Encoding("jpeg", None, quality))
-    found = measures.fixed(action, TEN_LEVELS[action])
+    every = np.arange(len(imagenet_table.images))
+    found = measures.take(every).policy(f"fixed-{quality}", action)
     assert found["images"] == 700
     assert found["agreement"] == pytest.approx(agreement, abs=0.01)
     assert found["size_ratio"] == pytest.approx(ratio, abs=0.005)
@@ -254,7 +252,7 @@ def test_fixed_levels_on_700_photographs(imagenet_table, quality, agreement, rat
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "authors"])
 def test_shipped_agents_beat_random_on_images_held_out(imagenet_table, preset):
-    agent = DQNAgent.load(artifacts.find(f"agent-{preset}.npz"))
+    agent = load(artifacts.find(f"agent-{preset}.npz"))
     report = evaluate(imagenet_table, agent)
     assert 0 < report["images"] < 700
     assert figures(report, "random")[2] < figures(report, "agent")[2] < figures(report, "oracle")[2]
