@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from .. import agents, report
-from ..core.controller import Controller
+from ..core.roles import Agent
 from ..imaging import codec
 from ..imaging import read as images
 from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.read import Photo
 from ..report import Case
-from ..report.heatmaps import explain, overlay, scaled
-from ..running import runlog
+from ..report.heatmaps import explain, fitted, overlay, scaled
+from ..running import runlog, state
 from ..running.pilot import AdaCompress, open_extractor
+from ..running.state import StateError
 from ..storage import files
-from ..storage.arrays import load_arrays
 from ..storage.files import ImageError, printable, reason
 from ..storage.jsonlines import read_lines
 from .common import (
@@ -38,7 +35,7 @@ from .common import (
 )
 from .progress import Progress
 
-_SIDE = 420  # pixels that a thumbnail may take
+_SHOWN = Encoding("jpeg", None, 85)  # of pictures in the page
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -70,8 +67,15 @@ def main(arguments: argparse.Namespace) -> int:
         times: list[dict[str, Any]] = []
         with suppress(ValueError, OSError):  # for information: damaged, there are none
             times = read_lines(log.with_name("times.jsonl"))
-        settings, controller = _state(log.parent)
-        cases, failed = _cases(arguments, lines, controller)
+        saved, settings = None, {}
+        try:
+            saved = state.load(log.parent, len(lines))
+        except StateError as error:
+            say(f"adacompress: {error}")
+        if saved:
+            named = {name: value for name, value in saved.settings.items() if value is not None}
+            settings = named | asdict(saved.controller.agent.config) | named
+        cases, failed = _cases(arguments, lines, saved and saved.controller.agent)
         page = report.of_run(lines, times, settings, cases)
         totals = runlog.summary(lines, times)
         totals["break_even_mbit_per_s"] = report.break_even(totals)
@@ -104,23 +108,8 @@ def _lines(log: Path, shown: str) -> list[dict[str, Any]]:
     return lines
 
 
-def _state(folder: Path) -> tuple[dict[str, Any], Controller | None]:
-    """Settings and config of the run in a state folder, and its controller, as far as whole."""
-    for name in ("state.npz", "state.previous.npz"):
-        if (folder / name).exists():
-            try:
-                fields, arrays = load_arrays(folder / name)
-                controller = agents.revive(fields, arrays)
-                named = {n: v for n, v in fields["settings"].items() if v is not None}
-                return named | asdict(controller.agent.config) | named, controller
-            except Exception as error:  # damaged in any of many ways
-                shown = printable(str(folder / name))
-                say(f"adacompress: {shown}: damaged ({reason(error)}), passed over")
-    return {}, None
-
-
 def _cases(
-    arguments: argparse.Namespace, lines: list[dict[str, Any]], controller: Controller | None
+    arguments: argparse.Namespace, lines: list[dict[str, Any]], agent: Agent | None
 ) -> tuple[list[Case], int]:
     """The worst disagreements, with pictures where photographs are named; how many have none."""
     worst = report.disagreements(lines)[: arguments.worst]
@@ -130,9 +119,9 @@ def _cases(
     pilot = None
     if arguments.agent or arguments.preset:
         pilot = open_pilot(arguments)
-    elif controller:
-        view = agents.view_of(controller.agent.config)
-        pilot = AdaCompress(controller.agent, open_extractor(view, arguments.extractor))
+    elif agent:
+        view = agents.view_of(agent.config)
+        pilot = AdaCompress(agent, open_extractor(view, arguments.extractor))
     else:
         say("adacompress: no heat maps without the run's agent; name it with --agent or --preset")
     progress, cases, failed = Progress("report", len(worst), arguments.quiet), [], 0
@@ -157,14 +146,12 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
         level = None if encoding == "original" else Encoding.parse(encoding)
     except ValueError as error:
         raise ImageError(f"{photo.name}: {error}") from error
-    scale = _SIDE / max(photo.picture.size)
-    size = [max(1, round(side * scale)) for side in photo.picture.size]
     small = []
     for uploaded in (REFERENCE, level):
         picture = photo.picture
         if uploaded:
             picture = codec.decode(codec.encode(picture, uploaded))
-        small.append(_jpeg(codec.resized(picture, (size[0], size[1]), "bilinear")))
+        small.append(codec.encode(fitted(picture), _SHOWN))
     heat = None
     if pilot:
         try:
@@ -180,10 +167,4 @@ def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
         raise ValueError(f"{name} is not of the agent's levels")
     formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
     explanation = explain(pilot, photo, names.index(name), formats)
-    return _jpeg(overlay(explanation.picture, scaled(explanation.heat)[0]))
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=85)
-    return stream.getvalue()
+    return codec.encode(overlay(explanation.picture, scaled(explanation.heat)[0]), _SHOWN)

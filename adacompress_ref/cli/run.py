@@ -64,12 +64,12 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
 
 
 def _open_pilot(arguments: argparse.Namespace) -> AdaCompress:
-    if arguments.untrained:
-        config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
-        pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
-        pilot.aim(arguments.alpha, arguments.agreement)
-        return pilot
-    return open_pilot(arguments, arguments.seed)
+    if not arguments.untrained:
+        return open_pilot(arguments, arguments.seed)
+    config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
+    pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
+    pilot.aim(arguments.alpha, arguments.agreement)
+    return pilot
 
 
 def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolder | None:
@@ -85,7 +85,7 @@ def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolde
         "alpha": arguments.alpha,
         "agreement": arguments.agreement,
     }
-    return StateFolder(arguments.state, settings, runlog.check)
+    return StateFolder(arguments.state, settings)
 
 
 def _show(line: dict[str, Any], as_json: bool) -> None:

@@ -62,7 +62,7 @@ def explain(
         chosen=view.encodings[chosen].name,
         order=chosen,
         heat=view.heat(agent, photo, state, action, pilot.extractor),
-        picture=_fitted(photo.picture, _SIDE),
+        picture=fitted(photo.picture),
     )
 
 
@@ -97,7 +97,7 @@ def scaled(heats: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 def _tile(explanation: Explanation, heat: np.ndarray, side: int) -> Image.Image:
     """Caption, photograph and overlay; `heat` [rows, columns] in [0, 1]."""
-    picture, width = _fitted(explanation.picture, side), 2 * side + _GAP
+    picture, width = fitted(explanation.picture, side), 2 * side + _GAP
     level = f"{explanation.encoding}, Q = {explanation.q_value:.3f}"
     if explanation.encoding != explanation.chosen:
         level += f"; chosen: {explanation.chosen}"
@@ -124,7 +124,7 @@ def _coloured(values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.stack(channels, axis=2).round().astype(np.uint8))
 
 
-def _fitted(image: Image.Image, side: int) -> Image.Image:
+def fitted(image: Image.Image, side: int = _SIDE) -> Image.Image:
     """As large as the square of this side holds, but never so narrow that nothing is seen."""
     scale = side / max(image.size)
     width, height = (max(12, round(length * scale)) for length in image.size)

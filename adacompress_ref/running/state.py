@@ -1,10 +1,9 @@
 """A running system on disk: the state folder of `adacompress run`.
 
-`state.npz` holds agent, optimiser, D, windows and generator as they were after so many lines of
-`log.jsonl`, `state.previous.npz` the same of the time before, in case the newer one is damaged.
-The log only grows: on return, lines that the state does not know of are learned from again (see
-runlog.py), so that an interrupted run ends as an uninterrupted one, and what is logged is not paid
-for twice. `times.jsonl` has what differs between runs.
+`state.npz` holds it as it was after so many lines of `log.jsonl`, `state.previous.npz` as it was
+before that. On return, lines that the state does not know of are learned from again, so that an
+interrupted run ends as an uninterrupted one, and nothing is paid for twice. `times.jsonl` has what
+differs between runs.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import agents
 from ..core.controller import Controller
@@ -22,13 +21,62 @@ from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
 from ..storage.jsonlines import append_line, mend, read_lines
+from . import runlog
 
 FILE_FORMAT = 5
+OTHER_FOLDER = "name another --state folder"
 SAVE_EVERY = 25  # images
 
 
 class StateError(ValueError):
     """A state folder cannot be used."""
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    return folder / "state.npz", folder / "state.previous.npz"
+
+
+class Saved(NamedTuple):
+    """A running system as it was after so many lines of the log; `notice` says what was mended."""
+
+    controller: Controller
+    settings: dict[str, Any]
+    lines: int
+    notice: str
+
+
+def load(folder: Path, lines: int) -> Saved | None:
+    """The state as last saved, or as saved before that where it is damaged; None where none was.
+
+    `lines` are those of the log. Raises StateError where there is no whole one, or another version
+    wrote it.
+    """
+    damaged = ""
+    for file in _files(folder):
+        if not file.exists():
+            continue
+        try:
+            fields, arrays = load_arrays(file)
+            if fields["format"] != FILE_FORMAT:
+                age = "a newer" if fields["format"] > FILE_FORMAT else "an older"
+                raise StateError(
+                    f"{file}: written by {age} version of adacompress_ref (format "
+                    f"{fields['format']!r:.20}, this one has {FILE_FORMAT}); use that version, or "
+                    f"{OTHER_FOLDER}"
+                )
+            if fields["lines"] > lines:
+                raise ValueError("log.jsonl has lost lines that it knows of")
+            controller = agents.revive(fields, arrays)
+        except StateError:
+            raise
+        except Exception as error:  # damaged in any of many ways
+            damaged = damaged or f"{file}: damaged ({reason(error)})"
+            continue
+        notice = f"{damaged}; went on from {file.name}" if damaged else ""
+        return Saved(controller, fields["settings"], fields["lines"], notice)
+    if damaged:
+        raise StateError(f"{damaged}, and there is no whole one before it; {OTHER_FOLDER}")
+    return None
 
 
 class StateFolder:
@@ -45,10 +93,10 @@ class StateFolder:
         self,
         path: str | os.PathLike[str],
         settings: dict[str, Any],
-        check: Callable[[dict[str, Any]], None],
+        check: Callable[[dict[str, Any]], None] = runlog.check,
     ) -> None:
         self.path, self.settings = Path(path), settings
-        self.file, self.previous = self.path / "state.npz", self.path / "state.previous.npz"
+        self.file, self.previous = _files(self.path)
         self.log_path, self.times_path = self.path / "log.jsonl", self.path / "times.jsonl"
         self.known, self.notice = 0, ""
         self._lock: int | None = None
@@ -57,7 +105,7 @@ class StateFolder:
             self._lock = self._locked()
             try:
                 self.lines = self._read_log(check)
-                self.controller = self.load()
+                self.controller = self._load()
                 mend(self.log_path)
                 self.times = self._read_times()
                 for left_over in self.path.glob(f".*{PARTIAL}"):  # of runs that were killed
@@ -73,9 +121,7 @@ class StateFolder:
             yield
         except OSError as error:
             place = printable(str(error.filename or self.path))
-            raise StateError(
-                f"{place}: {reason(error)}; mend that, or name another --state folder"
-            ) from error
+            raise StateError(f"{place}: {reason(error)}; mend that, or {OTHER_FOLDER}") from error
 
     def _locked(self) -> int:
         """A descriptor that no other process can lock; the system frees it when we end."""
@@ -92,7 +138,7 @@ class StateFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise StateError(
-                f"{self.path}: in use by another run; wait for its end, or name another folder"
+                f"{self.path}: in use by another run; wait for its end, or {OTHER_FOLDER}"
             ) from error
         return lock
 
@@ -104,56 +150,26 @@ class StateFolder:
 
     __del__ = close
 
-    def load(self) -> Controller | None:
-        """The controller as last saved, or as saved before that where the file is damaged."""
-        damaged = ""
-        for file in (self.file, self.previous):
-            if not file.exists():
-                continue
-            try:
-                controller = self._load(file)
-            except StateError:
-                raise
-            except Exception as error:  # damaged in any of many ways
-                damaged = damaged or f"{file}: damaged ({reason(error)})"
-                continue
-            if damaged:
-                self.notice = f"{damaged}; went on from {file.name}"
-            return controller
-        if damaged:
-            raise StateError(f"{damaged}, and there is no whole one before it; name another folder")
-        if self.log_path.exists() and self.log_path.stat().st_size:
-            raise StateError(f"{self.path}: has a log.jsonl but no state.npz; name another folder")
-        return None
-
-    def _load(self, file: Path) -> Controller:
-        fields, arrays = load_arrays(file)
-        if fields["format"] != FILE_FORMAT:
-            age = "a newer" if fields["format"] > FILE_FORMAT else "an older"
-            raise StateError(
-                f"{file}: written by {age} version of adacompress_ref (format "
-                f"{fields['format']!r:.20}, "
-                f"this one has {FILE_FORMAT}); use that version, or name another folder"
-            )
+    def _load(self) -> Controller | None:
+        saved = load(self.path, len(self.lines))
+        if not saved:
+            if self.lines:
+                raise StateError(f"{self.path}: has a log.jsonl but no state.npz; {OTHER_FOLDER}")
+            return None
         for name, value in self.settings.items():
-            if fields["settings"][name] != value:
+            if saved.settings.get(name) != value:
                 raise StateError(
-                    f"{self.path}: its run has {name} {fields['settings'][name]!r:.100}, "
-                    f"now it is {value!r}; name another --state folder"
+                    f"{self.path}: its run has {name} {saved.settings.get(name)!r:.100}, "
+                    f"now it is {value!r}; {OTHER_FOLDER}"
                 )
-        if int(fields["lines"]) > len(self.lines):
-            raise ValueError("log.jsonl has lost lines that it knows of")
-        controller = agents.revive(fields, arrays)
-        self.known = int(fields["lines"])
-        return controller
+        self.known, self.notice = saved.lines, saved.notice
+        return saved.controller
 
     def _read_log(self, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         try:
             return read_lines(self.log_path, check)
         except ValueError as error:
-            raise StateError(
-                f"{self.log_path}: damaged, {error}; name another --state folder"
-            ) from error
+            raise StateError(f"{self.log_path}: damaged, {error}; {OTHER_FOLDER}") from error
 
     def _read_times(self) -> list[dict[str, Any]]:
         """They are for information: what is damaged is passed over."""
