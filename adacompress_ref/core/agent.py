@@ -14,10 +14,7 @@ from .roles import Measurement
 
 
 class DQNAgent:
-    """A DQN whose actions are indices into `config.encodings`; a state is a vector [inputs].
-
-    `epsilon` starts at 1; set it to 0 for an agent that is to exploit alone.
-    """
+    """A DQN whose actions are indices into `config.encodings`; a state is a vector [inputs]."""
 
     KEPT = ("network", "optimiser", "epsilon", "steps", "replay", "pending", "rng")
     adjustable = False  # Q is learned for one alpha
@@ -28,7 +25,7 @@ class DQNAgent:
         self.optimiser = Adam(self.network.parameters, config)
         needs_next = config.target == "drawn" and config.gamma != 0
         self.replay = Replay(config.replay_capacity, inputs, next_states=needs_next)
-        self.epsilon, self.alpha = 1.0, config.alpha
+        self.epsilon, self.alpha = 1.0, config.alpha  # epsilon 0: to exploit alone
         self.steps = 0  # of training since exploration began
         self.pending: tuple[np.ndarray, int, float] | None = None  # (s, c, r), s' still to come
         self.stamp: dict[str, Any] = {}
@@ -53,11 +50,11 @@ class DQNAgent:
         return np.asarray(np.argmax(self.q_values(observation), axis=-1)), None
 
     def observe(self, measurement: Measurement) -> None:
-        """It waits for the next image, whose state is its s'."""
+        """Hold the transition until the next image arrives, whose state is its s'."""
         self.pending = (measurement.state, measurement.action, measurement.reward)
 
     def arrive(self, state: np.ndarray) -> None:
-        """Keep what waits in D; with `target` "stored", AC-5's y is computed here, for good."""
+        """Store what is held, s' being known; with `target` "stored" its y (AC-5) for good."""
         if self.pending is None:
             return
         (before, action, value), self.pending = self.pending, None
@@ -68,7 +65,7 @@ class DQNAgent:
 
     @property
     def trained(self) -> bool:
-        """Whether the initial training has had all its steps."""
+        """Asked in the initial training: has it had all its steps?"""
         return self.steps >= self.config.training_steps
 
     def begin_training(self) -> None:
@@ -79,8 +76,9 @@ class DQNAgent:
             self.epsilon, self.steps = 1.0, 0
 
     def end_training(self, initial: bool) -> None:
-        """Exploit from now on; of the steps, those of the initial training alone are forgotten."""
-        self.epsilon, self.steps = 0.0, 0 if initial else self.steps
+        """Exploit from now on. The steps of the initial training do not count in retraining."""
+        self.epsilon = 0.0
+        self.steps = 0 if initial else self.steps
         if self.config.flush == "exit":
             self._flush()
 
@@ -100,7 +98,7 @@ class DQNAgent:
         """The text and the authors learn in retraining alone."""
 
     def learn(self) -> float:
-        """One learning step, AC-5 and AC-6: lower epsilon, draw a minibatch; returns `fit`'s."""
+        """One learning step, AC-5 and AC-6: lower epsilon, draw a minibatch; the loss."""
         config = self.config
         self.epsilon = equations.next_epsilon(
             self.epsilon, config.epsilon_decay, config.epsilon_min, config.epsilon_dips
@@ -116,7 +114,7 @@ class DQNAgent:
         """The gradient passes of one learning step towards fixed targets.
 
         states [n, inputs], actions [n], targets y [n]. The loss is AC-5's over the chosen
-        outputs; with `hold_other_outputs` (authors) over all of them, the others' targets being
+        outputs; with `hold_other_outputs` over all of them, the others' targets being
         the predictions at the time of the draw. Returns the loss of the first pass.
         """
         rows, hold = np.arange(len(states)), self.config.hold_other_outputs
@@ -124,9 +122,9 @@ class DQNAgent:
         for gradient_pass in range(self.config.gradient_passes):
             layers = self.network.forward(states)
             if gradient_pass == 0 or not hold:
-                held = layers[-1].copy()  # [n, actions]
-                held[rows, actions] = targets
-            errors = layers[-1] - held  # [n, actions]
+                wanted = layers[-1].copy()  # [n, actions]
+                wanted[rows, actions] = targets
+            errors = layers[-1] - wanted  # [n, actions]
             counted = errors if hold else errors[rows, actions]
             losses.append(equations.loss(counted))
             gradient = errors * (2.0 / counted.size)  # dL/dQ [n, actions]

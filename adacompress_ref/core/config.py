@@ -1,4 +1,4 @@
-"""Every constant of the paper's algorithm, each with its source and its range.
+"""The constants of the paper's algorithm, each with its source and its range.
 
 Tags AC-1 to AC-9 name the formulas of `equations.py`. "Authors" means their published code, "text"
 the paper as summarised; where the text is silent, the authors' numbers stand.
@@ -14,7 +14,7 @@ C = TypeVar("C", bound="BaseConfig")
 
 
 def within(limits: str, default: Any) -> Any:
-    """A field of numbers in an interval, as mathematics writes it, or of one of a few names."""
+    """A field limited to an interval, "[0, 1)", or to names, "a or b"; of a tuple, each item."""
     return field(default=default, metadata={"limits": limits})
 
 
@@ -38,7 +38,7 @@ class BaseConfig:
     """What the config of every agent has. Raises ValueError for a value out of its range."""
 
     preset: str = "paper"
-    # The actions, by name: jpeg-q15. What a name means is not the core's matter. Text: 5 to 95.
+    # The actions, by name (jpeg-q15 is JPEG at quality 15); text: 5 to 95.
     encodings: tuple[str, ...] = tuple(f"jpeg-q{quality}" for quality in range(5, 100, 10))
 
     # Reward, AC-1 and AC-3.
@@ -57,7 +57,7 @@ class BaseConfig:
     replay_capacity: int = within("[1, inf)", 2000)
     batch_size: int = within("[1, inf)", 256)
     gradient_passes: int = within("[1, inf)", 5)  # over each drawn minibatch
-    learning_starts: int = within("[0, inf)", 128)  # T_start
+    learning_starts: int = within("[0, inf)", 128)  # T_start, in steps
     training_steps: int = within("[1, inf)", 1600)
 
     # Windows and estimates, AC-7 and AC-8.
@@ -73,7 +73,8 @@ class BaseConfig:
             if isinstance(value, list):  # as JSON has it
                 object.__setattr__(self, own.name, value := tuple(value))
             if not _fits(value, own.default, limits):
-                kind = limits or f"of type {type(own.default).__name__}"
+                kind = f"in {limits}" if limits[:1] in ("[", "(") else limits
+                kind = kind or f"of type {type(own.default).__name__}"
                 raise ValueError(f"config field {own.name!r}: {value!r:.60} must be {kind}")
         if not self.encodings or len(set(self.encodings)) < len(self.encodings):
             raise ValueError("config field 'encodings': at least one, and each once")
@@ -91,9 +92,7 @@ class Config(BaseConfig):
     """The defaults are preset `paper`."""
 
     # The state, s = E(x): how the image reaches the extractor, how its 7 x 7 map is pooled.
-    resize: str = within(
-        "bilinear or nearest", "bilinear"
-    )  # authors: Pillow 6.0's default, nearest
+    resize: str = within("bilinear or nearest", "bilinear")  # authors: Pillow 6.0's nearest
     pooling: str = within("global or corner", "global")  # authors: the top-left 4 x 4 cells alone
 
     gamma: float = within("[0, 1)", 0.95)  # AC-5; authors
@@ -107,11 +106,13 @@ class Config(BaseConfig):
 
     window_includes_current: bool = True  # authors: the mean is recorded before the step is added
     retrain_rule: str = within("earliest or threshold", "earliest")  # authors: threshold
-    retrain_drop: float = within("[0, 1]", 0.1)  # "well below the earliest n"
+    retrain_drop: float = within("[0, 1]", 0.1)  # text: "well below" the earliest n: by more
     retrain_threshold: float = within("[0, 1]", 0.8)  # authors
     return_reward: float = within("(-inf, inf)", 0.45)  # r_th
     return_accuracy: float = within("[-1, 1]", -1.0)  # accuracy is above it too; authors: 0.8
-    return_epsilon: float = within("[0, 1]", 1.0)  # epsilon too is below it; authors: 0.2
+    return_epsilon: float = within(
+        "[0, 1]", 1.0
+    )  # epsilon is below; 1: once it learns; authors: 0.2
     flush: str = within("exit or entry", "exit")  # of retraining; text: after it; authors: at entry
     explore_anew: bool = True  # at each retraining; authors: at the first alone
 

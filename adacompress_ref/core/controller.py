@@ -19,7 +19,7 @@ class Controller:
     end early where it is asked (`early`). All chance comes from the agent's generator.
     """
 
-    KEPT = ("state", "initial", "early", "agent", "monitor")  # of a stop, on disk
+    KEPT = ("state", "initial", "early", "agent", "monitor")  # what a saved run restores
 
     def __init__(
         self, agent: Agent, monitor: Monitor, trained: bool = True, early: bool = True
@@ -27,7 +27,7 @@ class Controller:
         self.agent, self.monitor, self.early = agent, monitor, early
         self.state: State = "inference" if trained else "retrain"
         self.initial = not trained  # whether this is the initial training
-        self.settled = 0  # decisions
+        self.settled = 0  # decisions so far
         if trained:
             agent.epsilon = 0.0
 
@@ -42,7 +42,7 @@ class Controller:
     def decide(self, state: np.ndarray) -> Decision:
         """What to send of an image whose state is s. Leaves no trace before it is settled.
 
-        Several may be made before the first is settled; they have the same chance.
+        Of several between two settlements each is in the same mode and has the same random draws.
         """
         generator = self.agent.rng.bit_generator
         before = generator.state
@@ -57,61 +57,62 @@ class Controller:
     def settle(self, decision: Decision, compressed: Upload, reference: Upload | None) -> Step:
         """Measure what became of a decision, learn from it, and draw the next state.
 
-        A run that is to be repeatable settles its decisions in the order in which it made them.
+        The same calls in the same order repeat a run: several settle in the order of decisions.
         """
         agent, monitor = self.agent, self.monitor
         mode, state, action = decision.mode, decision.state, decision.action
         if decision.turn == self.settled:  # no other has drawn since
             agent.rng.bit_generator.state = decision.drawn
+        else:
+            agent.act(state)  # chance moves on all the same
         self.settled += 1
         accuracy, agreement = measured(compressed, reference, agent.config)
         reward = None
         agent.arrive(state)
         if mode != "retrain" and compressed.labels is not None:
             monitor.see(state, action, compressed)
+        late = (mode == "retrain") != (self.state == "retrain")  # that began or ended meanwhile
         if reference is not None and accuracy is not None:
             ratio = equations.size_ratio(compressed.size, reference.size)
             reward = equations.reward(accuracy, ratio, decision.alpha, agent.config.beta)
             measurement = Measurement(state, action, compressed, reference, accuracy, reward)
             agent.observe(measurement)
-            monitor.record(measurement)
-        if mode == "retrain" == self.state:
+            if not late:
+                monitor.record(measurement)
+        if mode == "retrain" and not late:
             self._retrain(accuracy is not None)
-        elif "retrain" not in (mode, self.state):  # else retraining began or ended meanwhile
+        elif not late:
             self._go_on(mode, accuracy is not None)
         mean = None if np.isnan(monitor.mean_accuracy) else monitor.mean_accuracy
         measures = accuracy, agreement, reward, mean, monitor.p_est, decision.epsilon
         return Step(mode, action, compressed, reference, *measures, decision.alpha)
 
-    def _go_on(self, mode: State, measured: bool) -> None:
+    def _go_on(self, mode: State, is_measured: bool) -> None:
         """Inference and estimate: draw the next state anew, or begin to retrain.
 
         An estimate updates p_est, and retraining begins where its measurement asks for it.
         """
         if mode == "estimate":
-            self.monitor.estimated(measured)
-        if mode == "estimate" and measured:
-            self.agent.estimate_step()
-            if self.monitor.must_retrain:
+            self.monitor.estimated(is_measured)  # p_est, AC-8
+            if is_measured:
+                self.agent.estimate_step()
+            if is_measured and self.monitor.must_retrain:
                 self.state = "retrain"
-                self.monitor.begin_training()
                 self.agent.begin_training()
+                self.monitor.begin_training()
                 return
         self.state = "estimate" if self.agent.rng.random() < self.monitor.p_est else "inference"
 
-    def _retrain(self, measured: bool) -> None:
-        """Retrain: learn from every measurement, and return to inference when it is enough.
-
-        The initial training is over after its number of steps at the latest.
-        """
-        if not measured:
+    def _retrain(self, is_measured: bool) -> None:
+        """Retrain: return to inference if the monitor, asked first, says so; else learn."""
+        if not is_measured:
             return
-        asked = self.early or not self.initial
-        enough = asked and self.monitor.may_return(self.initial)
-        if not enough:
+        may_end = self.early or not self.initial
+        is_over = may_end and self.monitor.may_return(self.initial)
+        if not is_over:
             self.agent.training_step()
-            enough = self.initial and self.agent.trained
-        if enough:
+            is_over = self.initial and self.agent.trained
+        if is_over:
             self.agent.end_training(self.initial)
             self.monitor.end_training()
             self.state, self.initial = "inference", False

@@ -12,7 +12,7 @@ from .roles import Measurement, Upload
 
 
 class Estimator:
-    """What estimates say. It forgets everything when a retraining ends."""
+    """Windows of accuracy and reward, and p_est; all begin anew when a retraining ends."""
 
     KEPT = (
         *("earliest", "accuracies", "rewards", "recorded"),
@@ -54,7 +54,7 @@ class Estimator:
         self.mean_reward = equations.windowed_mean(self.rewards, self.config.window)
 
     def estimated(self, measured: bool) -> None:
-        """AC-8."""
+        """p_est by AC-8, once more than n means are recorded."""
         if measured and self.recorded > self.config.window:
             gradient, config = self.mean_accuracy - self.previous_mean, self.config
             self.p_est = equations.estimation_probability(

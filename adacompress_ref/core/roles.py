@@ -72,14 +72,14 @@ class Agent(Protocol):
     def begin_training(self) -> None: ...  # a retraining begins: explore
     def end_training(self, initial: bool) -> None: ...  # the initial one or another: exploit
     @property
-    def trained(self) -> bool: ...  # whether the initial training has had all its steps
+    def trained(self) -> bool: ...  # asked in the initial training: has it had all its steps?
 
 
 class Monitor(Protocol):
     """When to measure, when to learn again, when to stop (AC-7, AC-8)."""
 
     p_est: float  # AC-8
-    mean_accuracy: float  # AC-7; NaN while nothing is measured
+    mean_accuracy: float  # AC-7; NaN until a mean is recorded
     goal: float | None  # the agreement aimed at, if any
 
     def see(self, state: np.ndarray, action: int, compressed: Upload) -> None: ...  # not in retrain
@@ -98,8 +98,8 @@ class Decision(NamedTuple):
     mode: State
     state: np.ndarray  # s
     action: int  # c
-    epsilon: float  # as it was, as is alpha
-    alpha: float
+    epsilon: float  # with which it was taken
+    alpha: float  # as well
     turn: int  # how many decisions were settled before
     drawn: Mapping[str, Any]  # the generator's state after it
 
@@ -115,7 +115,7 @@ class Step:
     accuracy: float | None  # AC-1 as the preset has it
     agreement: float | None  # AC-1 with K = 1
     reward: float | None  # AC-3
-    mean_accuracy: float | None  # AC-7, as last recorded; None while windows are empty
+    mean_accuracy: float | None  # AC-7, as last recorded; None until one is
     p_est: float  # AC-8, as in force for the draw that follows
     epsilon: float  # with which this step acted
     alpha: float  # as well

@@ -39,6 +39,6 @@ def train(
         unlabelled = 0 if step.accuracy is not None else unlabelled + 1
         if not controller.initial:
             return
-        if unlabelled == 2 * len(images):  # so many in a row that one pass at least had no other
+        if unlabelled == 2 * len(images):  # in a row: a whole pass had no other
             break
     raise ValueError("the service gave no label for any image: nothing to learn from")
