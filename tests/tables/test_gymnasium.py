@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import adacompress_ref
-from adacompress_ref.core.config import PRESETS
+from adacompress_ref.agents import preset, presets, view_of
 from adacompress_ref.tables.environment import Environment, RecordedImage
 
 env_checker = pytest.importorskip(
@@ -25,21 +25,21 @@ LABELS = [[("dog",), ("cat",), ("cat",)], [("cow",), ("cow",), ("cow",)]]
 def recorded(make_table):
     """A function: the environment of two recorded images as a preset has it."""
 
-    def make(preset, kind=GymnasiumEnvironment):
-        table = make_table(LABELS, SIZES, ("jpeg-q5", "webp-64-q25"))
-        config = PRESETS[preset].replace(encodings=table.source.encodings)
-        images = [RecordedImage(table, row, config) for row in range(2)]
+    def make(name, kind=GymnasiumEnvironment):
+        config = preset(name).replace(encodings=("jpeg-q5", "webp-64-q25"))
+        table = make_table(LABELS, SIZES, config.encodings)
+        images = [RecordedImage(table, row, view_of(config)) for row in range(2)]
         return kind(images, config, np.random.default_rng(0))
 
     return make
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("preset", PRESETS)
-def test_gymnasiums_checker(recorded, preset):
-    env = recorded(preset)
+@pytest.mark.parametrize("name", presets())
+def test_gymnasiums_checker(recorded, name):
+    env = recorded(name)
     env_checker.check_env(env, skip_render_check=True)
-    inputs = {"tuned": (2, 13), "fast": (2, 10), "ladder": (2, 15)}.get(preset, (1280,))
+    inputs = {"tuned": (2, 13), "ladder": (2, 15)}.get(name, (1280,))
     assert (env.observation_space.shape, env.action_space.n) == (inputs, 2)
 
 
@@ -67,10 +67,10 @@ def test_the_package_does_not_import_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", PRESETS)
-def test_the_dqn_of_stable_baselines3_learns_in_it(recorded, preset):
+@pytest.mark.parametrize("name", presets())
+def test_the_dqn_of_stable_baselines3_learns_in_it(recorded, name):
     baselines = pytest.importorskip("stable_baselines3", reason="the extra `bench` installs it")
-    env = recorded(preset)
+    env = recorded(name)
     options = {"learning_starts": 100, "learning_rate": 0.002, "gamma": 0.0, "seed": 0}
     agent = baselines.DQN("MlpPolicy", env, exploration_fraction=0.5, device="cpu", **options)
     agent.learn(1000)

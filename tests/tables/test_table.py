@@ -5,14 +5,21 @@ import dataclasses
 import numpy as np
 import pytest
 
-from adacompress_ref.core.config import Config, Encoding, preset
-from adacompress_ref.core.controller import Label
+from adacompress_ref.agents import view_of
+from adacompress_ref.core.config import PAPER
+from adacompress_ref.core.roles import Label
+from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
+from adacompress_ref.survival import drift
+from adacompress_ref.survival.config import TUNED
 from adacompress_ref.tables.table import Table, TableError
-from adacompress_ref.views import drift
 
 LABELS = [[("cat",), (), ("cat", "dog")], [("äpple",), ("b", "c", "d", "e", "f"), ()]]
 SIZES = [[10, 20, 40], [30, 60, 60]]
+
+
+def names(table):
+    return tuple(encoding.name for encoding in table.source.encodings)
 
 
 @pytest.fixture
@@ -60,15 +67,18 @@ def test_answers_with_fewer_than_five_labels(table):
 def test_states_are_those_of_the_config(table, resize, pooling):
     table.features[:] = 0
     table.features[:, int(resize == "nearest"), int(pooling == "corner"), 7] = 1
-    states = table.states(Config(resize=resize, pooling=pooling))
+    view = view_of(PAPER.replace(resize=resize, pooling=pooling))
+    states = view.of_table(table)
     assert states.shape == (2, 1280)
     assert (states[:, 7] == 1).all()
+    np.testing.assert_array_equal(view.of_table(table, 1), states[1])
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_states_of_drift_have_a_row_for_each_encoding(table, own):
-    config = preset("tuned").replace(own_drift=own, encodings=table.source.encodings)
-    states = table.states(config)
+    config = TUNED.replace(own_drift=own, encodings=names(table))
+    view = view_of(config)
+    states = view.of_table(table)
     assert states.shape == (2, 2, 9 + 2 * own + 2 + 2)
     np.testing.assert_array_equal(states[:, :, -1], table.size_ratios())
     np.testing.assert_allclose(states[:, :, -2], np.log(table.size_ratios()), rtol=1e-6)
@@ -76,20 +86,20 @@ def test_states_of_drift_have_a_row_for_each_encoding(table, own):
         ratios = table.size_ratios()[image]
         rows = drift.rows(table.context[image], table.drift[image], ratios, config)
         np.testing.assert_array_equal(states[image], rows)
-        np.testing.assert_array_equal(table.states(config, image), rows)
+        np.testing.assert_array_equal(view.of_table(table, image), rows)
 
 
 def test_smaller_jpegs_are_closed_where_the_table_has_webp(make_table):
     table = make_table([[("cat",)] * 4], [[10, 20, 30, 40]], ["jpeg-9-q5", "jpeg-q5", "webp-9-q5"])
-    config = preset("tuned").replace(encodings=table.source.encodings)
-    assert table.states(config)[0, :, -1].tolist() == [np.inf, 0.5, 0.75]
-    assert table.states(config, 0, every=True)[:, -1].tolist() == [0.25, 0.5, 0.75]
+    view = view_of(TUNED.replace(encodings=names(table)))
+    assert view.of_table(table)[0, :, -1].tolist() == [np.inf, 0.5, 0.75]
+    assert view.of_table(table, 0, every=True)[:, -1].tolist() == [0.25, 0.5, 0.75]
 
 
 def test_states_count_what_is_larger_than_the_reference_as_the_reference(make_table):
     table = make_table([[("cat",)] * 3], [[30, 50, 40]])
-    config = preset("tuned").replace(encodings=table.source.encodings)
-    np.testing.assert_allclose(table.states(config)[0, :, -2:], [[np.log(0.75), 0.75], [0, 1]])
+    view = view_of(TUNED.replace(encodings=names(table)))
+    np.testing.assert_allclose(view.of_table(table)[0, :, -2:], [[np.log(0.75), 0.75], [0, 1]])
     assert table.size_ratios()[0, 1] == 1.25
 
 
