@@ -8,32 +8,34 @@ fields in which the preset is not as preset `paper`.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import adacompress_ref as ac
+from adacompress_ref import agents
 from adacompress_ref.core import equations
-from adacompress_ref.core.config import PRESETS
-from adacompress_ref.core.controller import measured
+from adacompress_ref.core.config import PAPER, BaseConfig
+from adacompress_ref.core.roles import Measurement, measured
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.extractor import pool, tensor
 from adacompress_ref.imaging.read import Photo
 from adacompress_ref.report.heatmaps import explain
 from adacompress_ref.running.live import LiveImage
-from adacompress_ref.survival.monitor import Estimator, Watch
-from adacompress_ref.views import drift
+from adacompress_ref.survival.drift import drift
+from adacompress_ref.views.drift import SIDE, look
+
+from ..command import parser
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOGRAPHS = ROOT / "tests" / "photos"
 TABLES = (ROOT / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
-# further tables begin with numbers too
-ROWS = TABLES[: TABLES.index("\nThe state was larger once")]
-SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", ROWS, re.MULTILINE))
+ROWS = [table for table in TABLES.split("\n\n") if table.startswith("| number |")]
+SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", "\n".join(ROWS), re.MULTILINE))
 
 
 def show(what: str, value: object, function: str = "") -> None:
@@ -49,19 +51,19 @@ def some(array: np.ndarray, count: int = 5) -> str:
     return " ".join(f"{value:.4f}" for value in array.ravel()[:count]) + shape
 
 
-def equation(number: int, text: str, config: ac.Config) -> None:
-    """A heading, and the rows of DIFFERENCES.md; those behind a semicolon are for drift."""
+def equation(number: int, text: str, config: BaseConfig) -> None:
+    """A heading, and the rows of DIFFERENCES.md; those behind a semicolon are not the paper's."""
     print(f"AC-{number}  {text}")
     index = re.search(rf"^\| AC-{number}\b.* \| (.+) \| (.+) \|$", TABLES, re.MULTILINE)
     assert index
     own, _, added = (re.findall(r"\d+", part) for part in index[2].partition(";"))
     rows = [str(each) for each in range(int(own[0]), int(own[-1]) + 1)]
-    rows += added if config.state == "drift" else []
+    rows += [] if isinstance(config, ac.Config) else added
     found, others = [], rows
     for name in re.findall(r"`(\w+)`", index[1]):
         numbers = [each for each in rows if f"`{name}`" in SWITCHES[each]]
-        value = getattr(config, name)
-        if numbers and value != getattr(PRESETS["paper"], name):
+        value = getattr(config, name, None)
+        if numbers and value not in (None, getattr(PAPER, name, None)):
             found.append(f"{name}={value!s:.20} ({', '.join(numbers)})")
             others = [each for each in others if each not in numbers]
     shown = ", ".join([*found, *others])
@@ -81,37 +83,58 @@ def show_features(image: LiveImage, pilot: ac.AdaCompress) -> None:
 
 def show_drift(image: LiveImage, pilot: ac.AdaCompress) -> None:
     """A row for each level, from how far a probe moves the features."""
-    config, picture, agent = pilot.config, image.photo.picture, pilot.agent
+    picture, agent = image.photo.picture, pilot.agent
     assert isinstance(agent, ac.SurvivalAgent)
-    show("input", some(tensor(picture, "bilinear", drift.SIDE)), "extractor.tensor")
-    seen = drift.look(pilot.extractor, picture, image.payloads.encoded, config.glance)
-    for what, features in zip(("features", "of quality 5", "of the centre"), seen, strict=False):
+    show("input", some(tensor(picture, "bilinear", SIDE)), "extractor.tensor")
+    seen = look(pilot.extractor, picture, image.payloads.encoded)
+    for what, features in zip(("features", "of quality 5", "of the centre"), seen, strict=True):
         show(what, some(features), "drift.look")
-    show("probe's drift", some(drift.drift(seen[1], seen[0])), "drift.drift")
+    show("probe's drift", some(drift(seen[1], seen[0])), "drift.drift")
     show("state s", some(image.state), "drift.rows")
     row = int(agent.q_values(image.state).argmax())
     show(f"its row {row}", some(image.state[row], image.state.size), "drift.rows")
     survival = np.where(np.isinf(image.state[:, -1]), np.nan, agent.survival(image.state))
     show("P(survives)", some(survival, len(survival)), "SurvivalAgent.survival")
+    show("ds, estimated", some(image.state[:, -1], len(survival)), "Payloads.ratios")
+
+
+def show_learning(agent: Any, config: BaseConfig) -> None:
+    """AC-6 as the agent has it, after one learning step."""
+    if not isinstance(config, ac.Config):
+        show(
+            "T_start", f"{config.learning_starts}; then a step each", "SurvivalAgent.training_step"
+        )
+        show("epsilon", "1 as long as it trains, then 0", "SurvivalAgent.end_training")
+        return
+    start, every = config.learning_starts, config.learn_every
+    show("T_start", f"{start}; then a learning step every {every}", "DQNAgent.training_step")
+    show("epsilon", f"1.0000 before that learning step, {agent.epsilon:.4f} after", "next_epsilon")
+    epsilons = [agent.epsilon]
+    for _ in range(400):
+        rule = config.epsilon_decay, config.epsilon_min, config.epsilon_dips
+        epsilons.append(equations.next_epsilon(epsilons[-1], *rule))
+    show("lowest", f"{min(epsilons):.4f} within 400 more", "next_epsilon")
 
 
 def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: Photo) -> bool:
     """All of it, and whether `whole`, the same system, comes to the same numbers by itself."""
-    config, agent, service = pilot.config, pilot.agent, ac.open_service("squeezenet", 1)
-    image = LiveImage(photo, config, pilot.extractor, service)
+    config, service = pilot.config, ac.open_service("squeezenet", 1)
+    agent: Any = pilot.agent
+    kind, of_paper = type(agent).__name__, isinstance(config, ac.Config)
+    image = LiveImage(photo, pilot.view, pilot.extractor, service)
     equation(4, "policy: c = argmax_c Q(s, c)", config)
     show("photograph x", f"{Path(photo.name).name}, {photo.picture.size} pixels", "images.read")
-    (show_drift if config.state == "drift" else show_features)(image, pilot)
+    (show_features if of_paper else show_drift)(image, pilot)
     q_values = agent.q_values(image.state)
-    show("Q(s, c)", some(q_values, len(q_values)), "DQNAgent.q_values")
+    show("Q(s, c)", some(q_values, len(q_values)), f"{kind}.q_values")
     action = equations.best_action(q_values)
-    show("level c", f"{action}, {config.encodings[action].name}", "best_action")
+    show("level c", f"{action}, {config.encodings[action]}", "best_action")
 
     equation(9, "Grad-CAM of that level, scaled to its maximum", config)
-    if config.state == "features":
+    if of_paper:
         slope = agent.network.input_gradient(image.state, action)
         show("dQ(s, c)/ds", some(slope), "QNetwork.input_gradient")
-    heat = explain(pilot, photo, action, image.formats).heat
+    heat = explain(pilot, photo, action, image.payloads.limits.formats).heat
     show("heat", f"of {heat.size} cells", "grad_cam")
     for row in heat:
         print(" " * 8 + "".join(f"{cell:12.4g}" for cell in row))
@@ -143,74 +166,66 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     equation(7, "windowed mean of the latest n accuracies", config)
     n = config.window
     earlier = [1.0] * n + [0.0]  # made up: the label survived, but for the latest
-    estimator = Estimator(config)
-    for each in (estimator, whole.controller.estimator):
-        for measurement in earlier:
-            each.record(measurement, 0.5)
-    before = estimator.mean_accuracy
-    estimator.record(accuracy, reward)
+    measurement = Measurement(image.state, action, compressed, reference, accuracy, reward)
+    monitor: Any = agents.monitor_of(agent)
+    watcher = type(monitor).__name__
+    for each in (monitor, whole.controller.monitor):
+        each.end_training()  # of presets that suspect a change at first (68): no more
+        for made_up in earlier:
+            each.record(measurement._replace(accuracy=made_up, reward=0.5))
+    before = monitor.mean_accuracy
+    monitor.record(measurement)
     show("made up", f"before this image {n} accuracies of 1 and one of 0; n = {n}")
-    show("means", f"{before:.4f}, then {estimator.mean_accuracy:.4f}", "Estimator.record")
+    show("means", f"{before:.4f}, then {monitor.mean_accuracy:.4f}", f"{watcher}.record")
     as_printed = equations.windowed_mean_as_printed([*earlier, accuracy], n)
     show("as printed", f"{as_printed:.4f}, n + 1 terms over n", "windowed_mean_as_printed")
-    if isinstance(agent, ac.SurvivalAgent):
-        watch = Watch(config)
-        survival = float(agent.survival(image.state[action]))
-        watch.measure(survival, accuracy)
-        said = f"{watch.surprise:.4f} with P - A = {survival - accuracy:.4f}; retrain above"
-        show("surprise", f"{said} {config.surprise_limit:g}", "Watch.measure")
-    else:
-        show("retrain", "yes" if estimator.must_retrain else "no", "Estimator.must_retrain")
+    if not of_paper:
+        residual = f"P - A = {monitor.residuals[-1]:.4f}"
+        limit = f"retrain above {config.surprise_limit:g}"
+        show("surprise", f"{monitor.surprise:.4f} with {residual}; {limit}", "Surprise.record")
+    show("retrain", "yes" if monitor.must_retrain else "no", f"{watcher}.must_retrain")
 
     equation(8, "p_est' = p_est + omega grad(A_mean), clipped", config)
     limits = f"omega {config.omega:g}, from {config.p_min:g} to {config.p_max:g}"
-    show("p_est", f"{estimator.p_est:.4f}; {limits}")
-    gradient = estimator.mean_accuracy - estimator.previous_mean
-    show("grad(A_mean)", f"{gradient:.4f}", "Estimator.update_p_est")
-    estimator.update_p_est()
-    show("p_est'", f"{estimator.p_est:.4f}", "estimation_probability")
+    show("p_est", f"{monitor.p_est:.4f}; {limits}")
+    gradient = monitor.mean_accuracy - monitor.previous_mean
+    show("grad(A_mean)", f"{gradient:.4f}", f"{watcher}.estimated")
+    monitor.estimated(measured=True)
+    show("p_est'", f"{monitor.p_est:.4f}", "estimation_probability")
 
     equation(5, "target: y = r + gamma max_c' Q(s', c'); loss: mean of (y - Q)^2", config)
     # s' is the state of the next image, and D gets the transition when that has come
-    next_state = LiveImage(following, config, pilot.extractor, service).state
+    next_state = LiveImage(following, pilot.view, pilot.extractor, service).state
     next_q = agent.q_values(next_state)
-    show("Q(s', c')", some(next_q, len(next_q)), "DQNAgent.q_values")
-    y = float(equations.target(np.array([reward]), config.gamma, next_q[None])[0])
-    show("y", f"{y:.4f} with gamma {config.gamma:g}", "target")
-    if isinstance(agent, ac.SurvivalAgent):
-        agent.observe(image.state, action, accuracy)
-        kept, loss_of = "A", "cross-entropy of A and P (62)"
-    else:
-        agent.remember(image.state, action, reward, next_state)
+    show("Q(s', c')", some(next_q, len(next_q)), f"{kind}.q_values")
+    gamma = config.gamma if of_paper else 0.0
+    y = float(equations.target(np.array([reward]), gamma, next_q[None])[0])
+    show("y", f"{y:.4f} with gamma {gamma:g}", "target")
+    kept, loss_of = "A", "cross-entropy of A and P (62)"
+    if of_paper:
         kept = "y" if config.target == "stored" else "s', r"
         loss_of = "mean over all outputs (24)"
+    agent.observe(measurement)
+    agent.arrive(next_state)
     show("kept in D", f"s, c, {kept} = {agent.replay.values[0]:.4f}", "Replay.add")
-    agent.begin_training()  # epsilon is 1
-    show("loss", f"{agent.learn():.6f}, {loss_of}", "DQNAgent.learn")
+    agent.epsilon = 1.0
+    show("loss", f"{agent.learn():.6f}, {loss_of}", f"{kind}.learn")
     q_after = f"{agent.q_values(image.state)[action]:.4f} after {config.gradient_passes} passes"
     show("Q(s, c)", f"{q_values[action]:.4f} before, {q_after}", "Adam.step")
 
     equation(6, "Algorithm 1: explore, then lower epsilon while learning", config)
-    start, every = config.learning_starts, config.learn_every
-    show("T_start", f"{start}; then a learning step every {every}", "DQNAgent.training_step")
-    show("epsilon", f"1.0000 before that learning step, {agent.epsilon:.4f} after", "next_epsilon")
-    epsilons = [agent.epsilon]
-    for _ in range(400):
-        rule = config.epsilon_decay, config.epsilon_min, config.epsilon_dips
-        epsilons.append(equations.next_epsilon(epsilons[-1], *rule))
-    show("lowest", f"{min(epsilons):.4f} within 400 more", "next_epsilon")
+    show_learning(agent, config)
 
     print("All at once, in the state estimate, by AdaCompress.upload:")
     whole.controller.state = "estimate"
-    whole.controller.watch.reset()  # of presets that suspect a change at first (68): no more
-    whole.controller.suspected = False
-    taken = whole.upload(photo, service).step
-    assert taken is not None
+    at_once = whole.upload(photo, service).step
+    assert at_once is not None
     drawn = "" if whole.controller.state == "retrain" else ", drawn with seed 0"
     show("next state", whole.controller.state + drawn, "Controller.step")
     whole.upload(following, service)  # completes the transition
-    of_pieces = (action, accuracy, reward, estimator.mean_accuracy, estimator.p_est)
-    of_whole = (taken.action, taken.accuracy, taken.reward, taken.mean_accuracy, taken.p_est)
+    of_pieces = action, accuracy, reward, monitor.mean_accuracy, monitor.p_est
+    names_of_step = "action", "accuracy", "reward", "mean_accuracy", "p_est"
+    of_whole = tuple(getattr(at_once, name) for name in names_of_step)
     same = of_pieces == of_whole and agent.replay.values[0] == whole.agent.replay.values[0]
     show("same numbers", "yes" if same else f"NO: {of_whole}", "c, A, R, mean, p_est', D")
     return same
@@ -218,12 +233,12 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: the pieces and the whole agree; 1: they do not; 2: no such image."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    one, other = PHOTOGRAPHS / "coffee.jpg", PHOTOGRAPHS / "chelsea.jpg"
-    parser.add_argument("image", nargs="?", type=Path, default=one, metavar="IMAGE")
-    parser.add_argument("following", nargs="?", type=Path, default=other, metavar="NEXT")
-    parser.add_argument("--preset", choices=PRESETS, default="authors")
-    options = parser.parse_args(arguments)
+    command = parser("bench.tour.for_auditors", __doc__, as_json=False)
+    image, following = PHOTOGRAPHS / "coffee.jpg", PHOTOGRAPHS / "chelsea.jpg"
+    command.add_argument("image", nargs="?", type=Path, default=image, metavar="IMAGE")
+    command.add_argument("following", nargs="?", type=Path, default=following, metavar="NEXT")
+    command.add_argument("--preset", choices=agents.presets(), default="authors")
+    options = command.parse_args(arguments)
     try:
         photos = [images.read(path) for path in (options.image, options.following)]
     except ac.ImageError as error:

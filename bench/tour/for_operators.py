@@ -26,6 +26,7 @@ import numpy as np
 from adacompress_ref.running import runlog
 from adacompress_ref.storage.jsonlines import read_lines
 
+from ..command import parser
 from ..robustness.crash import lines, same
 from ..robustness.faults import PHOTOGRAPHS, crops
 
@@ -127,8 +128,9 @@ def account(state: Path, stopped: int, printed: str, counted: str, mended: str, 
     return accounted and right and whole
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: all is accounted for; 1: it is not; 130: Ctrl-C."""
+    parser("bench.tour.for_operators", __doc__, as_json=False).parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as folder:
             try:
