@@ -21,6 +21,7 @@ from adacompress_ref import agents
 from adacompress_ref.cli import common as commands
 from adacompress_ref.cli import main as cli
 from adacompress_ref.cli import run as commands_run
+from adacompress_ref.cli import train as commands_train
 from adacompress_ref.core.roles import Label
 from adacompress_ref.running import labelling, stream
 from adacompress_ref.services import (
@@ -29,6 +30,7 @@ from adacompress_ref.services import (
     QuotaError,
     RefusedError,
     UnavailableError,
+    open_service,
 )
 from adacompress_ref.storage import artifacts
 from adacompress_ref.tables.table import Table
@@ -89,6 +91,8 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
     ("arguments", "match"),
     [
         ("compress x.jpg --preset best", "best"),
+        ("compress x.jpg --preset fast", "use --preset tuned"),
+        ("train --table a -o x.npz --preset fast", "use --preset tuned"),
         ("compress", "IMAGE"),
         ("nonsense", "nonsense"),
         ("train --images few -o x.npz", "--images and --service go together"),
@@ -189,7 +193,7 @@ def test_the_chain(adacompress, few, tmp_path):
     status, out, err = adacompress(*label, "--json", "--workers", 2)
     report = json.loads(out)
     assert (status, report["images"], report["failed"]) == (0, 3, {})
-    assert "label 3/3, 0:00 left" in err
+    assert "label 3/3, 0:00:00 left" in err
     table = (tmp_path / "t.npz").read_bytes()
     status, out, err = adacompress(*label)
     assert (status, "3 images were done before" in err) == (0, True)
@@ -197,10 +201,11 @@ def test_the_chain(adacompress, few, tmp_path):
     assert "t.npz: 3 images, 10 encodings" in out
 
     train = ("train", "--table", "t.npz", "-o", "agent.npz", "--steps", 30, "--seed", 3)
+    train += ("--preset", "paper")
     status, out, err = adacompress(*train, "--json")
     report = json.loads(out)
     assert (status, report["trained_on"], report["held_out"]) == (0, 2, 1)
-    assert (report["agent"], report["preset"], report["steps"]) == ("agent.npz", "tuned", 30)
+    assert (report["agent"], report["preset"], report["steps"]) == ("agent.npz", "paper", 30)
     assert "train 30/30" in err
     agent = agents.load("agent.npz")
     assert len(agent.stamp["trained_on"]) == 2
@@ -222,19 +227,19 @@ def test_the_chain(adacompress, few, tmp_path):
     for policy in tested["policies"]:
         assert {"name", "agreement", "size_ratio", "reward"} <= set(policy)
     status, out, _ = adacompress(*evaluate, "--alpha", 2)
-    assert "alpha 2, preset tuned" in out
+    assert "alpha 2, preset paper" in out
     assert len(out.splitlines()) == 15
 
 
 def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo_table):
-    train = ("train", "--table", photo_table, "--preset", "fast", "-o", "fast.npz", "--steps", 30)
+    train = ("train", "--table", photo_table, "-o", "tuned.npz", "--steps", 30)
     status, out, _ = adacompress(*train, "--json")
     report = json.loads(out)
-    assert (status, report["preset"]) == (0, "fast")
-    agent = agents.load("fast.npz")
-    assert agent.config == agents.preset("fast").replace(training_steps=30)
+    assert (status, report["preset"]) == (0, "tuned")
+    agent = agents.load("tuned.npz")
+    assert agent.config == agents.preset("tuned").replace(training_steps=30)
     status, out, _ = adacompress(
-        "evaluate", "--table", photo_table, "--agent", "fast.npz", "--json"
+        "evaluate", "--table", photo_table, "--agent", "tuned.npz", "--json"
     )
     whole, few = (
         {policy["name"]: policy for policy in each["policies"]}
@@ -248,7 +253,7 @@ def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo
 
 def test_the_shipped_agent_is_evaluated_by_default(adacompress, photo_table, tmp_path):
     (tmp_path / "names").write_text("chelsea.jpg\n\ncoffee.jpg\n")
-    for preset in ("paper", "authors", "tuned", "fast"):
+    for preset in ("paper", "authors", "tuned"):
         evaluate = ("evaluate", "--table", photo_table, "--preset", preset)
         status, out, _ = adacompress(*evaluate, "--json", "--test-images", "names")
         report = json.loads(out)
@@ -286,19 +291,146 @@ def test_label_lists_what_failed(adacompress, few):
     assert "adacompress: broken.jpg: cannot be read" in err
 
 
+# train, live ------------------------------------------------------------------------------------
+
+LIVE = ("train", "--images", "few", "--service", "squeezenet", "--steps", 12, "--quiet")
+LIVE += ("--encodings", "jpeg-q5,jpeg-q75")
+
+
 def test_training_live(adacompress, few, tmp_path):
     (few / "broken.jpg").write_bytes(b"no image")
-    status, out, err = adacompress(
-        *("train", "--images", few, "--service", "squeezenet", "-o", "live.npz"),
-        *("--steps", 4, "--json", "--quiet", "--encodings", "jpeg-q5,jpeg-q75"),
-    )
+    status, out, err = adacompress(*LIVE, "-o", "live.npz", "--json")
     report = json.loads(out)
     assert status == 1  # the broken one; the others are done
-    assert "broken.jpg: cannot be read" in err
+    assert err.count("broken.jpg: cannot be read") == 1
     assert (report["trained_on"], report["held_out"], report["evaluation"]) == (2, 1, [])
     agent = agents.load("live.npz")
     assert agent.config.encodings == ("jpeg-q5", "jpeg-q75")
+    assert len(agent.stamp["trained_on"]) == 2
+    assert not (tmp_path / "live.npz.partial").exists()
     assert adacompress("compress", few / "clock.jpg", "--agent", "live.npz")[0] == 0
+
+
+class Counting:
+    """The bundled service; what follows so many answers is `then`."""
+
+    name = "counting"
+
+    def __init__(self, answers, then):
+        self.inner, self.answers, self.then = open_service("squeezenet"), answers, then
+        self.asked = 0
+
+    def label(self, payload):
+        self.asked += 1
+        if self.asked > self.answers:
+            self.then()
+        return self.inner.label(payload)
+
+
+def away_for_good():
+    raise QuotaError("counting: paid up")
+
+
+def killed():
+    raise MemoryError  # as if the process ended: what is in memory alone is lost
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    def use(answers, then=lambda: None):
+        service = Counting(answers, then)
+        monkeypatch.setattr(commands_train, "open_named_service", lambda arguments: service)
+        return service
+
+    return use
+
+
+@pytest.mark.parametrize("preset", ["tuned", "authors"])
+@pytest.mark.parametrize(
+    ("answers", "then", "status"),
+    [
+        (11, lambda: signal.raise_signal(signal.SIGINT), 130),
+        (11, lambda: signal.raise_signal(signal.SIGTERM), 143),
+        (10, away_for_good, 1),
+        (10, killed, None),
+    ],
+    ids=["ctrl-c", "sigterm", "quota", "killed"],
+)
+def test_training_live_goes_on_where_it_was(
+    adacompress, few, tmp_path, counting, monkeypatch, preset, answers, then, status
+):
+    """The same agent, and what is logged is not paid for twice."""
+    monkeypatch.setattr(stream, "SAVE_EVERY", 2)
+    live = (*LIVE, "--preset", preset, "-o")
+    whole = counting(10**9)
+    assert adacompress(*live, "whole.npz")[0] == 0
+    first = counting(answers, then)
+    if status is None:
+        with pytest.raises(MemoryError):
+            adacompress(*live, "parts.npz")
+    else:
+        ended, out, err = adacompress(*live, "parts.npz")
+        assert (ended, out) == (status, "")
+        assert "run the same command to go on" in err
+    assert not (tmp_path / "parts.npz").exists()
+    rest = counting(10**9)
+    ended, _, err = adacompress(*live, "parts.npz")
+    assert (ended, err) == (0, "")
+    assert (tmp_path / "parts.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert not (tmp_path / "parts.npz.partial").exists()
+    lost = 0 if status in (130, 143) else 2  # of the image at hand
+    assert whole.asked <= first.asked + rest.asked <= whole.asked + lost
+
+
+def test_an_image_without_an_answer_is_learned_from_later(adacompress, few, counting, monkeypatch):
+    """It holds up nothing, and what others taught is kept."""
+    monkeypatch.setattr(stream.time, "monotonic", lambda: 0.0)  # no waiting
+    errors = [ProtocolError("counting: odd", False)] * 2
+
+    def fail_once():
+        if errors:
+            raise errors.pop()
+
+    counting(4, fail_once)
+    status, _, err = adacompress(*LIVE, "-o", "a.npz")
+    assert (status, err.count("left for another time"), err.count("\n")) == (0, 1, 1)
+
+
+def test_the_folder_of_a_live_training_is_for_the_same_training(adacompress, few, counting):
+    counting(9, away_for_good)
+    assert adacompress(*LIVE, "-o", "a.npz")[0] == 1
+    for options, match in (
+        (("--seed", 1), "its run has seed 0"),
+        (("--preset", "authors"), "its run has preset 'tuned'"),
+        (("--test-images", "names"), "has learned from"),
+    ):
+        trained = json.loads(Path("a.npz.partial/log.jsonl").read_text().splitlines()[0])["image"]
+        Path("names").write_text(trained)
+        status, out, err = adacompress(*LIVE, "-o", "a.npz", *options)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "a.npz.partial" in err and match in err
+
+
+def test_training_on_a_table_leaves_the_folder_of_a_live_training(
+    adacompress, few, counting, photo_table
+):
+    counting(9, away_for_good)
+    assert adacompress(*LIVE, "-o", "a.npz")[0] == 1
+    assert adacompress("train", "--table", photo_table, "-o", "a.npz", "--steps", 5)[0] == 0
+    assert Path("a.npz.partial/log.jsonl").exists()
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_nothing_to_learn_from_live(adacompress, few, monkeypatch, broken):
+    if broken:
+        for path in few.iterdir():
+            path.write_bytes(b"no image")
+    monkeypatch.setattr(Away, "label", lambda self, payload: [])
+    monkeypatch.setattr(commands_train, "open_named_service", lambda arguments: Away())
+    status, out, err = adacompress(*LIVE, "-o", "a.npz")
+    assert (status, out) == (2, "")
+    match = "no image can be used" if broken else "gave no label for any image"
+    assert match in err.splitlines()[-1]
 
 
 # run, in process -------------------------------------------------------------------------------
@@ -717,7 +849,7 @@ def test_progress_on_a_terminal(monkeypatch):
     progress.advance("first")
     assert "[############............] work 1/2, 1:01:40 left first" in terminal.getvalue()
     progress.advance()
-    assert terminal.getvalue().endswith("[########################] work 2/2, 0:00 left\n")
+    assert terminal.getvalue().endswith("[########################] work 2/2, 0:00:00 left\n")
 
 
 def test_progress_elsewhere_is_a_line_now_and_then(capsys):
