@@ -1,4 +1,4 @@
-"""The state of `tuned`, `fast` and `ladder`: looks and distances by hand, what compression does."""
+"""The state of `tuned` and `ladder`: looks and distances by hand, what compression does."""
 
 import threading
 from functools import partial
@@ -10,12 +10,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from adacompress_ref.core.config import REFERENCE, TEN_LEVELS, Config, Encoding, preset
+from adacompress_ref.agents import preset, view_of
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.imaging.extractor import Extractor
-from adacompress_ref.storage import artifacts
-from adacompress_ref.views import drift
+from adacompress_ref.survival import drift
+from adacompress_ref.survival.config import LADDER, TUNED
+from adacompress_ref.views.drift import (
+    CENTRE,
+    GLANCE_SIDE,
+    DriftView,
+    features,
+    look,
+    measured,
+    of_payloads,
+)
 
 FLOOR = np.log(1e-4)
 vectors = hnp.arrays(np.float64, 5, elements=st.floats(0, 100))
@@ -50,8 +60,8 @@ def centred():
 
 def test_features_of_the_whole_or_of_the_centre(centred):
     seeing = FakeExtractor()
-    whole = drift.features(seeing, centred)
-    centre = drift.features(seeing, centred, drift.GLANCE_SIDE, drift.CENTRE)
+    whole = features(seeing, centred)
+    centre = features(seeing, centred, GLANCE_SIDE, CENTRE)
     assert [view.shape for view in seeing.views] == [(1, 3, 160, 160), (1, 3, 112, 112)]
     assert whole.shape == centre.shape == (24,)
     np.testing.assert_allclose(whole, 200 * 70 * 70 / (80 * 160), atol=2)
@@ -61,11 +71,11 @@ def test_features_of_the_whole_or_of_the_centre(centred):
 @pytest.mark.parametrize("size", [(1, 1), (50, 1), (2, 300)])
 def test_looks_at_odd_shapes(size):
     shown = Image.new("RGB", size, (9, 9, 9))
-    seen = drift.look(FakeExtractor(), shown, partial(codec.encode, shown), True)
+    seen = look(FakeExtractor(), shown, partial(codec.encode, shown))
     np.testing.assert_allclose(seen, 9, atol=1.01)  # the probe rounds
 
 
-def looked(centred, glance, threads=1, *others):
+def looked(centred, threads=1, *others):
     """Looks, and what was encoded for them; the probe is said to be plain grey."""
     asked = []
 
@@ -74,11 +84,11 @@ def looked(centred, glance, threads=1, *others):
         return codec.encode(Image.new("RGB", (64, 64), "grey"), encoding)
 
     seeing = FakeExtractor(threads)
-    return seeing, drift.look(seeing, centred, encoded, glance, *others), asked
+    return seeing, look(seeing, centred, encoded, *others), asked
 
 
 def test_a_look_has_the_image_its_probe_and_a_glance(centred):
-    seeing, (itself, probe, glance), asked = looked(centred, True)
+    seeing, (itself, probe, glance), asked = looked(centred)
     assert asked == [Encoding("jpeg", None, 5)]
     np.testing.assert_allclose(itself, 200 * 70 * 70 / (80 * 160), atol=2)
     np.testing.assert_allclose(probe, 128, atol=2)
@@ -86,21 +96,14 @@ def test_a_look_has_the_image_its_probe_and_a_glance(centred):
     assert sorted(view.shape[-1] for view in seeing.views) == [112, 160, 160]
 
 
-def test_a_look_without_a_glance(centred):
-    seeing, seen, asked = looked(centred, False)
-    assert asked == [Encoding("jpeg", None, 5)]
-    np.testing.assert_allclose([each[0] for each in seen], [76.6, 128], atol=2)
-    assert [view.shape[-1] for view in seeing.views] == [160, 160]
-
-
 def test_other_work_is_done_at_the_same_time(centred):
     done = []
     for threads in (1, 3):
-        _, seen, _ = looked(centred, True, threads, *[partial(done.append, n) for n in range(4)])
+        _, seen, _ = looked(centred, threads, *[partial(done.append, n) for n in range(4)])
         assert len(seen) == 3
     assert sorted(done) == [0, 0, 1, 1, 2, 2, 3, 3]
     meeting = threading.Barrier(2, timeout=10)  # each waits: one after the other would never end
-    looked(centred, True, 4, meeting.wait, meeting.wait)
+    looked(centred, 4, meeting.wait, meeting.wait)
 
 
 def test_a_large_picture_is_reduced_before_it_is_looked_at():
@@ -108,12 +111,12 @@ def test_a_large_picture_is_reduced_before_it_is_looked_at():
     pixels = np.random.default_rng(0).integers(0, 256, (640, 960, 3), np.uint8)
     shown = Image.fromarray(pixels)
     seeing = FakeExtractor()
-    drift.look(seeing, shown, partial(codec.encode, shown), True)
+    look(seeing, shown, partial(codec.encode, shown))
     _, whole, glance = seeing.views
     small = shown.reduce(4)  # 160 x 240
     again = FakeExtractor()
-    drift.features(again, small)
-    drift.features(again, small, drift.GLANCE_SIDE, drift.CENTRE)
+    features(again, small)
+    features(again, small, GLANCE_SIDE, CENTRE)
     np.testing.assert_array_equal(whole, again.views[0])
     np.testing.assert_array_equal(glance, again.views[1])
 
@@ -135,12 +138,12 @@ def test_drift_by_hand():
 
 
 @given(vectors)
-def test_the_drift_of_equal_features_is_the_floor(features):
-    features[features < 1e-2] = 0
-    cosine, distance = drift.drift(features, features)
+def test_the_drift_of_equal_features_is_the_floor(itself):
+    itself[itself < 1e-2] = 0
+    cosine, distance = drift.drift(itself, itself)
     assert distance == pytest.approx(FLOOR)
     # without any feature there is no angle
-    assert cosine == pytest.approx(FLOOR if features.any() else 0, abs=1e-6)
+    assert cosine == pytest.approx(FLOOR if itself.any() else 0, abs=1e-6)
 
 
 @given(vectors, vectors)
@@ -168,7 +171,7 @@ def test_context_by_hand():
     rest = [0.0] * 38
     itself, glance = np.array([*rest, 3.0, 4.0]), np.array([0.0, *rest, 2.0])
     probe = itself + 2
-    found = drift.context([itself, probe, glance], 0.25, 50)
+    found = drift.context(itself, probe, glance, 0.25, 50)
     assert (found.shape, found.dtype) == ((drift.CONTEXT,), np.float32)
     expected = [
         *[np.log(5), np.log(7 / 20), *drift.drift(probe, itself)],
@@ -177,15 +180,12 @@ def test_context_by_hand():
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert expected[3] == pytest.approx(np.log(np.sqrt(40 * 4)))
-    without = drift.context([itself, probe], 0.25, 50)
-    np.testing.assert_array_equal(np.isnan(without), [False] * 4 + [True] * 3 + [False] * 2)
-    np.testing.assert_array_equal(without[drift.WITHOUT_GLANCE], found[drift.WITHOUT_GLANCE])
 
 
 def test_the_strongest_are_the_same_in_any_order():
-    features = np.random.default_rng(0).random(200)
-    ordered = np.sort(features)
-    one, other = (drift.context([each, each], 1, 1) for each in (features, ordered))
+    shuffled = np.random.default_rng(0).random(200)
+    ordered = np.sort(shuffled)
+    one, other = (drift.context(each, each, each, 1, 1) for each in (shuffled, ordered))
     np.testing.assert_allclose(one, other, rtol=1e-5)
     assert one[1] == pytest.approx(np.log(ordered[-20:].mean()), rel=1e-5)
 
@@ -195,18 +195,18 @@ def test_payloads_are_measured_against_the_image_itself(photos):
     seeing = FakeExtractor()
     files = [codec.encode(picture, Encoding("jpeg", None, q)) for q in (5, 1, 100)]
     reference = codec.encode(picture, REFERENCE)
-    context, drifts = drift.measured(seeing, picture, [*files, reference])
+    context, drifts = measured(seeing, picture, [*files, reference])
     assert len(seeing.views) == 3 + 3  # whole, probe, glance, and payloads but for the reference
     assert (context.shape, context.dtype, drifts.shape) == ((9,), np.float32, (3, 2))
-    itself = drift.features(seeing, codec.reduced(picture, 160))
+    itself = features(seeing, codec.reduced(picture, 160))
     for file, found in zip(files, drifts, strict=True):
-        expected = drift.drift(drift.features(seeing, codec.decode(file, 160)), itself)
+        expected = drift.drift(features(seeing, codec.decode(file, 160)), itself)
         np.testing.assert_allclose(found, expected)
     assert drifts[1, 1] > drifts[0, 1] > drifts[2, 1]
     np.testing.assert_allclose(drifts[0], context[2:4], rtol=1e-6)  # the probe
     per_pixel = len(reference) / (picture.width * picture.height)
     np.testing.assert_allclose(context[7:], np.log([per_pixel, min(picture.size)]), rtol=1e-6)
-    alone, none = drift.measured(seeing, picture, [reference])
+    alone, none = measured(seeing, picture, [reference])
     np.testing.assert_array_equal(alone, context)
     assert none.shape == (0, 2)
 
@@ -215,10 +215,10 @@ def test_the_drift_of_what_is_unchanged_is_the_floor(extractor):
     """At any size: the image and its payload reach E in the same way."""
     for size in ((300, 400), (639, 900), (2600, 2570)):
         plain = Image.new("RGB", size, (128, 128, 128))
-        itself = drift.features(extractor, codec.reduced(plain, 160))
+        itself = features(extractor, codec.reduced(plain, 160))
         payload = codec.encode(plain, Encoding("jpeg", None, 100))
         np.testing.assert_allclose(
-            drift.of_payloads(extractor, itself, [payload]), [[FLOOR] * 2], atol=1e-3
+            of_payloads(extractor, itself, [payload]), [[FLOOR] * 2], atol=1e-3
         )
 
 
@@ -226,8 +226,8 @@ def test_the_drift_of_what_is_unchanged_is_the_floor(extractor):
 def test_payloads_keep_their_order_in_threads(photos, threads):
     picture = images.read(photos / "clock.jpg").picture
     files = [codec.encode(picture, each) for each in TEN_LEVELS]
-    found = drift.of_payloads(FakeExtractor(threads), np.ones(24), files)
-    each = [drift.of_payloads(FakeExtractor(), np.ones(24), [file])[0] for file in files]
+    found = of_payloads(FakeExtractor(threads), np.ones(24), files)
+    each = [of_payloads(FakeExtractor(), np.ones(24), [file])[0] for file in files]
     np.testing.assert_array_equal(found, each)
 
 
@@ -235,7 +235,7 @@ def test_stronger_compression_moves_features_further(extractor, photos):
     picture = images.read(photos / "chelsea.jpg").picture
     levels = [Encoding("jpeg", None, quality) for quality in (5, 25, 65)]
     payloads = [codec.encode(picture, level) for level in (*levels, REFERENCE)]
-    context, drifts = drift.measured(extractor, picture, payloads)
+    context, drifts = measured(extractor, picture, payloads)
     assert (np.diff(drifts, axis=0) < 0).all()
     scaled = (context - drift._MEAN) / drift._SPREAD
     assert np.abs(scaled).max() < 6  # near enough to what inputs should be
@@ -244,30 +244,25 @@ def test_stronger_compression_moves_features_further(extractor, photos):
 # Rows --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("glance", [False, True])
 @pytest.mark.parametrize("own", [False, True])
-def test_rows_by_hand(own, glance):
-    config = Config(encodings=TEN_LEVELS[:3], own_drift=own, glance=glance)
+def test_rows_by_hand(own):
+    config = TUNED.replace(encodings=TUNED.encodings[:3], own_drift=own)
     context = drift._MEAN + np.arange(9) * drift._SPREAD
-    if not glance:
-        context[4:7] = np.nan  # as `context` has it
     drifts = drift._DRIFT_MEAN + np.array([[0], [3], [5]]) * drift._DRIFT_SPREAD
     found = drift.rows(context, drifts, np.array([0.5, np.inf, 1]), config)
     assert (found.shape, found.dtype) == ((3, drift.row_length(config)), np.float32)
     none = (FLOOR - drift._DRIFT_MEAN) / drift._DRIFT_SPREAD  # the reference, or nothing at all
     middle = [[0.0] * 2, none, none] if own else [[]] * 3
-    shared = range(9) if glance else [0, 1, 2, 3, 7, 8]
     expected = [
-        [*shared, *middle[0], 1, 0, 0, np.log(0.5), 0.5],
-        [*shared, *middle[1], 0, 1, 0, np.inf, np.inf],
-        [*shared, *middle[2], 0, 0, 1, 0, 1],
+        [*range(9), *middle[0], 1, 0, 0, np.log(0.5), 0.5],
+        [*range(9), *middle[1], 0, 1, 0, np.inf, np.inf],
+        [*range(9), *middle[2], 0, 0, 1, 0, 1],
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "numbers"), [("ladder", 9 + 2), ("tuned", 9), ("fast", 6)])
-def test_rows_of_many_images_are_those_of_each(name, numbers):
-    config = preset(name)
+@pytest.mark.parametrize(("config", "numbers"), [(LADDER, 9 + 2), (TUNED, 9)])
+def test_rows_of_many_images_are_those_of_each(config, numbers):
     draw = np.random.default_rng(0)
     actions = len(config.encodings)
     context, drifts = draw.normal(size=(5, 9)), draw.normal(size=(5, actions, 2))
@@ -287,8 +282,7 @@ def test_the_wholes_part_of_a_gradient_is_unscaled():
         row = drift.rows(context, drifts, np.full(len(config.encodings), 0.5), config)[3]
         return row @ weights[: len(row)]
 
-    configs = [preset(name) for name in ("tuned", "ladder", "fast")]
-    for config in (*configs, preset("ladder").replace(glance=False)):
+    for config in (TUNED, LADDER):
         by_row = weights[: drift.row_length(config)]
         context, drifts = drift._MEAN.copy(), np.zeros((len(config.encodings), 2))
         before = value(context, drifts, config)
@@ -315,31 +309,23 @@ def test_the_wholes_part_of_a_gradient_is_unscaled():
 )
 def test_open_actions(formats, names):
     encodings = ("jpeg-9-q5", "jpeg-q5", "webp-9-q5", "webp-q5")
-    config = Config(encodings=tuple(Encoding.parse(name) for name in encodings))
-    found = drift.open_actions(config, formats)
+    found = DriftView(TUNED.replace(encodings=encodings)).open_actions(formats)
     assert [name for name, open_ in zip(encodings, found, strict=True) if open_] == names.split()
 
 
 def test_without_webp_in_the_preset_its_jpegs_stay_open():
-    config = Config(encodings=(Encoding("jpeg", 160, 20), Encoding("jpeg", None, 5)))
-    assert drift.open_actions(config, ("jpeg", "webp")).tolist() == [True, True]
-    assert drift.open_actions(preset("tuned"), ("jpeg", "webp")).all()
+    view = DriftView(TUNED.replace(encodings=("jpeg-160-q20", "jpeg-q5")))
+    assert view.open_actions(("jpeg", "webp")).tolist() == [True, True]
+    assert DriftView(TUNED).open_actions(("jpeg", "webp")).all()
 
 
 # The stamp ---------------------------------------------------------------------------------------
 
 
-def test_preprocessing_says_what_states_are_made_of():
-    digest = artifacts.sha256(artifacts.find("mobilenetv2.onnx"))
-    assert drift.preprocessing(digest, preset("authors")) == {
-        "sha256": digest,
-        "input_size": 224,
-        "resize": "nearest",
-        "pooling": "corner",
-    }
-    assert drift.preprocessing("x", preset("paper"))["resize"] == "bilinear"
-    looks = {"sha256": "x", "input_size": 160, "probe": "jpeg-q5"}
-    glance = {"glance": [0.875, 112]}
-    assert drift.preprocessing("x", preset("tuned")) == looks | glance
-    assert drift.preprocessing("x", preset("ladder")) == looks | glance
-    assert drift.preprocessing("x", preset("fast")) == looks
+def test_a_stamp_says_what_states_are_made_of():
+    extractor = {"sha256": "x", "input_size": 224}
+    stamps = {name: view_of(preset(name)).stamp("x") for name in ("paper", "authors", "tuned")}
+    assert stamps["paper"] == extractor | {"resize": "bilinear", "pooling": "global"}
+    assert stamps["authors"] == extractor | {"resize": "nearest", "pooling": "corner"}
+    looks = {"sha256": "x", "input_size": 160, "probe": "jpeg-q5", "glance": [0.875, 112]}
+    assert stamps["tuned"] == view_of(LADDER).stamp("x") == looks
