@@ -1,11 +1,10 @@
 """The agent of the presets `tuned` and `ladder`: Q from P(labels survive) and known sizes.
 
-The client can encode and count, so the size ratio need not be learned:
+The client can encode and count, so of AC-4's action value
 
     Q(s, c) = alpha * P(labels survive | s, c) - ds(x, c) + beta
 
-is still AC-4's action value. What is left to learn is one number between 0 and 1. One small
-network serves all actions, and each upload teaches it about all of them. NumPy alone.
+only P is to be learned, by one small network for all actions. NumPy alone.
 """
 
 from __future__ import annotations
@@ -24,18 +23,17 @@ ALPHAS = 0.1, 100.0  # where `reach` looks
 
 
 class SurvivalAgent:
-    """Its state is a matrix [actions, inputs]: a row of numbers for each action.
+    """Its state is a matrix [actions, inputs], a row of numbers for each action.
 
-    The last number of a row is the action's size ratio ds (AC-2); infinite where the action
-    cannot be taken. Images are independent, so there is no gamma. `alpha` may change at any time:
-    what is learned does not depend on it.
+    The last number of a row is the action's size ratio ds (AC-2), infinite where it cannot be
+    taken. Images are independent, so there is no gamma.
     """
 
     KEPT = (
         *("network", "optimiser", "epsilon", "steps", "alpha", "anchor", "anchored"),
         *("replay", "rng"),
     )
-    adjustable = True
+    adjustable = True  # P does not depend on alpha
 
     def __init__(self, config: SurvivalConfig, inputs: int, rng: np.random.Generator) -> None:
         self.config, self.inputs, self.rng = config, inputs, rng
@@ -46,8 +44,6 @@ class SurvivalAgent:
         self.epsilon, self.alpha, self.steps = 1.0, config.alpha, 0
         self.anchor, self.anchored = self.network.parameters.copy(), False
         self.stamp: dict[str, Any] = {}
-
-    # Acting -----------------------------------------------------------------------------------
 
     def survival(self, state: np.ndarray) -> np.ndarray:
         """P(labels survive), states [..., actions, inputs] -> [..., actions]."""
@@ -60,13 +56,12 @@ class SurvivalAgent:
         return self.alpha * self.survival(state) - ratios + self.config.beta
 
     def act(self, state: np.ndarray) -> int:
-        """With probability epsilon a random one of the actions that may be best.
+        """AC-4; at random among the actions that would beat the best, were they sure to survive.
 
-        Those are all that would beat the best, were they sure to survive. Raises ValueError for a
-        state of another shape.
+        Raises ValueError for a state of another shape.
         """
-        if state.shape != (len(self.config.encodings), self.inputs):
-            expected = len(self.config.encodings), self.inputs
+        expected = len(self.config.encodings), self.inputs
+        if state.shape != expected:
             raise ValueError(f"a state has shape {expected}, not {state.shape}")
         if self.rng.random() >= self.epsilon:
             return equations.best_action(self.q_values(state))
@@ -80,7 +75,7 @@ class SurvivalAgent:
     def reach(self, agreement: float, states: np.ndarray, excess: float) -> None:
         """Set alpha to the least that reaches an agreement on images [n, actions, inputs].
 
-        `excess` is by how much P was too high lately.
+        `excess` is by how much P was too high lately. The highest, where it cannot be reached.
         """
         survival = self.survival(states)  # [n, actions]
         rows = np.arange(len(states))
@@ -88,18 +83,14 @@ class SurvivalAgent:
         while high / low > 1.01:  # agreement does not fall as alpha grows
             alpha = (low * high) ** 0.5
             chosen = (alpha * survival - states[..., -1]).argmax(axis=1)
-            if survival[rows, chosen].mean() - excess < agreement:
-                low = alpha
-            else:
-                high = alpha
-        self.alpha = high  # where it cannot be reached, the highest
-
-    # Learning ---------------------------------------------------------------------------------
+            reached = survival[rows, chosen].mean() - excess >= agreement
+            low, high = (low, alpha) if reached else (alpha, high)
+        self.alpha = high
 
     def observe(self, measurement: Measurement) -> None:
         """Keep the chosen action's row and the accuracy measured."""
-        row = measurement.state[measurement.action]  # [inputs]
-        self.replay.add(row, measurement.action, measurement.accuracy, None)
+        state, action = measurement.state, measurement.action
+        self.replay.add(state[action], action, measurement.accuracy, None)
 
     def arrive(self, state: np.ndarray) -> None:
         """It needs no s'."""
@@ -132,31 +123,24 @@ class SurvivalAgent:
     def learn(self) -> float:
         """The gradient passes of one learning step towards accuracies in [0, 1].
 
-        Cross-entropy in place of AC-5's square: alpha * (A - P) is y - Q in both, but its gradient
-        does not vanish where P is wrong and sure of itself. The pull towards the anchor, the
-        parameters that training ended with, counts like `config.anchor` transitions
-        (`anchor_untrained` before there was any), so it fades as D fills. Returns the loss of the
-        first pass.
+        By cross-entropy: unlike that of AC-5's square, its gradient does not vanish where P is
+        wrong and sure of itself. The pull towards the parameters that training ended with counts
+        like `config.anchor` transitions (before, `anchor_untrained`), so it fades as D fills.
+        Returns the loss of the first pass.
         """
         states, _, targets, _ = self.replay.sample(self.config.batch_size, self.rng)
-        first_loss = 0.0
+        logits = self.network.q_values(states)[:, 0]  # [n]
+        loss = np.mean(np.logaddexp(0, logits) - targets * logits)
         weight = self.config.anchor if self.anchored else self.config.anchor_untrained
         pull = 2 * weight / len(self.replay)
-        for gradient_pass in range(self.config.gradient_passes):
+        for _ in range(self.config.gradient_passes):
             layers = self.network.forward(states)
             survival = _sigmoid(layers[-1][:, 0])  # P [n]
-            if gradient_pass == 0:
-                first_loss = _cross_entropy(survival, targets)
             gradient = self.network.backward(layers, (survival - targets)[:, None] / len(targets))
             gradient += pull * (self.network.parameters - self.anchor)
             self.optimiser.step(self.network.parameters, gradient)
-        return first_loss
+        return float(loss)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-values.clip(-30, 30)))
-
-
-def _cross_entropy(survival: np.ndarray, targets: np.ndarray) -> float:
-    inside = survival.clip(1e-7, 1 - 1e-7)
-    return float(-np.mean(targets * np.log(inside) + (1 - targets) * np.log(1 - inside)))

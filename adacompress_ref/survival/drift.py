@@ -1,10 +1,9 @@
 """The state of the project's own agent, in numbers: how compression moves the features of E.
 
-The summary's `E(J(x, c))` taken at its word. What tells whether labels survive is not what the
-image shows but how far its features move when it is compressed. So E looks at the whole image,
-made square, and at what a probe leaves of it; and it glances at the centre, where most services
-look. How far the glance is from the whole says how much the content depends on the place one looks
-at. NumPy alone; views/drift.py looks at photographs.
+What tells whether labels survive is not what the image shows but how far its features move. So E
+looks at the whole image, made square, at what a probe leaves of it, and at the centre, where most
+services look: how far this glance is from the whole says how much depends on the place. NumPy
+alone; views/drift.py looks at photographs.
 """
 
 from __future__ import annotations
@@ -32,11 +31,7 @@ def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
 
 
 def context(
-    itself: np.ndarray,
-    of_probe: np.ndarray,
-    glance: np.ndarray,
-    bytes_per_pixel: float,
-    side: int,
+    itself: np.ndarray, of_probe: np.ndarray, glance: np.ndarray, bytes_per_pixel: float, side: int
 ) -> np.ndarray:
     """What all actions share, from features [channels] -> [9].
 
@@ -59,9 +54,8 @@ def rows(
 ) -> np.ndarray:
     """The state: context [..., 9], drift [..., A, 2], ds [..., A] -> [..., A, inputs].
 
-    A row: context, the action's own drift where the preset has it (none where the reference
-    stands in, ds 1), which action it is, log ds and ds. `ds` is infinite for an action that cannot
-    be taken.
+    A row: context, with `own_drift` the action's own (none where the reference stands in, ds 1),
+    which action it is, log ds and ds, which are infinite where it cannot be taken.
     """
     actions = ratios.shape[-1]
     shared = ((context - _MEAN) / _SPREAD)[..., None, :]

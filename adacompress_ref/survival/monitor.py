@@ -1,14 +1,14 @@
 """Noticing that scenery or service has changed, with few reference uploads. NumPy alone.
 
-Two tests follow one another. The first is free: states and scores of all uploads are at hand, and
-where their latest mean has moved (`Shift`), something is different. That alone is no reason to
-learn again, but one to measure: estimates come at p_max. The second is sequential: how many more
-labels were lost than P(labels survive) allows? A few losses beyond chance end in retraining.
+The first of two tests is free: where the mean of states and scores of all uploads has moved
+(`Shift`), something is different, and estimates come at p_max. The second is sequential: a few more
+labels lost than P(labels survive) allows, beyond chance, end in retraining.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import numpy as np
 
@@ -30,24 +30,26 @@ class Shift:
 
     def __init__(self, limit: float) -> None:
         self.limit = limit  # in standard errors
+        self.forget()
+
+    def forget(self) -> None:
+        """As if nothing had been seen."""
         self.recent: deque[np.ndarray] = deque(maxlen=RECENT)
-        self.count, self.total, self.squares = 0, np.zeros(0), np.zeros(0)  # of those before
+        self.count = 0  # of those before
+        self.total: Any = 0.0  # [k], as are their squares
+        self.squares: Any = 0.0
 
     def see(self, numbers: np.ndarray) -> bool:
         """One more image. Where they have moved, what was before is forgotten."""
         if len(self.recent) == RECENT:
             oldest = self.recent[0]
-            if not self.count:
-                self.total, self.squares = np.zeros_like(oldest), np.zeros_like(oldest)
             self.count += 1
-            self.total += oldest
-            self.squares += oldest * oldest
+            self.total, self.squares = self.total + oldest, self.squares + oldest * oldest
         self.recent.append(np.nan_to_num(np.asarray(numbers, np.float64), posinf=0.0))
-        if self.count < BEFORE or self.size() <= self.limit:
-            return False
-        self.recent.clear()
-        self.count = 0
-        return True
+        moved = self.count >= BEFORE and self.size() > self.limit
+        if moved:
+            self.forget()
+        return moved
 
     def size(self) -> float:
         """How far, in standard errors; of the number that has moved most."""
@@ -69,17 +71,19 @@ class Surprise:
         self.agent, self.config = agent, agent.config
         self.goal: float | None = None  # agreement that alpha is set for, if any
         self.states: deque[np.ndarray] = deque(maxlen=GOAL_IMAGES)  # measured, for that goal
-        self._begin()
+        self.end_training()
         self.suspect, self.suspicious, self.p_est = self.config.suspect_for, True, self.config.p_0
 
-    def _begin(self) -> None:
-        self._forget()
+    def end_training(self) -> None:
+        """All is known again."""
+        self.begin_training()
         self.accuracies: deque[float] = deque(maxlen=self.config.window)
         self.mean_accuracy = self.previous_mean = float("nan")
         self.recorded = 0
         self.suspicious, self.p_est = False, self.config.p_min
 
-    def _forget(self) -> None:
+    def begin_training(self) -> None:
+        """Whatever was suspected is so."""
         self.shift = Shift(self.config.shift_limit)
         self.surprise = 0.0  # labels lost beyond what P and chance allow: Page's CUSUM
         self.residuals: deque[float] = deque(maxlen=self.config.window)  # P - A, latest
@@ -102,21 +106,16 @@ class Surprise:
         residual = float(self.agent.survival(state[measurement.action])) - accuracy
         self.residuals.append(residual)
         self.surprise = max(0.0, self.surprise + residual - self.config.surprise_slack)
-        self._spend()
-        if self.surprise > SUSPECT_AT * self.config.surprise_limit:
-            self.suspect = self.config.suspect_for
-        self._follow()
+        self._spend(alarm=self.surprise > SUSPECT_AT * self.config.surprise_limit)
         if self.goal is not None:
             self.states.append(state)
             self.agent.reach(self.goal, np.stack(self.states), float(np.mean(self.residuals)))
             if len(self.residuals) < GOAL_LEAST:
                 self.agent.alpha = max(self.agent.alpha, self.config.alpha)
 
-    def _spend(self) -> None:
-        self.suspect = max(0, self.suspect - 1)
-
-    def _follow(self) -> None:
-        """p_est jumps to p_max on suspicion of a change, and to p_min when it is dismissed."""
+    def _spend(self, alarm: bool) -> None:
+        """An estimate. p_est jumps to p_max on suspicion, and to p_min when it is dismissed."""
+        self.suspect = self.config.suspect_for if alarm else max(0, self.suspect - 1)
         if (self.suspect > 0) != self.suspicious:
             self.suspicious = self.suspect > 0
             self.p_est = self.config.p_max if self.suspicious else self.config.p_min
@@ -124,8 +123,7 @@ class Surprise:
     def estimated(self, measured: bool) -> None:
         """AC-8 while nothing is suspected; an estimate without a measurement is paid for too."""
         if not measured:
-            self._spend()
-            self._follow()
+            self._spend(alarm=False)
         elif not self.suspicious and self.recorded > self.config.window:
             gradient, config = self.mean_accuracy - self.previous_mean, self.config
             self.p_est = equations.estimation_probability(
@@ -138,14 +136,6 @@ class Surprise:
         return self.surprise > self.config.surprise_limit
 
     def may_return(self, initial: bool) -> bool:
-        """Whether P fits again what came lately, but for the slack, which is one standard error."""
+        """Whether P fits what came lately, but for the slack, which is one standard error."""
         full = len(self.residuals) == self.config.window
         return full and abs(float(np.mean(self.residuals))) < self.config.surprise_slack
-
-    def begin_training(self) -> None:
-        """Whatever was suspected is so."""
-        self._forget()
-
-    def end_training(self) -> None:
-        """All is known again."""
-        self._begin()
