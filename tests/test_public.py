@@ -44,7 +44,7 @@ def test_type_checkers_know_the_names(tmp_path):
         line.partition("caller.py:")[2] for line in done.stdout.splitlines() if "caller.py:" in line
     ]
     assert "-> adacompress_ref.running.pilot.AdaCompress" in load
-    assert "-> adacompress_ref.core.agent.DQNAgent" in train
+    assert "agent: adacompress_ref.core.roles.Agent" in train
     assert '"float"' in score
     assert 'incompatible type "Wrong"; expected "Service"' in wrong  # and Own is one
     assert 'has no attribute "Nonsense"' in nonsense
@@ -53,6 +53,7 @@ def test_type_checkers_know_the_names(tmp_path):
 def test_names_resolve():
     names = ["ImageError", "ServiceError", "AgentError", "ArtifactError", "ModelError"]
     names += ["TableError", "StateError", "Service", "Upload", "train", "evaluate"]
+    names += ["save", "load", "load_keras", "new_agent", "monitor_of", "view_of", "preset"]
     assert set(names) < set(dir(ac))
     for name in ac.__all__:
         assert getattr(ac, name)
