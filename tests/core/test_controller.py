@@ -410,6 +410,16 @@ def test_several_in_flight_are_settled_in_order_and_the_run_is_repeatable(name):
     assert repr(in_flight(name, 1)[0]) == repr([system.step(image) for image in images])
 
 
+def test_chance_moves_on_with_each_that_is_settled():
+    system = controller("paper", start="retrain", epsilon=1.0, **SHORT)
+    images = [Image() for _ in range(3)]
+    decisions, states = [system.decide(image.state) for image in images], []
+    for image, decision in zip(images, decisions, strict=True):
+        system.settle(decision, *sent(image, decision))
+        states.append(repr(system.agent.rng.bit_generator.state))
+    assert len({*states}) == 3
+
+
 def test_what_was_decided_before_a_retraining_neither_ends_it_nor_counts_in_it():
     system = controller("paper", **SHORT)
     run(system, ["good"] * 3)
