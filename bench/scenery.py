@@ -148,7 +148,7 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
     controller = Controller(agent, agents.monitor_of(agent), trained)
     every = sorted({scenery for part in parts for scenery in part.sceneries})
     rows = {scenery: bench.rows(scenery, seed, trained=False) for scenery in every}
-    order = {scenery: passes(rows[scenery], chance) for scenery in every}
+    order = {scenery: passes(rows[scenery].tolist(), chance) for scenery in every}
     columns: list[list[float]] = [[] for _ in Trace._fields]
     losses: list[float] = []  # agreement that each change costs the policy before it
     here: list[tuple[Pool, np.ndarray]] = []

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adacompress_ref.core.agent import AgentError, DQNAgent
-from adacompress_ref.core.config import TEN_LEVELS, preset
+import adacompress_ref as ac
+from adacompress_ref.core.config import AUTHORS
+from adacompress_ref.imaging.encoding import TEN_LEVELS
 from bench.paper import keras_parity
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: Keras files cannot be read")
@@ -74,8 +75,8 @@ def expected(layers, arrays, states):
 
 
 def assert_computes(path, layers, arrays):
-    agent = DQNAgent.from_keras(path)
-    states = np.random.default_rng(1).normal(size=(7, agent.state_size))
+    agent = ac.load_keras(path)
+    states = np.random.default_rng(1).normal(size=(7, agent.inputs))
     assert agent.q_values(states) == pytest.approx(expected(layers, arrays, states), abs=1e-4)
     return agent
 
@@ -88,7 +89,7 @@ def test_two_to_five_layers(tmp_path, widths, as_list):
     agent = assert_computes(
         write(tmp_path / "agent.h5", layers, arrays, as_list=as_list), layers, arrays
     )
-    assert agent.state_size == widths[0]
+    assert agent.inputs == widths[0]
     assert agent.config.hidden == widths[1:-1]
     assert len(agent.config.encodings) == widths[-1]
     assert agent.epsilon == 0
@@ -100,9 +101,9 @@ def test_one_layer_is_a_stack_too(tmp_path):
 
 
 def test_ten_outputs_are_the_ten_levels_of_preset_authors(tmp_path):
-    agent = DQNAgent.from_keras(write(tmp_path / "agent.h5", *stack((5, 4, 10))))
-    assert agent.config == preset("authors").replace(hidden=(4,))
-    assert agent.config.encodings == TEN_LEVELS
+    agent = ac.load_keras(write(tmp_path / "agent.h5", *stack((5, 4, 10))))
+    assert agent.config == AUTHORS.replace(hidden=(4,))
+    assert agent.config.encodings == tuple(level.name for level in TEN_LEVELS)
 
 
 def test_layers_without_bias(tmp_path):
@@ -131,7 +132,7 @@ def test_a_file_of_weights_with_a_description(tmp_path):
 
 
 def test_what_is_loaded_can_learn(tmp_path):
-    agent = DQNAgent.from_keras(write(tmp_path / "a.h5", *stack((5, 4, 3))))
+    agent = ac.load_keras(write(tmp_path / "a.h5", *stack((5, 4, 3))))
     before = agent.network.parameters.copy()
     agent.fit(np.ones((2, 5), np.float32), np.array([0, 1]), np.array([9.0, -9.0]))
     assert not np.array_equal(agent.network.parameters, before)
@@ -139,11 +140,11 @@ def test_what_is_loaded_can_learn(tmp_path):
 
 def test_saved_and_loaded_no_bit_changes(tmp_path):
     layers, arrays = stack((5, 6, 4, 3))
-    agent = DQNAgent.from_keras(write(tmp_path / "agent.h5", layers, arrays))
+    agent = ac.load_keras(write(tmp_path / "agent.h5", layers, arrays))
     flat = [array.ravel() for layer in layers for array in arrays[layer["config"]["name"]]]
     assert agent.network.parameters.tobytes() == np.concatenate(flat).tobytes()
-    agent.save(tmp_path / "agent.npz")
-    again = DQNAgent.load(tmp_path / "agent.npz")
+    ac.save(agent, tmp_path / "agent.npz")
+    again = ac.load(tmp_path / "agent.npz")
     assert again.network.parameters.tobytes() == agent.network.parameters.tobytes()
     assert again.config == agent.config
 
@@ -152,8 +153,8 @@ def test_saved_and_loaded_no_bit_changes(tmp_path):
 
 
 def assert_refused(path, words=""):
-    with pytest.raises(AgentError) as caught:
-        DQNAgent.from_keras(path)
+    with pytest.raises(ac.AgentError) as caught:
+        ac.load_keras(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert words in message
@@ -218,9 +219,9 @@ def test_another_kind_of_file_a_folder_and_nothing_are_refused(tmp_path):
 
 
 def test_the_authors_network(shared):
-    agent = DQNAgent.from_keras(shared / "golden" / AGENT)
-    assert agent.config == preset("authors")
-    assert agent.state_size == 1280
+    agent = ac.load_keras(shared / "golden" / AGENT)
+    assert agent.config == AUTHORS
+    assert agent.inputs == 1280
     with np.load(shared / "golden" / VALUES, allow_pickle=False) as recorded:
         features, q_values = recorded["features"], recorded["q_values"]
     found = agent.q_values(features)
@@ -228,10 +229,9 @@ def test_the_authors_network(shared):
     assert (found.argmax(axis=1) == q_values.argmax(axis=1)).all()
 
 
-def run(capsys, monkeypatch, *arguments):
+def run(capsys, *arguments):
     """Exit status, standard output and standard error of the command."""
-    monkeypatch.setattr(sys, "argv", ["keras_parity", *map(str, arguments)])
-    status = keras_parity.main()
+    status = keras_parity.main([*map(str, arguments)])
     return status, *capsys.readouterr()
 
 
@@ -256,34 +256,34 @@ def pair(tmp_path):
     return write(tmp_path / "agent.h5", layers, arrays), tmp_path / "values.npz"
 
 
-def test_the_command_reports_one_line(pair, capsys, monkeypatch):
-    status, output, errors = run(capsys, monkeypatch, *pair)
+def test_the_command_reports_one_line(pair, capsys):
+    status, output, errors = run(capsys, *pair)
     assert (status, errors, output.count("\n")) == (0, "", 1)
     report = json.loads(output)
     assert (report["vectors"], report["same_best_level"]) == (6, True)
     assert 0 <= report["largest_difference"] < 1e-4
 
 
-def test_the_command_finds_a_difference(pair, capsys, monkeypatch):
+def test_the_command_finds_a_difference(pair, capsys):
     with np.load(pair[1]) as file:
         arrays = dict(file)
     arrays["q_values"][2, 1] += 0.01
     np.savez(pair[1], **arrays)
-    status, output, _ = run(capsys, monkeypatch, *pair)
+    status, output, _ = run(capsys, *pair)
     assert status == 1
     assert json.loads(output)["largest_difference"] == pytest.approx(0.01, rel=1e-3)
 
 
 @pytest.mark.parametrize("broken", [0, 1])
 @pytest.mark.parametrize("content", [None, b"", b"nothing\nof use\n", b"PK\x03\x04none"])
-def test_the_command_refuses_bad_files_in_one_line(pair, broken, content, capsys, monkeypatch):
+def test_the_command_refuses_bad_files_in_one_line(pair, broken, content, capsys):
     pair[broken].unlink() if content is None else pair[broken].write_bytes(content)
-    status, output, errors = run(capsys, monkeypatch, *pair)
+    status, output, errors = run(capsys, *pair)
     assert (status, output, errors.count("\n")) == (2, "", 1)
     assert errors.startswith("keras_parity: ")
 
 
-def test_the_command_refuses_values_without_their_arrays(pair, capsys, monkeypatch):
+def test_the_command_refuses_values_without_their_arrays(pair, capsys):
     np.savez(pair[1], features=np.zeros((2, 5)))
-    status, output, errors = run(capsys, monkeypatch, *pair)
+    status, output, errors = run(capsys, *pair)
     assert (status, output, errors.count("\n")) == (2, "", 1)

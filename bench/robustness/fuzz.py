@@ -5,8 +5,9 @@ reads them in worker processes. Right is an error of that interface in one line 
 characters, or a result that can be used. Another exception, more than 5 s, more than 1 GB in memory
 or the end of the process are failures; `--only KIND:NUMBER` repeats one.
 
-Each case has a generator of its own, of seed, kind and number. Half of the archives of arrays that
-are put together anew have a checksum that fits, so that what stands behind it is tried as well.
+Each case has a generator of its own, of seed, kind and number. Agents and tables that are put
+together anew have a checksum that fits or none, as those of strangers may, so that what stands
+behind it is tried as well; a state is the run's own, for which its checksum is enough.
 """
 
 from __future__ import annotations

@@ -7,14 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from adacompress_ref.core.config import LADDER, PRESETS, Encoding
+from adacompress_ref.agents import preset
 from bench import tables
 from bench.paper import adaptivity
 from bench.paper.adaptivity import Problem
 
 IMAGES = 40
-PAIR = (Encoding("jpeg", None, 5), Encoding("jpeg", None, 25))
-CONFIG = PRESETS["tuned"].replace(encodings=PAIR, training_steps=60, gradient_passes=2)
+PAIR = "jpeg-q5", "jpeg-q25"
+CONFIG = preset("tuned").replace(encodings=PAIR, training_steps=60, gradient_passes=2)
+LADDER = preset("ladder").encodings
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_images_without_labels_are_left_out(make_table):
     problem = Problem(make_table(labels, [[1, 2, 4]] * 3), CONFIG)
     assert problem.rows.tolist() == [0, 2]
     assert problem.both[0].tolist() == [[1, 1], [0, 1]]
-    image = problem.environment(np.array([1]), np.random.default_rng(0)).images[0]
+    (image,) = problem.images(np.array([1]))
     assert image.upload(0, False)[0].labels[0].name == "b"
 
 
@@ -86,13 +87,11 @@ def test_no_room_means_no_gap():
 
 
 def test_a_closed_rung_takes_no_part(make_table):
-    names = tuple(encoding.name for encoding in LADDER)
-    made = make_table(
-        [[["a"]] * (len(names) + 1)] * 2, [[*range(1, len(names) + 1), 30]] * 2, names
-    )
-    problem = Problem(made, PRESETS["ladder"])
-    assert [LADDER[n].name for n in np.flatnonzero(~problem.open)] == [
-        each.name for each in LADDER if each.format == "jpeg" and each.short_side
+    count = len(LADDER)
+    made = make_table([[["a"]] * (count + 1)] * 2, [[*range(1, count + 1), 30]] * 2, LADDER)
+    problem = Problem(made, preset("ladder"))
+    assert [LADDER[n] for n in np.flatnonzero(~problem.open)] == [
+        name for name in LADDER if name.startswith("jpeg") and not name.startswith("jpeg-q")
     ]
     assert problem.reward(1).argmax(axis=1).tolist() == [10, 10]  # jpeg-q45, the smallest open one
 
@@ -136,11 +135,9 @@ def test_the_command_measures_what_is_there(table, monkeypatch, capsys):
 
 
 def test_the_ladder_with_and_without_webp(make_table, monkeypatch):
-    names = tuple(encoding.name for encoding in LADDER)
-    made = make_table(
-        [[["a"]] * (len(names) + 1)] * 10, [[*range(1, len(names) + 1), 30]] * 10, names
-    )
-    config = PRESETS["ladder"].replace(training_steps=20, gradient_passes=1)
+    count = len(LADDER)
+    made = make_table([[["a"]] * (count + 1)] * 10, [[*range(1, count + 1), 30]] * 10, LADDER)
+    config = preset("ladder").replace(training_steps=20, gradient_passes=1)
     monkeypatch.setattr(tables, "table", lambda *_: made)
     monkeypatch.setattr(adaptivity, "preset", lambda name: config)
     monkeypatch.setattr(adaptivity, "DRAWS", 20)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adacompress_ref.core.controller import Label
+from adacompress_ref.core.roles import Label
 from adacompress_ref.running.pilot import AdaCompress
 from adacompress_ref.running.results import Result
 from bench.robustness import faults

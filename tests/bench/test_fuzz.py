@@ -153,7 +153,7 @@ def memory():
 
 
 FAILURES = {
-    "wrong_class": "KeyError at test_bench_fuzz.py:",
+    "wrong_class": "KeyError at test_fuzz.py:",
     "wrong_result": "Wrong at general.py:",
     "two_lines": "a message of 7 characters",
     "long_message": "a message of 1001 characters",

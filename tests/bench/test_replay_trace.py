@@ -14,10 +14,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = "authors_run_463.json"
 
 
-def run(capsys, monkeypatch, path):
+def run(capsys, path):
     """Exit status, report or None, and standard error of the command."""
-    monkeypatch.setattr(sys, "argv", ["replay_trace", str(path)])
-    status = replay_trace.main()
+    status = replay_trace.main([str(path)])
     output, errors = capsys.readouterr()
     return status, json.loads(output) if output else None, errors
 
@@ -74,13 +73,13 @@ def switches(record):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_made_up_run_with_a_retraining(seed, tmp_path, capsys, monkeypatch):
+def test_a_made_up_run_with_a_retraining(seed, tmp_path, capsys):
     record = made_up(seed)
     assert {(2, 3), (3, 3), (3, 1), (1, 2), (2, 1), (2, 2)} <= switches(record)
     assert len(set(record["p_est"])) > 3  # it moves
     path = tmp_path / "run.json"
     path.write_text(json.dumps(record))
-    assert run(capsys, monkeypatch, path) == (0, {"steps": 900, "mismatches": 0}, "")
+    assert run(capsys, path) == (0, {"steps": 900, "mismatches": 0}, "")
 
 
 def test_a_run_without_rewards_of_the_window_is_compared_in_the_rest():
@@ -101,12 +100,12 @@ def test_windows_that_go_on_after_a_retraining_are_found():
 
 @pytest.mark.parametrize("name", ["p_est", "recent_accuracy", "recent_reward"])
 @pytest.mark.parametrize("change", [2e-9, 0.1])
-def test_a_changed_value_is_found(name, change, tmp_path, capsys, monkeypatch):
+def test_a_changed_value_is_found(name, change, tmp_path, capsys):
     record = made_up()
     record[name][150] += change
     path = tmp_path / "run.json"
     path.write_text(json.dumps(record))
-    status, report, errors = run(capsys, monkeypatch, path)
+    status, report, errors = run(capsys, path)
     assert (status, report) == (1, {"steps": 900, "mismatches": 1})
     assert errors.startswith(f"step 150: {name} ")
     assert errors.count("\n") == 1
@@ -185,20 +184,20 @@ DAMAGED = {
 }
 
 
-def assert_refused(capsys, monkeypatch, path):
-    status, report, errors = run(capsys, monkeypatch, path)
+def assert_refused(capsys, path):
+    status, report, errors = run(capsys, path)
     assert (status, report, errors.count("\n")) == (2, None, 1)
     assert errors.startswith(f"{path}: not a recorded run (")
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_a_damaged_file_is_refused_in_one_line(kind, tmp_path, capsys, monkeypatch):
+def test_a_damaged_file_is_refused_in_one_line(kind, tmp_path, capsys):
     path = tmp_path / "run.json"
     path.write_text(DAMAGED[kind])
-    assert_refused(capsys, monkeypatch, path)
+    assert_refused(capsys, path)
 
 
-def test_no_text_a_folder_and_nothing_are_refused(tmp_path, capsys, monkeypatch):
+def test_no_text_a_folder_and_nothing_are_refused(tmp_path, capsys):
     (tmp_path / "run.json").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "run.json", tmp_path, tmp_path / "none.json"):
-        assert_refused(capsys, monkeypatch, path)
+        assert_refused(capsys, path)

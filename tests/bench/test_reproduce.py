@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacompress_ref.core.config import PAPER
 from adacompress_ref.tables.evaluation import Measures
 from bench.paper import reproduce
 from bench.paper.figures import common, latency, levels, report, services, streams
@@ -87,10 +88,51 @@ def test_crops_of_a_photograph_stay_together():
     }
 
 
-def test_passes_visit_every_image_before_one_again():
-    visits = streams.passes([4, 7, 9], 7, np.random.default_rng(0))
-    assert sorted(visits[:3]) == sorted(visits[3:6]) == [4, 7, 9]
-    assert len(visits) == 7
+def small_table(make_table):
+    """Twelve photographs; level 5 keeps the label of the first half of them."""
+    labels = [[["a"] if n < 6 else ["b"], ["a"], ["a"]] for n in range(12)]
+    return make_table(labels, [[20, 50, 100]] * 12)
+
+
+SMALL = PAPER.replace(
+    encodings=("jpeg-q5", "jpeg-q25"), training_steps=20, batch_size=8, learning_starts=4
+)
+
+
+def test_a_stream_visits_every_image_before_one_again(make_table):
+    table = small_table(make_table)
+    visits = streams.visited(table, [4, 7, 9], 7, np.random.default_rng(0))
+    rows = [row for _, row in visits]
+    assert sorted(rows[:3]) == sorted(rows[3:6]) == [4, 7, 9]
+    assert len(visits) == 7 and all(place is table for place, _ in visits)
+
+
+def test_an_agent_is_trained_once_and_kept(make_table, tmp_path, monkeypatch):
+    bench, table = common.Bench(tmp_path, tmp_path), small_table(make_table)
+    first = common.trained(bench, table, SMALL, 0)
+    assert sorted([*first.train, *first.test]) == list(range(12)) and len(first.actions) == 12
+    monkeypatch.setattr(common, "train_agent", None)  # nothing is trained any more
+    again = common.trained(bench, table, SMALL, 0)
+    assert np.array_equal(again.actions, first.actions)
+    with pytest.raises(TypeError):
+        common.trained(bench, table, SMALL.replace(gamma=0.5), 0)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_trace_of_a_run(make_table, trained):
+    table = small_table(make_table)
+    agent = common.train_agent(table, SMALL, np.arange(12), 0)
+    if not trained:
+        agent = common.agents.new_agent(SMALL, np.random.default_rng(0))
+    visits = streams.visited(table, range(12), 12, np.random.default_rng(0))
+    trace = streams.run(agent, trained, visits)
+    assert (trace.state[0] == streams.STATES.index("retrain")) != trained
+    assert trace.reference == [100] * 12
+    for state, sent in zip(trace.state, trace.sent, strict=True):
+        assert sent in ((20, 50) if state == 0 else (120, 150))
+    for (_, row), sent, kept in zip(visits, trace.sent, trace.agreement, strict=True):
+        number = int(table.images[row].removesuffix(".jpg"))
+        assert kept == (number < 6 or sent % 100 == 50)
 
 
 def trace(sent):

@@ -71,8 +71,8 @@ def visited(
     table: Table, rows: Sequence[int] | np.ndarray, count: int, rng: np.random.Generator
 ) -> list[tuple[Table, int]]:
     """So many visits: pass after pass over the rows, each in a new order."""
-    order: Any = passes(rows, rng)  # type: ignore[arg-type]
-    return [(table, int(row)) for row in islice(order, count)]
+    order: Any = passes(list(map(int, rows)), rng)  # type: ignore[arg-type]
+    return [(table, row) for row in islice(order, count)]
 
 
 def figure_8(bench: Bench) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def damaged(rng: Random, name: str, data: bytes) -> tuple[str, bytes]:
         damage = pick(rng, (flipped, cut))
         return f"{name} {damage.__name__}", damage(rng, data)
     if name.endswith(".npz"):
-        how, data = rearranged(rng, data)
+        how, data = rearranged(rng, data, fitting=not name.startswith("state"))
         return f"{name} {how}", data
     lines = data.splitlines()
     place = int(rng.integers(len(lines)))
@@ -109,12 +109,15 @@ def damaged(rng: Random, name: str, data: bytes) -> tuple[str, bytes]:
     return f"{name} line {place}: {how}", b"\n".join(lines) + b"\n"
 
 
-def rearranged(rng: Random, data: bytes) -> tuple[str, bytes]:
-    """Another archive, of which one entry is not what it was."""
+def rearranged(rng: Random, data: bytes, fitting: bool = True) -> tuple[str, bytes]:
+    """Another archive, of which one entry is not what it was.
+
+    Half have a checksum that fits and half have none; where it is not to fit, that from before.
+    """
     with np.load(io.BytesIO(data)) as archive:
         arrays = dict(archive)
     description: Any = json.loads(str(arrays.pop("description")))
-    del description["sha256"]
+    before = description.pop("sha256")
     member = pick(rng, sorted(arrays))
     damage = pick(rng, ("description", "array", "header", "gone") * 4 + ("bomb",))
     how = f"{damage} {member}"
@@ -127,8 +130,9 @@ def rearranged(rng: Random, data: bytes) -> tuple[str, bytes]:
         arrays[member] = np.full(shape, value).astype(dtype)
         how = f"{member} is {dtype} {shape} of {value}"
     text = dumped(description)
-    if isinstance(description, dict) and rng.random() < 0.5:
-        text = dumped(description | {"sha256": _checksum(description, arrays)})
+    if isinstance(description, dict) and (rng.random() < 0.5 or not fitting):
+        checksum = _checksum(description, arrays) if fitting else before
+        text = dumped(description | {"sha256": checksum})
     arrays["description"] = np.array(text.decode())
     if damage == "gone":
         del arrays[member]
