@@ -101,10 +101,8 @@ def show_drift(image: LiveImage, pilot: ac.AdaCompress) -> None:
 def show_learning(agent: Any, config: BaseConfig) -> None:
     """AC-6 as the agent has it, after one learning step."""
     if not isinstance(config, ac.Config):
-        show(
-            "T_start", f"{config.learning_starts}; then a step each", "SurvivalAgent.training_step"
-        )
-        show("epsilon", "1 as long as it trains, then 0", "SurvivalAgent.end_training")
+        show("T_start", f"{config.learning_starts}; then a step each", "Agent.training_step")
+        show("epsilon", "1 as long as it trains, then 0", "Agent.end_training")
         return
     start, every = config.learning_starts, config.learn_every
     show("T_start", f"{start}; then a learning step every {every}", "DQNAgent.training_step")
@@ -123,7 +121,7 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     kind, of_paper = type(agent).__name__, isinstance(config, ac.Config)
     image = LiveImage(photo, pilot.view, pilot.extractor, service)
     equation(4, "policy: c = argmax_c Q(s, c)", config)
-    show("photograph x", f"{Path(photo.name).name}, {photo.picture.size} pixels", "images.read")
+    show("photograph x", f"{Path(photo.name).name}, {photo.picture.size} pixels", "read.read")
     (show_features if of_paper else show_drift)(image, pilot)
     q_values = agent.q_values(image.state)
     show("Q(s, c)", some(q_values, len(q_values)), f"{kind}.q_values")
