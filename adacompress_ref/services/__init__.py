@@ -14,34 +14,16 @@ from PIL import Image
 
 from ..core.roles import Label
 from ..imaging.encoding import Limits
-from .errors import (
-    AccountError,
-    AuthenticationError,
-    NoAnswerError,
-    ProtocolError,
-    QuotaError,
-    RefusedError,
-    ServiceError,
-    UnavailableError,
-)
+from .errors import AccountError as AccountError
+from .errors import AuthenticationError as AuthenticationError
+from .errors import NoAnswerError as NoAnswerError
+from .errors import ProtocolError as ProtocolError
+from .errors import QuotaError as QuotaError
+from .errors import RefusedError as RefusedError
+from .errors import ServiceError as ServiceError
+from .errors import UnavailableError as UnavailableError
 
-__all__ = [
-    "AccountError",
-    "AuthenticationError",
-    "Label",
-    "NoAnswerError",
-    "ProtocolError",
-    "QuotaError",
-    "RefusedError",
-    "Service",
-    "ServiceError",
-    "UnavailableError",
-    "open_service",
-]
-
-_ONLINE = ("rekognition", "baidu", "facepp", "google")
-NAMES = f"squeezenet, onnx:FILE, {', '.join(_ONLINE)}, recorded:FILE"
-LIMITS = ("max_bytes", "max_pixels", "max_side", "min_side")
+NAMES = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, recorded:FILE"
 
 T = TypeVar("T")
 
@@ -69,7 +51,7 @@ def ask(service: Service, payload: bytes) -> list[Label]:
     answer: Any = service.label(payload)
     wrong = [answer]
     if isinstance(answer, Sequence) and not isinstance(answer, (str, bytes)):
-        wrong = [label for label in answer if not _is_label(label)]
+        wrong = [label for label in answer if not is_label(label)]
     if wrong:
         raise ServiceError(
             f"service {called(service)}: label() returned {wrong[0]!r:.60}; it should return "
@@ -127,7 +109,7 @@ def check_limits(service: object, payload: bytes) -> None:
 
 def limits(service: object) -> Limits:
     """What a service says that it takes. Raises ServiceError where that is not JPEG too."""
-    numbers = {name: getattr(service, name, None) for name in LIMITS}
+    numbers = {name: getattr(service, name, None) for name in Limits._fields[2:]}
     return Limits(called(service), formats(service), **numbers)
 
 
@@ -136,7 +118,8 @@ def called(service: object) -> str:
     return str(getattr(service, "name", type(service).__name__))
 
 
-def _is_label(label: object) -> bool:
+def is_label(label: object) -> bool:
+    """Whether it has a name and a score, as a Label has."""
     name, score = getattr(label, "name", None), getattr(label, "score", None)
     # a little above 1 is rounding; NaN is in no range
     return isinstance(name, str) and isinstance(score, Real) and 0 <= float(score) <= 1 + 1e-6
@@ -197,15 +180,13 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
         from .recorded import Recorded
 
         return Recorded(file)
-    if name in _ONLINE:
-        return _clients()[name](**network)
-    raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")
-
-
-def _clients() -> dict[str, Callable[..., Service]]:
     from .baidu import Baidu
     from .facepp import FacePP
     from .google import GoogleVision
     from .rekognition import Rekognition
 
-    return {"rekognition": Rekognition, "baidu": Baidu, "facepp": FacePP, "google": GoogleVision}
+    clients: dict[str, Callable[..., Service]]
+    clients = {"rekognition": Rekognition, "baidu": Baidu, "facepp": FacePP, "google": GoogleVision}
+    if name not in clients:
+        raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")
+    return clients[name](**network)

@@ -14,8 +14,7 @@ from requests import Request
 from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
-from .settings import check_endpoint, find_credentials
+from .http import Transport, check_endpoint, find_credentials
 
 NAME = "baidu"
 ENDPOINT = "https://aip.baidubce.com"
@@ -104,13 +103,8 @@ def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> tuple[s
     if said and status in (200, 400, 401):
         raise AuthenticationError(f"{NAME}: no access token: {shown(said)}; {CHECK_KEYS}")
     answer.check_status(said)
-    token, lifetime = answer.fields.get("access_token"), answer.fields.get("expires_in")
-    if (
-        isinstance(token, str)
-        and token
-        and isinstance(lifetime, (int, float))
-        and 0 < lifetime < 1e9
-    ):
+    token, lifetime = answer.fields.get("access_token") or None, answer.fields.get("expires_in")
+    if isinstance(token, str) and isinstance(lifetime, (int, float)) and 0 < lifetime < 1e9:
         return token, lifetime
     raise ProtocolError(f"{NAME}: an answer without access_token and expires_in; try again")
 

@@ -11,8 +11,7 @@ from requests import Request
 from ..core.roles import Label
 from .answers import Answer, Meanings
 from .errors import AuthenticationError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
-from .settings import check_endpoint, find_credentials
+from .http import Transport, check_endpoint, find_credentials
 
 NAME = "facepp"
 ENDPOINT = "https://api-cn.faceplusplus.com"

@@ -13,8 +13,7 @@ from requests import Request
 from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
-from .settings import check_endpoint, find_credentials
+from .http import Transport, check_endpoint, find_credentials
 
 NAME = "google"
 ENDPOINT = "https://vision.googleapis.com"

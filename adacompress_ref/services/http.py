@@ -1,4 +1,4 @@
-"""The one transport of all clients: sessions, deadlines, retries, pace, and rests.
+"""The one way of all clients to their service: endpoint and credentials, deadlines, retries, pace.
 
 A client is two pure functions, `build_request(...) -> requests.Request` and
 `parse_response(status, headers, body) -> labels`; everything that may fail on the way is here.
@@ -6,7 +6,9 @@ A client is two pure functions, `build_request(...) -> requests.Request` and
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import os
 import random
 import re
 import threading
@@ -21,8 +23,8 @@ from requests import Request
 
 from ..storage.files import printable
 from . import in_background
+from .answers import shown
 from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
-from .settings import check_endpoint, is_loopback
 
 DEADLINE = 20.0  # seconds for one try, from the name lookup to the last byte of the answer
 TRIES = 5
@@ -46,21 +48,56 @@ for _name in ("urllib3.connectionpool", "urllib3.connection"):
     logging.getLogger(_name).addFilter(_without_tokens)
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def find_credentials(name: str, *variables: str) -> list[str]:
+    """From the environment, without the line ends of mounted files.
+
+    Raises AuthenticationError naming what is missing.
+    """
+    found = [os.environ.get(variable, "").strip() for variable in variables]
+    if not all(found):
+        raise AuthenticationError(f"{name}: no credentials; set {' and '.join(variables)}")
+    return found
+
+
+def check_endpoint(url: str) -> str:
+    """`url` itself. Raises AuthenticationError where credentials would travel unencrypted."""
+    try:
+        parts = urlsplit(url)
+        safe = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s|@", url)
+        safe = safe and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
+    except ValueError:  # a URL that is none
+        safe = False
+    if not safe:
+        place = url.rpartition("@")[2].partition("?")[0]  # no credentials
+        raise AuthenticationError(
+            f"{shown(place)}: no endpoint; it takes an https URL without credentials in it, or "
+            "http to this machine itself"
+        )
+    return url
+
+
 class Transport:
     """Sends requests to one service, called `name` in messages. Safe to share between threads.
 
     `deadline` is in seconds for one try; `rate` the most requests a second; `secrets` appear in no
     message, even if the server repeats them.
 
-    An upload that fails, from its first try to the end: a try is given up after `deadline`. Where
-    the same request may succeed later (lost connections, faults of the server, damaged answers), it
-    is made again after a random pause that doubles in the mean, or as long as the server asks;
-    after `tries`, or where the server asks for more than LONGEST_PAUSE, the error is raised.
-    Failures in a row are counted over all uploads. With the eighth, the service is away: for a rest
-    of a second nothing is sent, and whoever would raises the latest fault at once, with the seconds
-    left. Then one try goes through. If it fails, the rest is twice as long, up to a minute or what
-    the server asks for; with any answer, also a refusal, all is as before. Who waits for a service
-    that is away, and for how long, is the caller's affair.
+    Where the same request may succeed later (lost connections, faults of the server, damaged
+    answers), it is made again after a random pause that doubles in the mean, or as long as the
+    server asks; after `tries`, or where the server asks for more than LONGEST_PAUSE, the error is
+    raised. After eight failures in a row, over all uploads, nothing is sent for a second: whoever
+    would raises the latest fault at once, with the seconds left. Then one try goes through. If it
+    fails, the rest is twice as long, up to a minute or what the server asks for; any answer, also
+    a refusal, ends it. Who waits for a service that is away is the caller's affair.
     """
 
     def __init__(

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.roles import Label
+from ..imaging.encoding import Limits
 from ..storage.files import printable, reason
 from ..storage.jsonlines import append_line, mend, read_lines
-from . import LIMITS, formats
+from . import is_label, limits
 from .answers import shown
 from .errors import RefusedError, ServiceError
+
+TAKES = Limits._fields[1:]  # formats and limits, without the name
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -25,8 +28,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     try:
         takes, *lines = read_lines(path) or [{}]
         entries = [entry for entry in lines if entry != takes]  # two may have begun the file
-        limits = [value for name, value in takes.items() if name != "formats"]
-        if not all(isinstance(value, int) for value in limits):
+        if not all(isinstance(takes[name], int) for name in takes if name != "formats"):
             raise ValueError("the first line has other things than limits")
         if not all(isinstance(name, str) for name in takes.get("formats", [])):
             raise ValueError("formats are no list of names")
@@ -34,7 +36,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
             labels = [Label(*label) for label in entry.get("labels", [])]
             if "labels" not in entry and not isinstance(entry.get("refused"), str):
                 raise ValueError("a line has neither labels nor refused")
-            if any(not isinstance(name, str) or not 0 <= score <= 1 for name, score in labels):
+            if not all(map(is_label, labels)):
                 raise ValueError("a line has labels that are none")
         return takes, {entry["sha256"]: entry for entry in entries}
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -56,7 +58,7 @@ class Recorded:
         if not Path(path).exists():
             raise ServiceError(f"{printable(str(path))}: there is no such recording")
         takes, self.entries = _read(Path(path))
-        vars(self).update((name, takes[name]) for name in ("formats", *LIMITS) if name in takes)
+        vars(self).update((name, takes[name]) for name in TAKES if name in takes)
 
     def label(self, payload: bytes) -> list[Label]:
         """What the service said. Raises RefusedError where it refused, or was never asked."""
@@ -83,9 +85,9 @@ class Recorder:
         try:
             mend(self.path)
             if not self.path.exists() or not self.path.stat().st_size:
-                limits = {name: getattr(service, name, None) for name in LIMITS}
-                limits = {name: limit for name, limit in limits.items() if limit is not None}
-                append_line(self.path, {"formats": list(formats(service)), **limits})
+                takes = limits(service)._asdict()
+                kept = {name: takes[name] for name in TAKES if takes[name] is not None}
+                append_line(self.path, kept)
         except OSError as error:
             raise ServiceError(f"{printable(str(path))}: {reason(error)}") from error
 

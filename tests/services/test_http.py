@@ -23,8 +23,7 @@ from adacompress_ref.services.errors import (
     ServiceError,
     UnavailableError,
 )
-from adacompress_ref.services.http import Transport
-from adacompress_ref.services.settings import check_endpoint
+from adacompress_ref.services.http import Transport, check_endpoint
 
 ANYWHERE = Request("POST", "https://service.example/v1?token=quiet", data=b"payload")
 
