@@ -13,14 +13,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import BinaryIO, NamedTuple
 
 from .. import agents
 from ..core.config import BaseConfig
 from ..imaging.encoding import Encoding, parse_all
 from ..running.pilot import AdaCompress
 from ..services import Service, ServiceError, open_service
-from ..storage import artifacts, files
+from ..storage import files
 from ..storage.files import ImageError, printable, reason
 
 # What a command may raise for unusable input, to be shown in one line.
@@ -53,12 +54,6 @@ def encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
     return named
 
 
-def agent_path(arguments: argparse.Namespace) -> Path:
-    """The agent named, or the shipped one of the preset. Raises ArtifactError."""
-    name = arguments.preset or agents.DEFAULT_PRESET
-    return artifacts.find(f"agent-{name}.npz", arguments.agent)
-
-
 def check_preset(arguments: argparse.Namespace, config: BaseConfig) -> None:
     """Raises ValueError where the agent opened is not of the preset asked for."""
     if arguments.preset not in (None, config.preset):
@@ -71,9 +66,15 @@ def open_pilot(
     arguments: argparse.Namespace, seed: int = 0, threads: int | None = None
 ) -> AdaCompress:
     """With the agent named, or the shipped one of the preset."""
-    models = {"agent": agent_path(arguments), "extractor": arguments.extractor}
-    wanted = {"alpha": arguments.alpha, "agreement": getattr(arguments, "agreement", None)}
-    pilot = AdaCompress.load(**models, seed=seed, threads=threads, **wanted)
+    pilot = AdaCompress.load(
+        arguments.preset or agents.DEFAULT_PRESET,
+        agent=arguments.agent,
+        extractor=arguments.extractor,
+        seed=seed,
+        threads=threads,
+        alpha=arguments.alpha,
+        agreement=getattr(arguments, "agreement", None),
+    )
     check_preset(arguments, pilot.config)
     return pilot
 
@@ -91,7 +92,7 @@ class Input(NamedTuple):
     path: Path
     name: str  # below the folder
     error: ImageError | None = None
-    data: bytes | None = None  # of standard input
+    piped: BinaryIO | None = None  # standard input
 
 
 def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
@@ -186,16 +187,13 @@ def read_names(path: str) -> list[str]:
     return [name for name in names if name]
 
 
-class Stop:
-    """Whether a signal has asked to stop, and which."""
-
-    signal = 0
-
-
 @contextmanager
-def stop_signal() -> Iterator[Stop]:
-    """Within, Ctrl-C or SIGTERM asks to stop after the work at hand; another stops at once."""
-    stop = Stop()
+def stop_signal() -> Iterator[SimpleNamespace]:
+    """Within, Ctrl-C or SIGTERM asks to stop after the work at hand; another stops at once.
+
+    The `signal` of what it gives is that one, 0 before.
+    """
+    stop = SimpleNamespace(signal=0)
 
     def note(number: int, _: object) -> None:
         stop.signal = number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections import Counter
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..imaging import read as images
-from ..imaging.parallel import cores, in_order
-from ..running.results import Choice
+from ..imaging.parallel import cores
 from ..storage import files
 from ..storage.files import ImageError, printable, reason
 from .common import (
@@ -47,7 +47,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.webp and not has_webp and not arguments.quiet:
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     if "-" in arguments.images:  # read before others work, so that Ctrl-C need not wait for it
-        inputs[0] = inputs[0]._replace(data=standard_input(images.FILE_LIMIT + 1))
+        piped = io.BytesIO(standard_input(images.FILE_LIMIT + 1))
+        piped.name = "stdin"
+        inputs[0] = inputs[0]._replace(piped=piped)
     rows = "json" if arguments.json else "csv" if arguments.csv else "text"
     if rows == "text" and (arguments.quiet or to_standard_output):
         rows = "none"
@@ -56,38 +58,29 @@ def main(arguments: argparse.Namespace) -> int:
     elif rows == "csv":
         print(",".join([*_FIELDS, "error"]))
 
-    def choose(image: Input) -> tuple[Choice, int] | ImageError:
-        """What to write, and how many bytes the file has."""
-        try:
-            if image.error:
-                raise image.error
-            source = image.path if image.data is None else image.data
-            photo = images.read(source, name=str(image.path), pixel_limit=arguments.pixel_limit)
-            choice = pilot.choose(
-                photo,
-                formats=("jpeg", "webp") if arguments.webp else ("jpeg",),
-                keep_exif=arguments.keep_exif,
-                reference=arguments.reference,
-            )
-            return choice, len(photo.file)
-        except ImageError as error:
-            return error
-
+    choices = pilot.choose_many(
+        (image.piped or image.path for image in inputs if not image.error),
+        workers=arguments.workers,
+        formats=("jpeg", "webp") if arguments.webp else ("jpeg",),
+        keep_exif=arguments.keep_exif,
+        pixel_limit=arguments.pixel_limit,
+        reference=arguments.reference,
+    )
     totals: Counter[str] = Counter()
     progress = Progress("compress", len(inputs), arguments.quiet or rows in ("text", "none"))
-    for image, chosen in zip(inputs, in_order(choose, inputs, arguments.workers), strict=True):
+    for image in inputs:
         record: dict[str, Any] = {**dict.fromkeys(_FIELDS), "image": str(image.path), "error": None}
         try:
-            if isinstance(chosen, ImageError):
-                raise chosen
-            choice, original = chosen
+            choice = image.error or next(choices)
+            if isinstance(choice, ImageError):
+                raise choice
             output = folder.save(image.name, choice.payload) if folder else None
             ratio = choice.size_ratio
             record["output"] = output and str(output)
             record |= {"encoding": choice.encoding, "quality": choice.quality}
             record |= {"bytes": len(choice.payload), "reference_bytes": choice.reference_bytes}
             record["size_ratio"] = None if ratio is None else round(ratio, 6)
-            totals.update(done=1, original=original, bytes=record["bytes"])
+            totals.update(done=1, original=choice.original_bytes, bytes=record["bytes"])
             totals.update(reference=choice.reference_bytes or 0)
         except ImageError as error:
             record["error"] = str(error)
@@ -97,7 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
         progress.clear()
         _show(record, rows)
         progress.advance()
-        if to_standard_output and not record["error"]:
+        if to_standard_output and not isinstance(choice, ImageError):
             write_output("-", choice.payload)
     if arguments.totals or not (arguments.quiet or (to_standard_output and not totals)):
         _say_totals(totals, len(inputs), arguments.reference)

@@ -7,16 +7,18 @@ import json
 from typing import Any
 
 from .. import agents
+from ..storage import artifacts
 from ..storage.files import printable
 from ..tables.evaluation import evaluate
 from ..tables.table import Table
-from .common import agent_path, check_preset, read_names
+from .common import check_preset, read_names
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Policies side by side on images that the agent was not trained on."""
     table = Table.load(arguments.table)
-    agent = agents.load(agent_path(arguments))
+    name = arguments.preset or agents.DEFAULT_PRESET
+    agent = agents.load(artifacts.find(f"agent-{name}.npz", arguments.agent))
     check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
     report = evaluate(table, agent, rows, arguments.alpha)

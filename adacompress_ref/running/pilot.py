@@ -149,7 +149,7 @@ class AdaCompress:
         action = int(np.argmax(q_values))
         name, payload = image.payloads.of(action)
         compared = len(image.payloads.reference) if reference else None
-        return Choice(name, _quality(name), payload, compared, q_values)
+        return Choice(name, _quality(name), payload, compared, q_values, len(photo.file))
 
     def choose_many(
         self, sources: Iterable[Source | Photo], *, workers: int = 1, **options: Any

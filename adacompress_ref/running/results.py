@@ -20,6 +20,7 @@ class Choice:
     payload: bytes = field(repr=False)
     reference_bytes: int | None  # of JPEG quality 75, where it was asked for
     q_values: np.ndarray  # [actions]
+    original_bytes: int  # the file as it was
 
     @property
     def size_ratio(self) -> float | None:
