@@ -79,11 +79,10 @@ def _cluster(address: str, work: Labelling) -> Executor:
 def _start_worker() -> None:
     """In worker processes: Ctrl-C is the parent's to handle, and they end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
+    def end_with_parent() -> None:  # one that is killed cannot stop them
+        if parent := parent_process():
+            parent.join()
+        os._exit(1)
 
-def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its workers, which would wait for work for ever."""
-    if parent := parent_process():
-        parent.join()
-    os._exit(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 
 _LINE_EVERY = 10.0  # seconds, where it is not a terminal
 _BAR_EVERY = 0.1
@@ -27,8 +28,8 @@ class Progress:
         if self.quiet or not (last or now - self.printed >= every):
             return
         self.printed = now
-        left = (now - self.started) / self.done * (self.total - self.done)
-        text = f"{self.what} {self.done}/{self.total}, {_clock(left)} left {note}".rstrip()
+        left = timedelta(seconds=round((now - self.started) / self.done * (self.total - self.done)))
+        text = f"{self.what} {self.done}/{self.total}, {left} left {note}".rstrip()
         if self.terminal:
             filled = 24 * self.done // self.total
             bar = "#" * filled + "." * (24 - filled)
@@ -40,9 +41,3 @@ class Progress:
         """Make room for a message."""
         if self.terminal and not self.quiet:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -67,15 +67,15 @@ def main(arguments: argparse.Namespace) -> int:
         times: list[dict[str, Any]] = []
         with suppress(ValueError, OSError):  # for information: damaged, there are none
             times = read_lines(log.with_name("times.jsonl"))
-        saved, settings = None, {}
+        agent, settings = None, dict[str, Any]()
         try:
-            saved = state.load(log.parent, len(lines))
+            if saved := state.load(log.parent, len(lines)):
+                agent, given = saved[0].agent, saved[1]["settings"]
+                named = {name: value for name, value in given.items() if value is not None}
+                settings = named | asdict(agent.config) | named
         except StateError as error:
             say(f"adacompress: {error}")
-        if saved:
-            named = {name: value for name, value in saved.settings.items() if value is not None}
-            settings = named | asdict(saved.controller.agent.config) | named
-        cases, failed = _cases(arguments, lines, saved and saved.controller.agent)
+        cases, failed = _cases(arguments, lines, agent)
         page = report.of_run(lines, times, settings, cases)
         totals = runlog.summary(lines, times)
         totals["break_even_mbit_per_s"] = report.break_even(totals)

@@ -22,7 +22,12 @@ def main(arguments: argparse.Namespace) -> int:
     """Send the images of a folder in the order of their names; with a state folder, go on."""
     service = open_named_service(arguments)
     names = files.find(arguments.images)
-    pilot = _open_pilot(arguments)
+    if arguments.untrained:
+        config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
+        pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
+        pilot.aim(arguments.alpha, arguments.agreement)
+    else:
+        pilot = open_pilot(arguments, arguments.seed)
     state = _open_state(arguments, pilot)
     try:
         limits = {"pixel_limit": arguments.pixel_limit, "wait": arguments.wait}
@@ -61,15 +66,6 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
         say(f"adacompress: {len(stream.lines)} images are done, the others wait; {hint}")
         return 1
     return 1 if totals["failed"] else 0
-
-
-def _open_pilot(arguments: argparse.Namespace) -> AdaCompress:
-    if not arguments.untrained:
-        return open_pilot(arguments, arguments.seed)
-    config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
-    pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
-    pilot.aim(arguments.alpha, arguments.agreement)
-    return pilot
 
 
 def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolder | None:

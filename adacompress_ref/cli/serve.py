@@ -17,23 +17,20 @@ def main(arguments: argparse.Namespace) -> int:
     """Answer until Ctrl-C or SIGTERM."""
     if arguments.service != "squeezenet" and not arguments.service.startswith("onnx:"):
         raise ServiceError("--service: squeezenet or onnx:FILE, which run on this machine")
-    with stop_signal() as stop, _bound(arguments) as server:
+    service = open_service(arguments.service)
+    names = ("host", "port", "latency", "bandwidth", "quota", "error_rate", "seed")
+    try:
+        server = Server(service, **{name: getattr(arguments, name) for name in names})
+    except OSError as error:
+        raise ValueError(
+            f"{arguments.host}:{arguments.port}: {reason(error)}; name others with --host or --port"
+        ) from error
+    with stop_signal() as stop, server:
         _announce(arguments, server)
         while not stop.signal:
             time.sleep(0.1)
     say(f"{server.requests} requests, {server.answered} answered")
     return 128 + stop.signal
-
-
-def _bound(arguments: argparse.Namespace) -> Server:
-    service = open_service(arguments.service)
-    names = ("host", "port", "latency", "bandwidth", "quota", "error_rate", "seed")
-    try:
-        return Server(service, **{name: getattr(arguments, name) for name in names})
-    except OSError as error:
-        raise ValueError(
-            f"{arguments.host}:{arguments.port}: {reason(error)}; name others with --host or --port"
-        ) from error
 
 
 def _announce(arguments: argparse.Namespace, server: Server) -> None:

@@ -53,10 +53,7 @@ def section_of(sent: list[dict[str, Any]]) -> str:
 
 def _recent(part: np.ndarray, whole: np.ndarray, window: int) -> np.ndarray:
     """The sum of `part` over that of `whole`, [n] each, over the latest `window`, at each place."""
-    last = np.arange(1, len(part) + 1)
-    first = np.maximum(last - window, 0)
-    sums = [np.concatenate([[0.0], np.cumsum(values)]) for values in (part, whole)]
-    parts, wholes = (values[last] - values[first] for values in sums)
+    parts, wholes = (np.convolve(values, np.ones(window))[: len(part)] for values in (part, whole))
     return np.asarray(parts / wholes)
 
 
@@ -71,6 +68,7 @@ def _agreement(sent: list[dict[str, Any]]) -> np.ndarray:
     """Its running mean after each image, [n]; NaN before the first that was measured."""
     agreement = np.array([line["agreement"] for line in sent], float)  # NaN: not measured
     measured = np.isfinite(agreement)
-    kept = agreement[measured]
-    means = _recent(kept, np.ones(len(kept)), RECENT_MEASURED)
+    if not measured.any():
+        return agreement
+    means = _recent(agreement[measured], np.ones(measured.sum()), RECENT_MEASURED)
     return np.concatenate([[np.nan], means])[np.cumsum(measured)]

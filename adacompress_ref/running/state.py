@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import agents
 from ..core.controller import Controller
@@ -36,20 +36,11 @@ def _files(folder: Path) -> tuple[Path, Path]:
     return folder / "state.npz", folder / "state.previous.npz"
 
 
-class Saved(NamedTuple):
-    """A running system as it was after so many lines of the log; `notice` says what was mended."""
+def load(folder: Path, lines: int) -> tuple[Controller, dict[str, Any], str] | None:
+    """The running system as last saved, or as before that where it is damaged; None where none was.
 
-    controller: Controller
-    settings: dict[str, Any]
-    lines: int
-    notice: str
-
-
-def load(folder: Path, lines: int) -> Saved | None:
-    """The state as last saved, or as saved before that where it is damaged; None where none was.
-
-    `lines` are those of the log. Raises StateError where there is no whole one, or another version
-    wrote it.
+    With it come its `settings` and the `lines` that it knows of, and what was mended. The log has
+    so many `lines`. Raises StateError where there is no whole one, or another version wrote it.
     """
     damaged = ""
     for file in _files(folder):
@@ -73,7 +64,7 @@ def load(folder: Path, lines: int) -> Saved | None:
             damaged = damaged or f"{file}: damaged ({reason(error)})"
             continue
         notice = f"{damaged}; went on from {file.name}" if damaged else ""
-        return Saved(controller, fields["settings"], fields["lines"], notice)
+        return controller, fields, notice
     if damaged:
         raise StateError(f"{damaged}, and there is no whole one before it; {OTHER_FOLDER}")
     return None
@@ -156,14 +147,16 @@ class StateFolder:
             if self.lines:
                 raise StateError(f"{self.path}: has a log.jsonl but no state.npz; {OTHER_FOLDER}")
             return None
+        controller, fields, self.notice = saved
+        self.known = fields["lines"]
         for name, value in self.settings.items():
-            if saved.settings.get(name) != value:
+            before = fields["settings"].get(name)
+            if before != value:
                 raise StateError(
-                    f"{self.path}: its run has {name} {saved.settings.get(name)!r:.100}, "
-                    f"now it is {value!r}; {OTHER_FOLDER}"
+                    f"{self.path}: its run has {name} {before!r:.100}, now it is {value!r}; "
+                    f"{OTHER_FOLDER}"
                 )
-        self.known, self.notice = saved.lines, saved.notice
-        return saved.controller
+        return controller
 
     def _read_log(self, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         try:
