@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +18,9 @@ from .core.config import BaseConfig
 from .core.controller import Controller
 from .core.estimator import Estimator
 from .core.roles import Agent, Monitor
-from .imaging.encoding import Encoding
 from .storage import snapshot
 from .storage.arrays import load_arrays, save_arrays
+from .storage.files import reason
 from .survival import config as survival
 from .survival.agent import SurvivalAgent
 from .survival.monitor import Surprise
@@ -39,10 +40,10 @@ class AgentError(ValueError):
 class Kind(NamedTuple):
     """What plays together."""
 
-    config: Any
-    agent: Any
-    monitor: Any
-    view: Any
+    config: Callable[..., BaseConfig]
+    agent: Callable[..., Any]
+    monitor: Callable[[Any], Monitor]
+    view: Callable[..., View]
     presets: tuple[BaseConfig, ...]
 
 
@@ -65,8 +66,8 @@ def preset(name: str) -> Any:
     return known[name]
 
 
-def _kind(config: BaseConfig) -> tuple[str, Kind]:
-    return next((name, kind) for name, kind in KINDS.items() if type(config) is kind.config)
+def _kind(config: BaseConfig) -> str:
+    return next(name for name, kind in KINDS.items() if type(config) is kind.config)
 
 
 def view_of(config: BaseConfig, channels: int = 1280) -> View:
@@ -74,24 +75,22 @@ def view_of(config: BaseConfig, channels: int = 1280) -> View:
 
     Raises ValueError for an encoding that is not known.
     """
-    view: View = _kind(config)[1].view(config, channels)
-    return view
+    return KINDS[_kind(config)].view(config, channels)
 
 
 def new_agent(config: BaseConfig, rng: np.random.Generator, channels: int = 1280) -> Any:
     """An untrained agent."""
-    return _kind(config)[1].agent(config, view_of(config, channels).inputs, rng)
+    return KINDS[_kind(config)].agent(config, view_of(config, channels).inputs, rng)
 
 
 def monitor_of(agent: Agent) -> Monitor:
     """A new monitor for an agent."""
-    monitor: Monitor = _kind(agent.config)[1].monitor(agent)
-    return monitor
+    return KINDS[_kind(agent.config)].monitor(agent)
 
 
 def describe(agent: Any) -> dict[str, Any]:
     """JSON from which `_built` makes an agent of the same shape."""
-    config = {"kind": _kind(agent.config)[0], "config": dataclasses.asdict(agent.config)}
+    config = {"kind": _kind(agent.config), "config": dataclasses.asdict(agent.config)}
     return config | {"inputs": agent.inputs, "stamp": agent.stamp}
 
 
@@ -103,10 +102,7 @@ def _built(description: dict[str, Any], rng: np.random.Generator) -> Any:
 
 
 def revive(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
-    """A running system of which `describe(agent)` and `snapshot.pack` gave these.
-
-    Raises whatever a damaged value leads to.
-    """
+    """A running system, of what `describe(agent)` and `snapshot.pack` gave. Raises anything."""
     agent = _built(fields, np.random.default_rng())
     controller = Controller(agent, monitor_of(agent))
     snapshot.unpack(controller, fields["running"], arrays)
@@ -139,12 +135,11 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
     except FileNotFoundError as error:
         raise AgentError(f"{path}: there is no such file") from error
     except Exception as error:  # damaged in any of many ways
-        text = f"{(str(error).splitlines() or [type(error).__name__])[0]:.300}"
-        raise AgentError(f"{path}: not an agent that can be used ({text})") from error
+        raise AgentError(f"{path}: not an agent that can be used ({reason(error)})") from error
     return agent
 
 
-def check_fits(agent: Agent, encodings: tuple[Encoding, ...], stamp: dict[str, Any]) -> None:
+def check_fits(agent: Agent, encodings: Iterable[Any], stamp: dict[str, Any]) -> None:
     """Raise AgentError unless an agent chooses among these encodings and has learned from states
     that are made as a view's `stamp` says.
     """

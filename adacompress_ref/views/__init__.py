@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.roles import Agent
 from ..imaging.encoding import Encoding
 from ..imaging.extractor import Extractor
 from ..imaging.read import Photo
@@ -28,5 +27,5 @@ class View(Protocol):
 
     # AC-9 of one action: [rows, columns] of E's map.
     def heat(
-        self, agent: Agent, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
+        self, agent: Any, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
     ) -> np.ndarray: ...

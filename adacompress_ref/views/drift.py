@@ -15,7 +15,6 @@ from ..imaging.extractor import Extractor, pool, tensor
 from ..imaging.parallel import at_once
 from ..imaging.read import Photo
 from ..survival import drift
-from ..survival.agent import SurvivalAgent
 from ..survival.config import SurvivalConfig
 from .heat import drift_heat
 from .payloads import Payloads
@@ -44,25 +43,25 @@ def look(
     `encoded` encodes this picture. `others` are done at the same time, in other threads.
     """
 
-    def of_probe() -> np.ndarray:
+    def at_probe() -> np.ndarray:
         return features(extractor, codec.decode(encoded(PROBE), SIDE))
 
-    def of_image() -> tuple[np.ndarray, np.ndarray]:
+    def at_image() -> tuple[np.ndarray, np.ndarray]:
         small = codec.reduced(picture, SIDE)
         return features(extractor, small), features(extractor, small, GLANCE_SIDE, CENTRE)
 
-    probe, (itself, glance), *_ = at_once([of_probe, of_image, *others], extractor.threads)
+    probe, (itself, glance), *_ = at_once([at_probe, at_image, *others], extractor.threads)
     return itself, probe, glance
 
 
 def of_payloads(extractor: Extractor, itself: np.ndarray, payloads: list[bytes]) -> np.ndarray:
     """Drift [n, 2] of n payloads from the features [channels] of the image itself."""
 
-    def of_one(payload: bytes) -> np.ndarray:
+    def moved(payload: bytes) -> np.ndarray:
         return drift.drift(features(extractor, codec.decode(payload, SIDE)), itself)
 
-    found = at_once([partial(of_one, each) for each in payloads], extractor.threads)
-    return np.array(found).reshape(-1, drift.DRIFT)
+    jobs = [partial(moved, payload) for payload in payloads]
+    return np.array(at_once(jobs, extractor.threads)).reshape(-1, drift.DRIFT)
 
 
 def measured(
@@ -81,7 +80,7 @@ def measured(
 class DriftView:
     """A `View`; states [A, inputs], a row for each action."""
 
-    probe = PROBE
+    probe: Encoding | None = PROBE
 
     def __init__(self, config: SurvivalConfig, channels: int = 0) -> None:
         self.config = config
@@ -116,11 +115,9 @@ class DriftView:
         Where WebP can be sent, a JPEG made smaller is not worth looking at.
         """
         webp = "webp" in formats and any(each.format == "webp" for each in self.encodings)
+        smaller = ("webp",) if webp else formats
         return np.array(
-            [
-                each.format == "webp" if webp and each.short_side else each.format in formats
-                for each in self.encodings
-            ]
+            [each.format in (smaller if each.short_side else formats) for each in self.encodings]
         )
 
     def stamp(self, sha256: str) -> dict[str, Any]:
@@ -129,16 +126,11 @@ class DriftView:
         return {"sha256": sha256, "input_size": SIDE, "probe": PROBE.name, "glance": glance}
 
     def heat(
-        self,
-        agent: SurvivalAgent,
-        photo: Photo,
-        state: np.ndarray,
-        action: int,
-        extractor: Extractor,
+        self, agent: Any, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
     ) -> np.ndarray:
         """AC-9 of P(labels survive): [5, 5], of what is measured for this action's row."""
-        measured = self.encodings[action] if self.config.own_drift else PROBE
-        payload = codec.decode(codec.encode(photo.picture, measured), SIDE)
+        encoding = self.encodings[action] if self.config.own_drift else PROBE
+        payload = codec.decode(codec.encode(photo.picture, encoding), SIDE)
         pair = payload, codec.reduced(photo.picture, SIDE)
-        maps = extractor.run(np.stack([tensor(each, "bilinear", SIDE) for each in pair]))
+        maps = extractor.run(np.stack([tensor(picture, "bilinear", SIDE) for picture in pair]))
         return drift_heat(agent, state[action], *maps)

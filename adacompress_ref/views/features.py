@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.agent import DQNAgent
 from ..core.config import Config
-from ..imaging.encoding import parse_all
+from ..imaging.encoding import Encoding, parse_all
 from ..imaging.extractor import CHANNELS, INPUT_SIZE, Extractor, pool, tensor
 from ..imaging.read import Photo
 from .heat import feature_heat
@@ -21,7 +20,7 @@ POOLINGS = ("global", "corner")  # the order of axis 2
 class FeatureView:
     """A `View`; states [channels]."""
 
-    probe = None
+    probe: Encoding | None = None
 
     def __init__(self, config: Config, channels: int = CHANNELS) -> None:
         self.config, self.inputs = config, channels
@@ -40,14 +39,11 @@ class FeatureView:
 
     def stamp(self, sha256: str) -> dict[str, Any]:
         """How states are made by the extractor of this hash; an agent fits no other."""
-        size, config = INPUT_SIZE, self.config
-        return {"sha256": sha256, "input_size": size} | {
-            "resize": config.resize,
-            "pooling": config.pooling,
-        }
+        made = {"resize": self.config.resize, "pooling": self.config.pooling}
+        return {"sha256": sha256, "input_size": INPUT_SIZE} | made
 
     def heat(
-        self, agent: DQNAgent, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
+        self, agent: Any, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
     ) -> np.ndarray:
         """AC-9 of Q(s, c): [7, 7]."""
         feature_map = extractor.run(tensor(photo.picture, self.config.resize)[None])[0]

@@ -1,10 +1,8 @@
 """Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map.
 
-Where the state is drift, the gradient is that of P(labels survive), through cosine and distance,
-down to the map of the payload that the row was made of: the probe's, or the encoding's own.
-
-A difference: E's batch norms are folded into its weights, so the map here is the one after the
-last ReLU6; the authors take the last convolution before batch norm and ReLU6.
+Where the state is drift, that of P(labels survive), down to the map of the payload that the row was
+made of. The map is the one after the last ReLU6, as E's batch norms are folded into its weights;
+the authors take the one before both.
 """
 
 from __future__ import annotations

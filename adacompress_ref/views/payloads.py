@@ -20,11 +20,11 @@ NEAR = 0.8  # of a service's limit: from there on, nothing is estimated
 
 
 class Payloads:
-    """J(x, c) of one photograph for each action, made when it is needed.
+    """J(x, c) of one photograph for each action, made when it is needed, in any thread.
 
     Where there is a `probe`, an encoding that is made in any case, actions are compared by size
-    before they are made, by estimates where all are whole JPEGs, and nothing above the reference
-    is sent. May be used from several threads.
+    before they are made, estimated where all are JPEGs of full size; nothing above the reference
+    is sent.
     """
 
     def __init__(
@@ -68,10 +68,8 @@ class Payloads:
     def encoding(self, action: int) -> Encoding:
         """What an action stands for: where there is a probe, nothing above the reference."""
         asked = self.encodings[action]
-        above = self.probe and asked.quality > REFERENCE.quality
-        return REFERENCE if above and asked.name.startswith("jpeg-q") else asked
-
-    # Sizes ------------------------------------------------------------------------------------
+        above = asked.quality > REFERENCE.quality and asked.name.startswith("jpeg-q")
+        return REFERENCE if self.probe and above else asked
 
     def weighings(self, actions: list[int]) -> list[Callable[[], Any]]:
         """What `ratios` of these actions will need, as jobs for threads, the longest first."""
@@ -96,37 +94,31 @@ class Payloads:
 
         Raises ImageError where none can.
         """
-        ratios = np.full(len(self.encodings), np.inf)
-        reference = self.size(REFERENCE)
-        refused = (
-            f"the agent has no encoding in a format taken here: {', '.join(self.limits.formats)}"
-        )
+        formats = self.limits.formats
+        refused = f"the agent has no encoding in a format taken here: {', '.join(formats)}"
+        ratios, reference = np.full(len(self.encodings), np.inf), self.size(REFERENCE)
         for action in actions:
             encoding = self.encoding(action)
             try:
                 size = min(self.size(encoding), reference)
-                if self.photo.is_enough(size, self.limits.formats):
-                    size = len(self.photo.file)
-                dimensions = encoding.dimensions(self.photo.picture.size)
-                fault = self.limits.fault(size, *dimensions)
             except ImageError as error:  # another encoding may hold it
-                fault = str(error)
-            if fault:
-                refused = fault
-            else:
-                ratios[action] = size / reference
+                refused = str(error)
+                continue
+            if self.photo.is_enough(size, formats):
+                size = len(self.photo.file)
+            fault = self.limits.fault(size, *encoding.dimensions(self.photo.picture.size))
+            refused = fault or refused
+            ratios[action] = np.inf if fault else size / reference
         if np.isinf(ratios).all():
             raise ImageError(f"{self.photo.name}: cannot be sent ({refused})")
         return ratios
 
     def _sampled(self) -> Image.Image | None:
         """What stands for the photograph where sizes are estimated."""
-        picture = self.photo.picture
+        picture, most = self.photo.picture, self.limits.max_bytes
         every = LARGE_EVERY if picture.width * picture.height > LARGE else EVERY
-        of_jpeg = all(each.name.startswith("jpeg-q") for each in self.encodings)
+        of_jpeg = all(encoding.name.startswith("jpeg-q") for encoding in self.encodings)
         if not of_jpeg or picture.height < 16 * every:
             return None
-        most = self.limits.max_bytes
-        if most and len(self.reference) > NEAR * most:
-            return None
-        return codec.sample(picture, every)
+        near = most and len(self.reference) > NEAR * most
+        return None if near else codec.sample(picture, every)
