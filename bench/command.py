@@ -57,7 +57,7 @@ def room(
     Each has a process of its own, as if it were called alone. The exit status is their highest.
     `as_json`: whether its benches take --json.
     """
-    listed = "\n".join(f"  {name:<14}{about(f'{package}.{name}')}" for name in names)
+    listed = "\n".join(f"  {name:<16}{about(f'{package}.{name}')}" for name in names)
     command = argparse.ArgumentParser(
         prog=f"python -m {package}",
         description=about(package),

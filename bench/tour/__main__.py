@@ -1,4 +1,4 @@
-"""`python -m bench.tour [NAME ...] [--json]`."""
+"""`python -m bench.tour [NAME ...]`."""
 
 import sys
 

@@ -1,0 +1,82 @@
+"""Rooms: what they have is there, and those named run one after another."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import command
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("speed", "paper", "robustness", "tour")
+
+
+def run(*arguments):
+    call = [sys.executable, "-m", *arguments]
+    return subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_help_says_what_a_room_has(room):
+    done = run(f"bench.{room}", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = re.findall(r"^  (\w+) +\S.+$", done.stdout.partition("\nbenches:\n")[2], re.MULTILINE)
+    assert len(names) >= 3
+    for name in names:
+        assert (ROOT / "bench" / room / f"{name}.py").exists()
+    assert ("--json" in done.stdout) == (room != "tour")
+
+
+def test_a_bench_that_is_not_there_is_named():
+    done = run("bench.paper", "replay_trace", "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none: must be one of replay_trace, keras_parity" in done.stderr
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """A package of three benches: what they print, and their exit statuses."""
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "__init__.py").write_text('"""Made up."""\n')
+    for name, status in (("fine", 0), ("worse", 2), ("bad", 1)):
+        lines = f'"""Bench {name}."""', "import sys", f'print("{name}", *sys.argv[1:])'
+        code = "\n".join([*lines, f"sys.exit({status})"])
+        (tmp_path / "fake" / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return lambda *arguments, **how: command.room(
+        "fake", ("fine", "worse", "bad"), list(arguments), **how
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed", "status"),
+    [
+        ((), "fine\nworse\nbad\n", 2),
+        (("bad", "fine", "--json"), "bad --json\nfine --json\n", 1),
+        (("fine",), "fine\n", 0),
+    ],
+)
+def test_those_named_run_in_their_order(room, capfd, arguments, printed, status):
+    assert room(*arguments) == status
+    assert capfd.readouterr().out == printed
+
+
+def test_where_there_is_no_json_it_is_refused(room, capsys):
+    with pytest.raises(SystemExit) as end:
+        room("fine", "--json", as_json=False)
+    assert end.value.code == 2 and "--json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "bench/RESULTS.md", "weights/manifest.json", "adacompress_ref/DIFFERENCES.md"],
+)
+def test_commands_that_documents_name_exist(document):
+    named = re.findall(r"python -m (bench[\w.]*\w)", (ROOT / document).read_text("utf-8"))
+    assert named
+    for name in named:
+        assert importlib.util.find_spec(name), name
