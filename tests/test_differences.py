@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from adacompress_ref.agents import preset
 from adacompress_ref.core import equations
-from adacompress_ref.core.config import Config, preset
+from adacompress_ref.core.config import Config
+from adacompress_ref.survival.config import SurvivalConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TEXT = (REPOSITORY / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
-FIELDS = {field.name for field in dataclasses.fields(Config)}
+PACKAGE = REPOSITORY / "adacompress_ref"
+TEXT = (PACKAGE / "DIFFERENCES.md").read_text("utf-8")
+PAPERS = {field.name for field in dataclasses.fields(Config)}
+OWN = {field.name for field in dataclasses.fields(SurvivalConfig)}
+FIELDS = PAPERS | OWN
 
 
 def tables(text):
@@ -37,7 +42,7 @@ INDEX = next(table for table in TABLES if table and "tag" in table[0])
 ROWS = [row for table in TABLES if table and "switch" in table[0] for row in table]
 TESTS = {
     name
-    for path in (REPOSITORY / "tests").glob("test_*.py")
+    for path in (REPOSITORY / "tests").rglob("test_*.py")
     for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
 }
 
@@ -129,13 +134,13 @@ def test_each_row_is_whole_and_says_what_switches_it(row):
     switch = row["switch"]
     if not switch.startswith("none: "):
         assert names_in(switch)
-        assert set(names_in(switch)) <= FIELDS
+        assert set(names_in(switch)) <= (PAPERS if int(row["number"]) < 58 else OWN)
 
 
 def test_every_field_in_which_the_presets_differ_has_a_row():
     switches = {name for row in ROWS for name in names_in(row["switch"])}
     paper, authors = preset("paper"), preset("authors")
-    different = {name for name in FIELDS if getattr(paper, name) != getattr(authors, name)}
+    different = {name for name in PAPERS if getattr(paper, name) != getattr(authors, name)}
     assert different - {"preset"} <= switches
 
 
@@ -145,17 +150,25 @@ def test_every_trap_has_its_row():
         assert ROWS[number - 1]["what"] == what
 
 
+def test_the_fields_of_the_projects_own_agent_have_a_row():
+    switches = {name for row in ROWS for name in names_in(row["switch"])}
+    assert switches >= OWN - PAPERS
+
+
 def test_what_stands_in_a_module_or_class_is_there():
-    paths = (REPOSITORY / "adacompress_ref").glob("*.py")
-    modules = {path.stem: path.read_text("utf-8") for path in paths} | {"numpy": "def gradient"}
+    files = [(path.stem, path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")]
+    files.append(("numpy", "def gradient"))
     for first, *names in re.findall(r"`(\w+)\.(\w+)(?:\.(\w+))?`", TEXT):
-        if names[0] == "py":
-            assert first in modules
-            continue
-        homes = [text for text in modules.values() if f"class {first}" in text]
-        text = modules[first] if first in modules else homes[0]
+        of_module = "\n".join(text for stem, text in files if stem == first)  # rooms may share one
+        of_class = "\n".join(text for _, text in files if f"class {first}" in text)
         for name in filter(None, names):
-            assert re.search(rf"(def |class |^    ){name}\b", text, re.MULTILINE), name
+            pattern = rf"(def |class |^    ){name}\b"
+            assert re.search(pattern, of_module or of_class, re.MULTILINE), (first, name)
+
+
+def test_files_and_rooms_that_are_named_are_there():
+    for name in re.findall(r"`([a-z_]+/(?:[a-z_0-9]+\.\w+)?)`", TEXT):
+        assert (PACKAGE / name).exists() or (REPOSITORY / name).exists(), name
 
 
 def test_references_to_rows_are_to_rows():
