@@ -21,9 +21,9 @@ from ..report.heatmaps import explain, fitted, overlay, scaled
 from ..running import runlog, state
 from ..running.pilot import AdaCompress, open_extractor
 from ..running.state import StateError
+from ..services.jsonlines import read_lines
 from ..storage import files
 from ..storage.files import ImageError, printable, reason
-from ..storage.jsonlines import read_lines
 from .common import (
     check_output,
     on_standard_output,

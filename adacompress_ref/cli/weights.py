@@ -21,10 +21,10 @@ def main(arguments: argparse.Namespace) -> int:
     """What is there, is it whole, get another."""
     if arguments.action == "fetch":
         if not arguments.name:
-            raise ValueError(f"fetch: name one of {', '.join(artifacts.manifest()['fetch'])}")
+            raise ValueError(f"fetch: name one of {', '.join(manifest()['fetch'])}")
         print(fetch(arguments.name))
         return 0
-    entries = artifacts.manifest()
+    entries = manifest()
     problems = dict(verify()) if arguments.action == "verify" else {}
     if arguments.json:
         files = {
@@ -42,9 +42,22 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if any(problems.values()) else 0
 
 
+def manifest() -> dict[str, Any]:
+    """The shipped manifest: `files` that are here, `fetch` for files that can be had.
+
+    Raises ArtifactError if it cannot be read.
+    """
+    path = artifacts.find("manifest.json")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return {name: dict(content[name]) for name in ("files", "fetch")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: damaged ({error!r}); install the package anew") from error
+
+
 def verify() -> Iterator[tuple[str, str | None]]:
     """Each file of the manifest with None if it is whole, else with what is wrong."""
-    for name, entry in sorted(artifacts.manifest()["files"].items()):
+    for name, entry in sorted(manifest()["files"].items()):
         try:
             path = artifacts.find(name)
             whole = artifacts.sha256(path) == entry["sha256"]
@@ -59,7 +72,7 @@ def fetch(name: str) -> Path:
 
     A sidecar is written beside it. Raises ArtifactError; nothing unchecked is moved into place.
     """
-    entries = artifacts.manifest()["fetch"]
+    entries = manifest()["fetch"]
     if name not in entries:
         raise ArtifactError(
             f"{name}: not a file that can be fetched; there are: {', '.join(entries)}"

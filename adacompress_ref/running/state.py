@@ -17,10 +17,10 @@ from typing import Any
 
 from .. import agents
 from ..core.controller import Controller
+from ..services.jsonlines import append_line, mend, read_lines
 from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
-from ..storage.jsonlines import append_line, mend, read_lines
 from . import runlog
 
 FILE_FORMAT = 5

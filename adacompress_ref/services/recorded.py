@@ -15,10 +15,10 @@ from typing import Any
 from ..core.roles import Label
 from ..imaging.encoding import Limits
 from ..storage.files import printable, reason
-from ..storage.jsonlines import append_line, mend, read_lines
 from . import is_label, limits
 from .answers import shown
 from .errors import RefusedError, ServiceError
+from .jsonlines import append_line, mend, read_lines
 
 TAKES = Limits._fields[1:]  # formats and limits, without the name
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parents[1]  # its root
 
@@ -48,19 +46,6 @@ def find(name: str, explicit: str | os.PathLike[str] | None = None) -> Path:
         f"weight file {name} is in none of: {', '.join(map(str, folders))}; copy the folder "
         f"weights/ of this project into {_PACKAGE}, or name it in ADACOMPRESS_WEIGHTS"
     )
-
-
-def manifest() -> dict[str, Any]:
-    """The shipped manifest: `files` that are here, `fetch` for files that can be had.
-
-    Raises ArtifactError if it cannot be read.
-    """
-    path = find("manifest.json")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        return {name: dict(content[name]) for name in ("files", "fetch")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: damaged ({error!r}); install the package anew") from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from adacompress_ref.running import runlog
-from adacompress_ref.storage.jsonlines import read_lines
+from adacompress_ref.services.jsonlines import read_lines
 
 from ..command import parser
 from ..robustness.crash import lines, same

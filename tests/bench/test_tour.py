@@ -19,7 +19,7 @@ import adacompress_ref as ac
 from adacompress_ref.imaging import read as images
 from adacompress_ref.report.heatmaps import explain
 from adacompress_ref.running import runlog
-from adacompress_ref.storage.jsonlines import append_line
+from adacompress_ref.services.jsonlines import append_line
 from bench.tour import for_auditors, for_operators
 
 ROOT = Path(__file__).parents[2]

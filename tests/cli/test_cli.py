@@ -22,6 +22,7 @@ from adacompress_ref.cli import common as commands
 from adacompress_ref.cli import main as cli
 from adacompress_ref.cli import run as commands_run
 from adacompress_ref.cli import train as commands_train
+from adacompress_ref.cli import weights
 from adacompress_ref.core.roles import Label
 from adacompress_ref.running import labelling, stream
 from adacompress_ref.services import (
@@ -696,12 +697,12 @@ def test_options_of_online_services(adacompress, few, monkeypatch):
 def test_weights_list(adacompress):
     status, out, _ = adacompress("weights")
     assert status == 0
-    for name in (*artifacts.manifest()["files"], "mobilenetv2-imagenet"):
+    for name in (*weights.manifest()["files"], "mobilenetv2-imagenet"):
         assert name in out
 
 
 def test_weights_verify(adacompress):
-    names = list(artifacts.manifest()["files"])
+    names = list(weights.manifest()["files"])
     status, out, _ = adacompress("weights", "verify")
     assert (status, out.count(" whole\n")) == (0, len(names))
     status, out, _ = adacompress("weights", "verify", "--json")

@@ -53,6 +53,12 @@ def test_verify_finds_a_changed_byte_and_a_missing_file(places):
     assert "none of" in found["missing"]
 
 
+def test_a_damaged_manifest(places):
+    (places / "shipped" / "manifest.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"manifest\.json: damaged"):
+        weights.manifest()
+
+
 # Fetching --------------------------------------------------------------------------------------
 
 

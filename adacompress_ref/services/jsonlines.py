@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .arrays import sync_folder
+from ..storage.arrays import sync_folder
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:
