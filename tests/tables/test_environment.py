@@ -75,11 +75,6 @@ def test_each_pass_is_a_permutation(count, seed):
         assert sorted(order[start : start + count]) == list(range(count))
 
 
-def test_passes_have_orders_of_their_own():
-    order = visited(environment(9), 17)
-    assert order[:9] != order[9:]
-
-
 def test_seed_and_reset():
     env = environment(9)
     first = [int(env.reset(seed=5)[0][0]), *(int(env.step(0)[0][0]) for _ in range(12))]
@@ -100,18 +95,6 @@ def test_without_labels_the_reward_is_zero():
     _, reward, *_, info = env.step(0)
     assert reward == 0
     assert info == {"accuracy": None, "agreement": None, "size_ratio": 1.0}
-
-
-def test_functions_are_called_at_each_draw():
-    opened = []
-
-    def entry():
-        opened.append(1)
-        return FakeImage(0)
-
-    env = Environment([entry], TWO, np.random.default_rng(0))
-    visited(env, 3)
-    assert len(opened) == 4
 
 
 def test_no_images():
