@@ -17,7 +17,6 @@ from ..agents import AgentError
 from ..core import training
 from ..core.roles import Agent
 from ..imaging.encoding import parse_all
-from ..running import runlog
 from ..running.pilot import AdaCompress
 from ..running.state import StateFolder
 from ..running.stream import Stream
@@ -25,7 +24,15 @@ from ..storage import files
 from ..tables.environment import RecordedImage, split
 from ..tables.evaluation import evaluate
 from ..tables.table import Table, TableError
-from .common import check_output, encodings, open_named_service, read_names, say, stop_signal
+from .common import (
+    check_output,
+    encodings,
+    open_named_service,
+    read_names,
+    say,
+    say_of,
+    stop_signal,
+)
 from .evaluate import show_policies
 from .progress import Progress
 
@@ -52,10 +59,11 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
     trained = (_recorded if arguments.table else _live)(arguments, config)
-    if not trained:  # stopped
-        return 1
+    if isinstance(trained, int):
+        return trained
     agents.save(trained.agent, arguments.output)
-    shutil.rmtree(_state_path(arguments), ignore_errors=True)
+    if arguments.images:
+        shutil.rmtree(_state_path(arguments), ignore_errors=True)
     if arguments.json:
         report = {"agent": arguments.output, "preset": config.preset}
         report |= {"steps": config.training_steps, "trained_on": trained.trained_on}
@@ -112,10 +120,10 @@ def _recorded(arguments: argparse.Namespace, config: Any) -> _Trained:
     return _Trained(agent, used, held_out, 0, [evaluate(table, agent) for table in tables])
 
 
-def _live(arguments: argparse.Namespace, config: Any) -> _Trained | None:
+def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
     """A run that begins untrained, in a folder beside the agent until it is trained.
 
-    None where it was stopped, or the service is gone; the same command goes on.
+    The exit status where it was stopped, or the service is gone; the same command goes on.
     """
     service = open_named_service(arguments)
     names = files.find(arguments.images)
@@ -125,7 +133,7 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | None:
     pilot.controller.early = False
     settings = {"service": arguments.service, "seed": arguments.seed, "preset": config.preset}
     settings |= {"steps": config.training_steps, "encodings": list(config.encodings)}
-    state = StateFolder(_state_path(arguments), settings, runlog.check)
+    state = StateFolder(_state_path(arguments), settings)
     progress = Progress("train", config.training_steps, arguments.quiet)
     try:
         stream = Stream(
@@ -137,11 +145,20 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | None:
             wait=60,
             say=say,
         )
-        order = _passes([names[place] for place in learned], arguments.seed, stream.lines)
+        taught = [names[place] for place in learned]
+        for line in stream.lines:
+            if line["image"] not in taught:
+                raise ValueError(
+                    f"{state.path}: has learned from {line['image']}, no image to train on now; "
+                    "name the same ones, or another agent with -o"
+                )
+        order = _passes(taught, arguments.seed, stream.lines)
         with stop_signal() as stop:
             for line in stream.send(order, lambda: stop.signal or not pilot.controller.initial):
                 if line["accuracy"] is not None:
                     progress.advance(f"epsilon {line['epsilon']:.2f}")
+                elif trouble := line["error"] or line["fault"]:
+                    say_of(line["image"], trouble)
     finally:
         state.close()
     lines = stream.lines
@@ -149,7 +166,7 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | None:
         if stream.gone:
             say(f"adacompress: {stream.gone}")
         say(f"adacompress: stopped after {len(lines)} uploads; run the same command to go on")
-        return None
+        return 128 + stop.signal if stop.signal else 1
     pilot.agent.stamp |= {
         "service": arguments.service,
         "seed": arguments.seed,
