@@ -378,6 +378,8 @@ def test_states_of_two_images_are_computed_at_the_same_time(photo):
     together = threading.Barrier(2, timeout=10)
 
     class Meeting:
+        threads = 1
+
         def run(self, tensors):
             together.wait()
             return np.zeros((1, 1280, 7, 7), np.float32)
