@@ -71,10 +71,7 @@ def _kind(config: BaseConfig) -> str:
 
 
 def view_of(config: BaseConfig, channels: int = 1280) -> View:
-    """How the agent of a config sees images; `channels` are those of E's map.
-
-    Raises ValueError for an encoding that is not known.
-    """
+    """How its agent sees images; `channels` of E's map. Raises ValueError for unknown encodings."""
     return KINDS[_kind(config)].view(config, channels)
 
 
@@ -110,10 +107,7 @@ def revive(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
 
 
 def save(agent: Any, path: str | os.PathLike[str]) -> None:
-    """Write config, stamp, parameters and optimiser to one .npz, whole or not at all.
-
-    Raises OSError.
-    """
+    """Config, stamp, parameters and optimiser to one .npz, whole or not at all. Raises OSError."""
     fields, arrays = snapshot.pack(agent, leave=_MEMORY)
     save_arrays(path, describe(agent) | {"format": FILE_FORMAT, "learned": fields}, arrays)
 
@@ -140,20 +134,17 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
 
 
 def check_fits(agent: Agent, encodings: Iterable[Any], stamp: dict[str, Any]) -> None:
-    """Raise AgentError unless an agent chooses among these encodings and has learned from states
-    that are made as a view's `stamp` says.
-    """
+    """Raise AgentError unless an agent has these encodings, and states as a view's `stamp` says."""
     names = tuple(encoding.name for encoding in encodings)
     if agent.config.encodings != names:
         ours, theirs = ", ".join(agent.config.encodings), ", ".join(names)
         raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
     trained = agent.stamp.get("extractor")
-    if trained == stamp:
-        return
     sha256 = trained.get("sha256") if isinstance(trained, dict) else None
     if sha256 != stamp["sha256"]:
         raise AgentError(
             f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
             f"{stamp['sha256']:.8}; name that one with --extractor, or train with this one"
         )
-    raise AgentError(f"the agent was trained on other states: {trained}; here: {stamp}")
+    if trained != stamp:
+        raise AgentError(f"the agent was trained on other states: {trained}; here: {stamp}")

@@ -19,13 +19,12 @@ _HEADER = 623  # bytes of a JPEG that are no pixels
 
 
 def encode(picture: Image.Image, encoding: Encoding, exif: bytes | None = None) -> bytes:
-    """J(x, c): the file that is uploaded. `picture`: mode RGB, without metadata.
+    """J(x, c): the file that is uploaded, of a picture in mode RGB. Thread-safe.
 
-    An image is made smaller, by bilinear interpolation, but never larger. JPEG is baseline with
-    4:2:0 subsampling, and the standard Huffman tables, as the published system has it; where a
-    short side is named, with tables of its own (-10%). WebP is lossy. No metadata but `exif`.
-    May be called from several threads. Raises ImageError where the format, or the memory, cannot
-    hold the image.
+    An image is made smaller, by bilinear interpolation, but never larger. JPEG is baseline, 4:2:0,
+    with the standard Huffman tables, as the published system has it; where a short side is named,
+    with its own (-10%). WebP is lossy. No metadata but `exif`. Raises ImageError where the format,
+    or the memory, cannot hold the image.
     """
     width, height = size = encoding.dimensions(picture.size)
     limit = _LONGEST_SIDE[encoding.format]
@@ -41,8 +40,8 @@ def encode(picture: Image.Image, encoding: Encoding, exif: bytes | None = None) 
     try:
         if size != picture.size:
             picture = resized(picture, size, "bilinear")
-        # Pillow keeps an encoder's options in the image: a shallow copy for each thread. A deep
-        # one takes longer than to encode it (12 megapixels: 31 and 25 ms).
+        # Pillow keeps an encoder's options in the image: a copy for each thread, which is shallow,
+        # as a deep one takes longer than to encode it.
         own = picture._new(picture.im)
         with _buffer(encoding) as stream:
             own.save(stream, encoding.format, quality=encoding.quality, exif=exif or b"", **options)
@@ -58,10 +57,7 @@ def encode(picture: Image.Image, encoding: Encoding, exif: bytes | None = None) 
 
 
 def _buffer(encoding: Encoding) -> BinaryIO:
-    """A file in memory. Pillow leaves Python's lock for one that the system knows as a file.
-
-    A decision of preset `tuned` takes 9 ms on two threads then, and 12 otherwise.
-    """
+    """A file in memory. For one that the system knows, Pillow leaves Python's lock."""
     if encoding.format == "jpeg":
         with contextlib.suppress(AttributeError, OSError):  # Linux alone; no descriptor is left
             return open(os.memfd_create("image"), "w+b", buffering=0)
@@ -93,8 +89,7 @@ def decode(payload: bytes, least: int = 0) -> Image.Image:
 def reduced(picture: Image.Image, least: int) -> Image.Image:
     """A picture at 1/2, 1/4 or 1/8 of its size, as long as the shorter side keeps `least` pixels.
 
-    As JPEG decoders do it for nothing: each pixel is the mean of a square. Raises ImageError for
-    want of memory.
+    Each pixel is the mean of a square, as JPEG decoders have it for nothing. Raises ImageError.
     """
     factor = _factor(picture.size, least)
     with _enough_memory(picture):
@@ -111,10 +106,9 @@ def resized(
     method: str,
     box: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
-    """A picture at another size, (width, height).
+    """A picture, or its part in `box`, at another size, by one of Pillow's methods in lower case.
 
-    `method` is one of Pillow's, in lower case: nearest, box, bilinear, bicubic, lanczos. `box`,
-    (left, top, right, bottom) in pixels, is the part to take. Raises ImageError for want of memory.
+    (width, height) and (left, top, right, bottom) in pixels. Raises ImageError for want of memory.
     """
     with _enough_memory(picture):
         return picture.resize(size, Image.Resampling[method.upper()], box)
@@ -125,16 +119,14 @@ def _enough_memory(picture: Image.Image) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise ImageError(
-            f"{picture.width} x {picture.height} pixels: MemoryError; make it smaller"
-        ) from error
+        size = f"{picture.width} x {picture.height}"
+        raise ImageError(f"{size} pixels: MemoryError; make it smaller") from error
 
 
 def sample(picture: Image.Image, every: int) -> Image.Image:
     """One of every so many rows of blocks of 16 pixels, as one smaller picture.
 
-    Which one of them changes, as a page of text has lines at regular distances too.
-    Raises ImageError for want of memory.
+    Which one of them changes, as lines of text have regular distances too. Raises ImageError.
     """
     rows, step = max(picture.height // 16, 1), every // 2 + 1
     groups = range(-(-rows // every))

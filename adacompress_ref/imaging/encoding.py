@@ -14,10 +14,8 @@ _NAME = re.compile(r"(jpeg|webp)(?:-([1-9][0-9]*))?-q([1-9][0-9]*)")
 def _parts(name: str) -> tuple[Any, ...]:
     match = _NAME.fullmatch(name)
     if not match:
-        raise ValueError(
-            f"encoding {name!r}: expected a name like jpeg-q15, jpeg-224-q15 or webp-224-q55, with "
-            "a quality from 1 to 100"
-        )
+        example = "jpeg-q15 or webp-224-q55, with a quality from 1 to 100"
+        raise ValueError(f"encoding {name!r}: expected a name like {example}")
     return match.groups()
 
 

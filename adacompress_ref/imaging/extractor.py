@@ -69,10 +69,9 @@ def pool(feature_map: np.ndarray, pooling: str) -> np.ndarray:
 class Extractor:
     """E. Thread-safe: the session may be shared, nothing else changes.
 
-    `path` names another MobileNetV2 in ONNX, with a sidecar beside it that says how it wants its
-    input (`sidecar.Normalisation`): E is then what `trunk.cut` leaves of it. By default the
-    shipped one. `threads` (None: one a core) share each run, or with `at_once` have a run each,
-    which is faster where there are several. Raises ArtifactError or ModelError.
+    `path` names another MobileNetV2 in ONNX than the shipped one, with a sidecar beside it: E is
+    then what `trunk.cut` leaves of it. `threads` (None: one a core) share each run, or with
+    `at_once` have one each, which is faster for several. Raises ArtifactError or ModelError.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
 
     Raises what a job raises; then those not begun never are.
     """
-    waiting, results = enumerate(jobs), dict[int, R]()  # all threads take from the one iterator
+    waiting, results = enumerate(jobs), dict[int, R]()  # all threads take from one iterator
 
     def work() -> None:
         try:
@@ -50,7 +50,7 @@ def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
     finally:
         begun = [helper for helper in helpers if not helper.cancel()]
         wait(begun)
-    for helper in begun:
+    for helper in begun:  # raises what it raised
         helper.result()
     return [results[place] for place in range(len(jobs))]
 

@@ -27,16 +27,15 @@ FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION = 0x0112
-# What a file may hold beside pixels and still be plain: JPEG segments, entries of Pillow's `info`.
+# What a plain file may hold beside pixels: JPEG segments, entries of Pillow's `info`.
 _PLAIN_SEGMENT = re.compile(rb"JFIF\0.{9}|ICC_PROFILE\0.*|Adobe.{7}", re.DOTALL)
 _PLAIN_INFO = re.compile(
     "jfif.*|adobe.*|progress.*|dpi|aspect|gamma|srgb|chromaticity|icc_profile"
     "|loop|background|timestamp|duration"
 )
 
-# Pillow warns of odd metadata and of big images, which is noise on an operator's terminal.
-# `catch_warnings` swaps a global list, so one thread at a time may be inside. The lock is not
-# held while pixels are decoded (TIFF apart), and no global setting of Pillow is touched.
+# Pillow warns of odd metadata and of big images. `catch_warnings` swaps a global list, so one thread
+# at a time may be inside, but not while it decodes pixels (TIFF apart).
 _WARNINGS_LOCK = threading.Lock()
 
 

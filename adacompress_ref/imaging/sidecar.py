@@ -51,11 +51,10 @@ class Fields:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """The model's input is (pixel * scale - mean) / std.
+    """The model's input is (pixel * scale - mean) / std, pixels being from 0 to 255.
 
-    Pixels are from 0 to 255. `mean` and `std` are one number, or three in the order of `channels`.
-    `scale` is 1 unless given; 1/255 where `mean` and `std` are plainly in units of 0 to 1, that is
-    no mean above 1 and every std below 1.
+    `mean` and `std` are one number, or three in the order of `channels`. `scale`, unless given, is
+    1, or 1/255 where they are plainly in units of 0 to 1: no mean above 1, every std below it.
     """
 
     mean: tuple[float, ...]
@@ -69,11 +68,11 @@ class Normalisation:
         """Take it from a sidecar. Raises ModelError."""
         mean = fields.get("mean", _three, 0)
         std = fields.get("std", lambda value: _three(value, zero=False), 1)
-        unit_range = max(mean) <= 1 and max(std) < 1
+        scale = 1 / 255 if max(mean) <= 1 and max(std) < 1 else 1
         return cls(
             mean=mean,
             std=std,
-            scale=fields.get("scale", _factor, 1 / 255 if unit_range else 1),
+            scale=fields.get("scale", lambda value: _three(float(value), zero=False)[0], scale),
             channels=fields.get("channels", lambda value: one_of(value, "RGB", "BGR"), "RGB"),
             layout=fields.get("layout", lambda value: one_of(value, "NCHW", "NHWC"), "NCHW"),
         )
@@ -103,7 +102,3 @@ def _three(value: Any, zero: bool = True) -> tuple[float, ...]:
     if not zero and not numbers.all():
         raise ValueError("must not be 0")
     return tuple(np.broadcast_to(numbers, 3).tolist())
-
-
-def _factor(value: Any) -> float:
-    return _three(float(value), zero=False)[0]

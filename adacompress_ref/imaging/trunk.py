@@ -14,12 +14,11 @@ MOST = 2**28  # bytes of a model with its weights; those of MobileNetV2 are up t
 
 
 def cut(path: Path, channels_last: bool) -> bytes:
-    """The model in `path` up to its feature map, with all tensors that it needs within.
+    """The model in `path` up to its feature map, with all tensors in it and an input of any size.
 
-    The map is an output `map`, or what the last pooling takes, or without any the first output.
-    The input, of three channels, may have any size. A file that is so already stays as it is; any
-    other needs the extra `onnx`. Raises ModelError for what is no such model, is beyond MOST
-    bytes, or names files that cannot be read.
+    The map is an output `map`, or what the last pooling takes, or without any the first output. A
+    file that is so already stays as it is; any other needs the extra `onnx`. Raises ModelError for
+    what is no such model, is beyond MOST bytes, or names files that cannot be read.
     """
     content = _read(path, MOST)
     if _is_cut(content):
@@ -45,10 +44,8 @@ def cut(path: Path, channels_last: bool) -> bytes:
                 room -= len(tensor.raw_data)
         images = [image.name for image in graph.input]
         if len(images) != 1:
-            names = printable(", ".join(images))
-            raise ModelError(
-                f"{path}: takes {len(images)} inputs ({names:.200}), not just an image"
-            )
+            inputs = f"{len(images)} inputs ({printable(', '.join(images)):.200})"
+            raise ModelError(f"{path}: takes {inputs}, not just an image")
         shape: list[Any] = ["number", "height", "width"]
         shape.insert(3 if channels_last else 1, 3)
         kind = graph.input[0].type.tensor_type.elem_type
@@ -91,12 +88,12 @@ def _leave_out_all_but(graph: Any, name: str) -> None:
         if value and value not in needed:  # an input left out has an empty name
             needed.add(value)
             waiting += makers[value].input if value in makers else []
-    nodes = [node for node in graph.node if not needed.isdisjoint(node.output)]
-    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
-    # old files name weights among the inputs too
-    inputs = needed - {tensor.name for tensor in tensors}
-    images = [image for image in graph.input if image.name in inputs]
-    for field, kept in ((graph.node, nodes), (graph.initializer, tensors), (graph.input, images)):
+    inputs = needed - {tensor.name for tensor in graph.initializer}  # old files name weights twice
+    for field, kept in (
+        (graph.node, [node for node in graph.node if not needed.isdisjoint(node.output)]),
+        (graph.initializer, [tensor for tensor in graph.initializer if tensor.name in needed]),
+        (graph.input, [image for image in graph.input if image.name in inputs]),
+    ):
         del field[:]
         field.extend(kept)
 

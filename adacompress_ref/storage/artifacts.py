@@ -28,10 +28,9 @@ def cache_folder() -> Path:
 
 
 def find(name: str, explicit: str | os.PathLike[str] | None = None) -> Path:
-    """The path of the weight file `name`.
+    """The weight file `name`: `explicit`, or in ADACOMPRESS_WEIGHTS, as shipped, or in the cache.
 
-    Looked for at `explicit`, or in ADACOMPRESS_WEIGHTS, among the shipped files, in the cache
-    folder. Raises ArtifactError if it is nowhere.
+    Raises ArtifactError if it is nowhere.
     """
     if explicit is not None:
         if not Path(explicit).is_file():
