@@ -34,7 +34,7 @@ _PLAIN_INFO = re.compile(
     "|loop|background|timestamp|duration"
 )
 
-# Pillow warns of odd metadata and of big images. `catch_warnings` swaps a global list, so one thread
+# Pillow warns of odd metadata and of big images. `catch_warnings` swaps a global list: one thread
 # at a time may be inside, but not while it decodes pixels (TIFF apart).
 _WARNINGS_LOCK = threading.Lock()
 
