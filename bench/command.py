@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(os.environ.get("ADACOMPRESS_BENCH_DATA", "../shared/data"))  # photographs
+PHOTOGRAPHS = Path(__file__).resolve().parents[1] / "tests" / "photos"  # that the project ships
 GOLDEN = Path(os.environ.get("ADACOMPRESS_TEST_DATA", "../shared")) / "golden"  # recorded
 
 

@@ -21,8 +21,8 @@ import adacompress_ref as ac
 from adacompress_ref.server.standin import Server
 from adacompress_ref.storage.arrays import load_arrays
 
-from ..command import parser, show
-from .faults import PHOTOGRAPHS, crops, use
+from ..command import PHOTOGRAPHS, parser, show
+from .faults import crops, use
 
 CLIENT = "baidu"
 

@@ -32,10 +32,9 @@ from adacompress_ref.running.results import Result
 from adacompress_ref.server.standin import Server
 from adacompress_ref.services import ask
 
-from ..command import parser, show
+from ..command import PHOTOGRAPHS, parser, show
 
 CLIENTS = ("baidu", "facepp", "rekognition", "google")
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "tests" / "photos"
 CROPS = 240  # different ones, each sent many times under many names
 DEADLINE, HOLD = 1.5, 2.5  # seconds: a client's patience, and how long a fault takes
 AWAY = 4.0  # seconds

@@ -37,12 +37,11 @@ from adacompress_ref.cli.progress import Progress
 from adacompress_ref.services.errors import ServiceError
 from adacompress_ref.storage import files
 
-from ..command import parser
+from ..command import PHOTOGRAPHS, parser
 from .damage.answers import ANSWERS, answer_case
 from .damage.general import Case, Random, pick
 from .damage.kept import FILES, file_case
 from .damage.pictures import MODES, image_case
-from .faults import PHOTOGRAPHS
 
 TIME_LIMIT = 5.0  # seconds
 MAKING_LIMIT = 60.0  # seconds for a process to start and to make its input

@@ -26,7 +26,7 @@ from adacompress_ref.storage import artifacts
 
 from ..command import parser
 from .latency import fill
-from .ratios import Row, missing, show
+from .ratios import Row, duration, missing, show
 
 RUNTIME = ("numpy", "pillow", "onnxruntime", "requests")
 PEERS = {"PyTorch": "torch", "Keras on TensorFlow": "tensorflow"}
@@ -69,11 +69,6 @@ def measured(code: str, repetitions: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array([process(code) for _ in range(1 + repetitions)])[1:].T)  # type: ignore
 
 
-def time_row(name: str, seconds: np.ndarray, target: str | None = None) -> Row:
-    low, high = np.percentile(seconds, (25, 75))
-    return Row(name, float(np.median(seconds)), "s", target, (float(low), float(high)))
-
-
 def size_of(folder: Path) -> int:
     """Bytes of the files below a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -109,10 +104,12 @@ def rows(options: argparse.Namespace) -> list[Row]:
         fill(folder, COPIES)
         small = folder / "0.jpg"
         alone, _ = measured(IMPORT, often)
-        found.append(time_row("import of the package", alone - np.median(empty), "<= 0.15"))
+        found.append(duration("import of the package", alone - np.median(empty), "<= 0.15", "s"))
         for preset in ("authors", "tuned"):
             seconds, memory = measured(DECIDE.format(preset=preset, photo=str(small)), often)
-            found.append(time_row(f"cold start to first decision, {preset}", seconds, "<= 0.4"))
+            found.append(
+                duration(f"cold start to first decision, {preset}", seconds, "<= 0.4", "s")
+            )
             found.append(Row(f"peak memory of one decision, {preset}", float(max(memory)), "MB"))
             if preset == "tuned":
                 decided = float(np.median(seconds))

@@ -32,13 +32,12 @@ from adacompress_ref.running.live import LiveImage
 from adacompress_ref.running.pilot import AdaCompress
 from adacompress_ref.storage import artifacts, files
 
-from ..command import parser
+from ..command import PHOTOGRAPHS, parser
 from .peers import keras_network, pytorch_network
 from .ratios import Row, duration, in_turns, missing, ratio, show
 
 SIZES = {"500 x 375": (500, 375), "1920 x 1080": (1920, 1080), "12 megapixels": (4000, 3000)}
 PRESETS = ("authors", "paper", "tuned")
-PHOTOS = Path(__file__).parents[2] / "tests/photos"
 TARGETS = {"authors": "<= 1.15", "paper": "<= 1.35", "tuned": "<= 3"}
 FILE_TARGETS = {"authors": "<= 1.25", "tuned": "<= 2"}
 
@@ -60,7 +59,7 @@ def mosaic(photos: list[Image.Image], size: tuple[int, int]) -> bytes:
 
 def fill(folder: Path, count: int) -> None:
     """So many photographs of 500 x 375 pixels, in a new folder."""
-    photos = [images.read(path).picture for path in sorted(PHOTOS.glob("*.jpg"))]
+    photos = [images.read(path).picture for path in sorted(PHOTOGRAPHS.glob("*.jpg"))]
     folder.mkdir()
     for number in range(count):
         turned = photos[number % len(photos) :] + photos[: number % len(photos)]
@@ -202,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = parser("bench.speed.latency", __doc__)
     command.add_argument("--threads", type=int, default=2, metavar="N")
     command.add_argument("--repetitions", type=int, default=200, metavar="N")
-    command.add_argument("--photos", type=Path, default=PHOTOS, metavar="DIR")
+    command.add_argument("--photos", type=Path, default=PHOTOGRAPHS, metavar="DIR")
     options = command.parse_args(arguments)
     return show(measured(options), options.json)
 

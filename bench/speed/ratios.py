@@ -49,9 +49,10 @@ def in_turns(jobs: dict[str, Callable[[], object]], repetitions: int) -> dict[st
     return {name: np.array(values) for name, values in seconds.items()}
 
 
-def duration(name: str, seconds: np.ndarray) -> Row:
-    """Median and quartiles in milliseconds."""
-    return Row(name, 1000 * float(np.median(seconds)), "ms", spread=_quartiles(1000 * seconds))
+def duration(name: str, seconds: np.ndarray, target: str | None = None, unit: str = "ms") -> Row:
+    """Median and quartiles in milliseconds, or in seconds."""
+    values = seconds * {"ms": 1000, "s": 1}[unit]
+    return Row(name, float(np.median(values)), unit, target, _quartiles(values))
 
 
 def ratio(

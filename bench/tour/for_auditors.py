@@ -29,10 +29,9 @@ from adacompress_ref.running.live import LiveImage
 from adacompress_ref.survival.drift import drift
 from adacompress_ref.views.drift import SIDE, look
 
-from ..command import parser
+from ..command import PHOTOGRAPHS, parser
 
 ROOT = Path(__file__).resolve().parents[2]
-PHOTOGRAPHS = ROOT / "tests" / "photos"
 TABLES = (ROOT / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
 ROWS = [table for table in TABLES.split("\n\n") if table.startswith("| number |")]
 SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", "\n".join(ROWS), re.MULTILINE))

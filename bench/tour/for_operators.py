@@ -26,9 +26,9 @@ import numpy as np
 from adacompress_ref.running import runlog
 from adacompress_ref.services.jsonlines import read_lines
 
-from ..command import parser
+from ..command import PHOTOGRAPHS, parser
 from ..robustness.crash import lines, same
-from ..robustness.faults import PHOTOGRAPHS, crops
+from ..robustness.faults import crops
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES, STOP_AFTER = 40, 12

@@ -6,7 +6,6 @@ squeezenet and `report`; what headless Chromium sees of the page is set in two c
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from PIL import Image
 from adacompress_ref.imaging import read as images
 from adacompress_ref.storage.arrays import whole_file
 
+from ...command import PHOTOGRAPHS, parser
 from ...night import crop, simulate, write_png
-from ...robustness.faults import PHOTOGRAPHS
 from ..reproduce import RESULTS
 
 CROPS, NIGHT, EXPOSURE = 240, range(120, 190), 1 / 64  # dark enough that the run learns anew
@@ -53,7 +52,7 @@ def columns(screen: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser("bench.paper.figures.report", __doc__, as_json=False).parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
         raise SystemExit("chromium is not installed: it makes the picture")
