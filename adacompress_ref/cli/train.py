@@ -54,7 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             agents.load(arguments.output)
         except AgentError as error:
-            raise ValueError(f"{arguments.output}: exists and is no agent; name another") from error
+            raise ValueError(
+                f"{arguments.output}: exists and is no agent of this version; name another"
+            ) from error
     config = agents.preset(arguments.preset)
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
