@@ -42,9 +42,9 @@ setup(
         "dask": ["distributed"],
         "bench": ["torch", "onnx", "h5py", "matplotlib", "stable-baselines3"],
         "docs": ["pdoc"],
-        "test": ["pytest", "pytest-cov", "hypothesis", "gymnasium"],
+        "test": ["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "gymnasium"],
         "dev": [
-            *("ruff==0.17.6", "mypy==2.4.1", "types-requests", "shtab==1.13.0", "pytest-xdist"),
+            *("ruff==0.17.6", "mypy==2.4.1", "types-requests", "shtab==1.13.0"),
             *("h5py", "onnx", "botocore", "moto[server]", "build", "pdoc"),  # judges of tests
         ],
     },

@@ -67,7 +67,7 @@ def test_a_sidecar_is_asked_for(tmp_path):
         Extractor(path)
 
 
-def test_another_net_is_refused():
+def test_another_net_is_refused(onnx):
     with pytest.raises(ModelError, match=r"makes a map \[1, 1000, 3, 5\]; a MobileNetV2 has"):
         Extractor(artifacts.find("squeezenet1_1.onnx"))  # its sidecar is there
 
@@ -75,7 +75,7 @@ def test_another_net_is_refused():
 @pytest.mark.parametrize(
     "content", [b"", b"not a model", b"\x08\x08\x3a\x02\x0a\x7f", b"\x3f", ENDLESS]
 )
-def test_what_is_no_model(tmp_path, content):
+def test_what_is_no_model(tmp_path, onnx, content):
     path = described(tmp_path / "mine.onnx")
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"mine\.onnx: not a whole ONNX model"):
@@ -408,7 +408,10 @@ def test_from_nothing(own, capsys):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("train --table t.npz -o a.npz --extractor own.onnx", "leave out --encodings and --extractor"),
+        (
+            "train --table t.npz -o a.npz --extractor own.onnx",
+            "leave out --encodings and --extractor",
+        ),
         ("report s -o r.html --extractor own.onnx", "name --images too"),
         ("compress few --extractor nothing.onnx", "nothing.onnx: there is no such file"),
         ("compress few --extractor few/clock.jpg", "clock.jpg: not a usable ONNX model"),
