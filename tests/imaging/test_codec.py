@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.storage.files import ImageError
 
 pytestmark = pytest.mark.filterwarnings("error")  # no warning may reach the caller

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.storage.files import ImageError
 
 pytestmark = pytest.mark.filterwarnings("error")  # no warning may reach the caller
