@@ -133,16 +133,27 @@ def relabelled(table: Table, name: str, service: Service, folder: Path) -> Table
     return dataclasses.replace(table, source=source, labels=labels, scores=scores)
 
 
+def resized(table: Table, first: Table) -> Table:
+    """A table of an earlier version with the sizes of the bundled service's. Raises Missing."""
+    if (table.digests, table.bytes.tolist()) != (first.digests, first.bytes.tolist()):
+        raise Missing(f"{table.source.service}: not of the photographs of {BUNDLED}; make it anew")
+    return dataclasses.replace(table, own_bytes=first.own_bytes)
+
+
 def table(service: str, scenery: str, data: Path, cache: Path = models.CACHE) -> Table:
     """The table of a service and a scenery, made if it is not there. Raises Missing."""
     path = cache / "tables" / f"{service}-{scenery}.npz"
-    if path.exists():
-        return Table.load(path)
+    kept = Table.load(path) if path.exists() else None
+    if kept and kept.own_bytes.all():
+        return kept
     folder = folder_of(scenery, data, cache)
     path.parent.mkdir(parents=True, exist_ok=True)
     if service != BUNDLED:
         first = table(BUNDLED, scenery, data, cache)
-        made = relabelled(first, service, open_named(service, cache), folder)
+        if kept:
+            made = resized(kept, first)
+        else:
+            made = relabelled(first, service, open_named(service, cache), folder)
         made.save(path)
         return made
     encodings = LADDER if scenery.startswith("ladder") else TEN_LEVELS

@@ -56,6 +56,7 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
         pixels = night.simulate(pixels, exposure, rng)
     picture = Image.fromarray(pixels)
     payloads = [codec.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
+    own = [codec.encode(picture, each, own_tables=True) for each in (*ENCODINGS, REFERENCE)]
     answered = [answers(service, payloads) for service in services]
     labels, scores = (np.stack(column) for column in zip(*answered, strict=True))
     drifts = np.zeros((len(ENCODINGS), DRIFT), np.float32)
@@ -63,9 +64,10 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
     drifts[len(TEN_LEVELS) :] = found  # what `ladder` sees; `tuned` has no drift of its own
     maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
     features = np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps])
-    sizes = np.array([len(payload) for payload in payloads])
+    sizes, own_sizes = (np.array([len(payload) for payload in made]) for made in (payloads, own))
     return {
-        "context": context, "drift": drifts, "bytes": sizes, "labels": labels, "scores": scores,
+        "context": context, "drift": drifts, "bytes": sizes, "own_bytes": own_sizes,
+        "labels": labels, "scores": scores,
         "features": features.astype(np.float16), "photograph": np.array(name),
     }  # fmt: skip
 
@@ -75,7 +77,7 @@ def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, n
     path = cache / "visits" / f"{scenery}.npz"
     if path.exists():
         kept = load_arrays(path)[1]
-        if kept["context"].shape[1] == CONTEXT:  # else of another version
+        if kept["context"].shape[1] == CONTEXT and "own_bytes" in kept:  # else of another version
             return kept
     folder, exposure = SCENERIES[scenery]
     names = files.find(data / folder)
@@ -107,6 +109,7 @@ def table(visits: dict[str, np.ndarray], service: str, encodings: tuple[Encoding
         names,
         np.zeros(len(names), np.int64),
         visits["bytes"][:, every],
+        visits["own_bytes"][:, every],
         visits["labels"][:, place][:, every],
         visits["scores"][:, place][:, every],
         visits["features"],

@@ -55,16 +55,18 @@ def make_table():
     """A function that makes a table from names and sizes, [images][encodings + 1].
 
     Image n is called `n.jpg`, its file's digest is `digest-n`, its features are the n-th unit
-    vector, its context is n everywhere; the drift of encoding a is a everywhere.
+    vector, its context is n everywhere; the drift of encoding a is a everywhere. With Huffman
+    tables of its own a file has as many bytes, or `own`, [images][encodings + 1].
     """
     import numpy as np
 
     from adacompress_ref.imaging.encoding import Encoding
     from adacompress_ref.tables.table import Row, Source, Table
 
-    def make(labels, sizes, encodings=("jpeg-q5", "jpeg-q25"), extractor="sha of E"):
+    def make(labels, sizes, encodings=("jpeg-q5", "jpeg-q25"), extractor="sha of E", own=None):
         rows = []
-        for n, (answers, counts) in enumerate(zip(labels, sizes, strict=True)):
+        sizes_of = zip(labels, sizes, own or sizes, strict=True)
+        for n, (answers, counts, own_counts) in enumerate(sizes_of):
             names = np.array([[*answer, *[""] * (5 - len(answer))] for answer in answers])
             features = np.zeros((2, 2, 1280), np.float32)
             features[:, :, n] = 1
@@ -74,6 +76,7 @@ def make_table():
                     f"digest-{n}",
                     1000,
                     np.array(counts),
+                    np.array(own_counts),
                     names,
                     np.where(names == "", 0, 0.5).astype(np.float32),
                     features,

@@ -42,5 +42,6 @@ def show_policies(report: dict[str, Any]) -> None:
         f"service {printable(report['service'])}, alpha {report['alpha']:g}, preset "
         f"{report['preset']}: against the best fixed level ({report['best_fixed']}) the agent "
         f"captures {'none' if gap is None else f'{gap:.1%}'} of the gap to the oracle; bytes saved "
-        f"against fixed levels of the same agreement: {report['saving_vs_fixed']:.1%}"
+        f"against fixed levels of the same agreement: {report['saving_vs_fixed']:.1%}; Huffman "
+        f"tables of all rows: {report['huffman_tables']}; of the reference: standard"
     )

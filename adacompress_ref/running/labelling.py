@@ -27,6 +27,7 @@ from ..imaging.extractor import Extractor, pool, tensor
 from ..services import AccountError, Service, ServiceError, ask, limits, open_service
 from ..storage import files
 from ..storage.artifacts import ArtifactError
+from ..storage.files import printable
 from ..tables.table import Row, Source, Table, TableError
 from ..views import drift
 from ..views.features import POOLINGS, RESIZES
@@ -64,15 +65,21 @@ class Job:
             raise ArtifactError(f"{extractor.path}: another extractor; install the same weights")
         return extractor, _service(self.source.service, self.options)
 
-    def label(self, path: str, name: str) -> Row:
+    def label(self, path: str, name: str, known: Row | None = None) -> Row:
         """One row: every encoding of one image uploaded once, equal payloads only once.
 
-        Raises ImageError, ServiceError, or as for `open`.
+        Of a row that is `known`, sizes with own Huffman tables alone; nothing is uploaded. Raises
+        ImageError, ServiceError, or as for `open`.
         """
-        extractor, service = self.open()
         photo = images.read(path, name=name, pixel_limit=self.pixel_limit)
         picture = photo.picture
         encodings = (*self.source.encodings, REFERENCE)
+        own_bytes = np.array(
+            [len(codec.encode(picture, each, own_tables=True)) for each in encodings]
+        )
+        if known:
+            return known._replace(own_bytes=own_bytes)
+        extractor, service = self.open()
         payloads = [codec.encode(picture, encoding) for encoding in encodings]
         answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
         none = [Label("", 0.0)] * BEST_LABELS
@@ -85,6 +92,7 @@ class Job:
             digest=hashlib.sha256(photo.file).hexdigest(),
             original_bytes=len(photo.file),
             bytes=np.array([len(payload) for payload in payloads]),
+            own_bytes=own_bytes,
             labels=np.array([[label.name for label in labels] for labels in best]),
             scores=np.array([[label.score for label in labels] for labels in best], np.float32),
             features=np.stack(pooled),
@@ -121,11 +129,16 @@ class Labelling:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
         names = files.find(folder)
         self.rows = {row.image: row for row in self._kept()}
-        self.left = [name for name in names if not self._is_done(name)]
+        for name in names:
+            if name in self.rows and files.digest(self.folder / name) != self.rows[name].digest:
+                del self.rows[name]  # the answers of another version of the file
+        self.left = [n for n in names if n not in self.rows or not self.rows[n].own_bytes.all()]
         self.done_before = len(names) - len(self.left)
-        for name in self.left:
-            self.rows.pop(name, None)  # the answers of another version of the file
-        self.failed: dict[str, str] = {}  # image: reason
+        self.failed = {  # image: reason
+            name: f"{printable(name)}: is gone; without it, {path} is not for tuned and ladder"
+            for name, row in self.rows.items()
+            if name not in names and not row.own_bytes.all()
+        }
 
     def _kept(self) -> list[Row]:
         """Rows of an earlier run, from the table and from the partial folder."""
@@ -143,9 +156,6 @@ class Labelling:
             rows += table.rows()
         return rows
 
-    def _is_done(self, name: str) -> bool:
-        return name in self.rows and files.digest(self.folder / name) == self.rows[name].digest
-
     def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
 
@@ -156,7 +166,7 @@ class Labelling:
         self.finished.mkdir(parents=True, exist_ok=True)
         if executor is None:
             for name in self.left:
-                self._keep(name, partial(self.job.label, self._place(name), name))
+                self._keep(name, partial(self.job.label, *self._needs(name)))
                 on_image(name)
             return
         left = iter(self.left)
@@ -166,7 +176,7 @@ class Labelling:
             while True:
                 room = 0 if ended else getattr(executor, "ahead", AHEAD) - len(running)
                 for name in islice(left, room):
-                    running[executor.submit(self.job.label, self._place(name), name)] = name
+                    running[executor.submit(self.job.label, *self._needs(name))] = name
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -182,8 +192,9 @@ class Labelling:
         if ended:
             raise ended
 
-    def _place(self, name: str) -> str:
-        return os.path.abspath(self.folder / name)  # a worker's folder may be another
+    def _needs(self, name: str) -> tuple[str, str, Row | None]:
+        path = os.path.abspath(self.folder / name)  # a worker's folder may be another
+        return path, name, self.rows.get(name)
 
     def _keep(self, name: str, result: Callable[[], Row]) -> None:
         try:

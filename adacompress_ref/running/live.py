@@ -36,7 +36,7 @@ class LiveImage:
         accepted = limits(service) if service else Limits()
         if formats is not None:
             accepted = accepted._replace(formats=tuple(formats))
-        self.payloads = Payloads(photo, view.encodings, accepted, exif, view.probe)
+        self.payloads = Payloads(photo, view.encodings, accepted, exif, view.probe, view.own_tables)
         self._state: np.ndarray | None = None
         self.fault: str | None = None  # why one of two uploads had no answer
         self.seconds: dict[str, float] = {}  # of decision, encode, upload

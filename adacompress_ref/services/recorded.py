@@ -1,11 +1,14 @@
 """Answers kept in a file, so that a run can be repeated without asking, or paying, again.
 
 The first line of the file says what the service takes; then there is one for each payload, with
-its SHA-256, and its labels or why it was refused.
+its SHA-256, that of its pixels, and its labels or why it was refused. A payload that was not asked
+has the answer of one with the same pixels, such as a JPEG with other Huffman tables; a line of an
+earlier version, which has no pixels, gets them where its payload is recorded again, without asking.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -13,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.roles import Label
+from ..imaging.codec import decode
 from ..imaging.encoding import Limits
-from ..storage.files import printable, reason
+from ..storage.files import ImageError, printable, reason
 from . import is_label, limits
 from .answers import shown
 from .errors import RefusedError, ServiceError
@@ -38,10 +42,21 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
                 raise ValueError("a line has neither labels nor refused")
             if not all(map(is_label, labels)):
                 raise ValueError("a line has labels that are none")
-        return takes, {entry["sha256"]: entry for entry in entries}
+        by_pixels = {entry["pixels"]: entry for entry in entries if "pixels" in entry}
+        return takes, by_pixels | {entry["sha256"]: entry for entry in entries}
     except (OSError, ValueError, TypeError, KeyError) as error:
         what = "" if isinstance(error, OSError) else "not a recording of answers: "
         raise ServiceError(f"{printable(str(path))}: {what}{reason(error)}") from error
+
+
+def _keys(payload: bytes) -> dict[str, str]:
+    """SHA-256 of a payload, and of its pixels if it is an image."""
+    keys = {"sha256": hashlib.sha256(payload).hexdigest()}
+    with contextlib.suppress(ImageError):
+        picture = decode(payload)
+        shown = f"{picture.size}".encode() + picture.tobytes()
+        keys["pixels"] = hashlib.sha256(shown).hexdigest()
+    return keys
 
 
 def _answer(entry: dict[str, Any]) -> list[Label]:
@@ -63,6 +78,7 @@ class Recorded:
     def label(self, payload: bytes) -> list[Label]:
         """What the service said. Raises RefusedError where it refused, or was never asked."""
         entry = self.entries.get(hashlib.sha256(payload).hexdigest())
+        entry = entry or self.entries.get(_keys(payload).get("pixels", ""))
         if entry is None:
             raise RefusedError(
                 f"{printable(self.name)}: has no answer for this payload of {len(payload)} bytes; "
@@ -96,21 +112,24 @@ class Recorder:
 
     def label(self, payload: bytes) -> Sequence[Label]:
         """The service's answer. Raises what it does; ServiceError where it cannot be recorded."""
-        key = hashlib.sha256(payload).hexdigest()
-        if key in self.entries:
-            return _answer(self.entries[key])
+        keys = _keys(payload)
+        entry = self.entries.get(keys["sha256"]) or self.entries.get(keys.get("pixels", ""))
+        if entry:
+            if not keys.items() <= entry.items():
+                self._keep(entry | keys)
+            return _answer(entry)
         try:
             labels = self.service.label(payload)
         except RefusedError as error:
-            self._keep({"sha256": key, "refused": str(error)})
+            self._keep(keys | {"refused": str(error)})
             raise
         # a little above 1 is rounding
         pairs = [[label.name, min(float(label.score), 1.0)] for label in labels]
-        self._keep({"sha256": key, "labels": pairs})
+        self._keep(keys | {"labels": pairs})
         return labels
 
     def _keep(self, entry: dict[str, Any]) -> None:
-        self.entries[entry["sha256"]] = entry
+        self.entries |= {entry[key]: entry for key in ("sha256", "pixels") if key in entry}
         try:
             append_line(self.path, entry)
         except OSError as error:

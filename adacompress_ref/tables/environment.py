@@ -20,11 +20,12 @@ class RecordedImage:
 
     def __init__(self, table: Table, index: int, view: View) -> None:
         self.table, self.index, self.view = table, index, view
+        self.sizes = table.sizes(view.own_tables)[index]  # [A + 1]
         self.state = view.of_table(table, index, every=True)  # [inputs] or [A, inputs]
 
     def upload(self, action: int, reference: bool) -> tuple[Upload, Upload | None]:
         """The recorded uploads of an action, and of the reference where asked."""
-        sizes = self.table.bytes[self.index].tolist()  # [A + 1]
+        sizes = self.sizes.tolist()
         if self.view.probe and sizes[action] > sizes[-1]:
             action = -1  # as in Payloads.of
         columns = (action, -1) if reference else (action,)

@@ -33,7 +33,7 @@ class Measures:
         best = table.labels[:, -1, 0]  # [N], the reference's best label
         kept = (table.labels[:, :-1] == best[:, None, None]).any(axis=2)  # [N, A]
         agreement = np.where((best == "")[:, None], np.nan, kept)
-        ratios = table.size_ratios()
+        ratios = table.size_ratios(view.own_tables)
         if view.probe:  # the reference is sent where an encoding is larger
             agreement = np.where((ratios > 1) & ~np.isnan(agreement), 1.0, agreement)
             ratios = np.minimum(ratios, 1)
@@ -150,6 +150,7 @@ def evaluate(
         "unlabelled": len(rows) - len(shown.agreement),
         "service": table.source.service,
         "alpha": alpha,
+        "huffman_tables": "own" if view.own_tables else "standard",
         "preset": agent.config.preset,
         "policies": policies,
         "best_fixed": names[best_fixed],

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..core.equations import BEST_LABELS
 from ..core.roles import Label
-from ..imaging.encoding import Encoding
+from ..imaging.encoding import REFERENCE, Encoding
 from ..storage.arrays import load_arrays, save_arrays
-from ..storage.files import reason
+from ..storage.files import printable, reason
 from ..survival import drift
 from ..views.features import POOLINGS, RESIZES
 
-FILE_FORMAT = 3
+FILE_FORMAT = 4  # of 3, which has no `own_bytes`, all else is read
 
 
 class TableError(ValueError):
@@ -29,7 +29,8 @@ class Row(NamedTuple):
     image: str
     digest: str  # SHA-256 of the file
     original_bytes: int
-    bytes: np.ndarray  # [A + 1] int64
+    bytes: np.ndarray  # [A + 1] int64, as uploaded
+    own_bytes: np.ndarray  # [A + 1] int64, with Huffman tables of its own; 0 where not known
     labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
     scores: np.ndarray  # [A + 1, 5] float32
     features: np.ndarray  # [2 resizes, 2 poolings, channels] float32, of the image as it was
@@ -55,6 +56,7 @@ class Table:
     digests: list[str]
     original_bytes: np.ndarray  # [N]
     bytes: np.ndarray  # [N, A + 1]
+    own_bytes: np.ndarray  # [N, A + 1]
     labels: np.ndarray  # [N, A + 1, 5]
     scores: np.ndarray  # [N, A + 1, 5]
     features: np.ndarray  # [N, 2, 2, channels]
@@ -85,13 +87,28 @@ class Table:
             drift=self.drift[:, places],
             **{
                 name: getattr(self, name)[:, [*places, -1]]
-                for name in ("bytes", "labels", "scores")
+                for name in ("bytes", "own_bytes", "labels", "scores")
             },
         )
 
-    def size_ratios(self) -> np.ndarray:
-        """AC-2 of every image and encoding, [N, A]."""
-        return self.bytes[:, :-1] / self.bytes[:, -1:]
+    def sizes(self, own_tables: bool = False) -> np.ndarray:
+        """Bytes of what is sent, and behind it of the reference, [N, A + 1].
+
+        With `own_tables`, all but the reference have those. Raises TableError where not known.
+        """
+        if not own_tables:
+            return self.bytes
+        if not self.own_bytes.all():
+            raise TableError(
+                f"the table of {printable(self.source.service)} has no sizes with own Huffman "
+                "tables, as an earlier version made it; run the same `label` again, nothing is sent"
+            )
+        return np.concatenate([self.own_bytes[:, :-1], self.bytes[:, -1:]], axis=1)
+
+    def size_ratios(self, own_tables: bool = False) -> np.ndarray:
+        """AC-2 of every image and encoding, [N, A]. Raises TableError as `sizes`."""
+        sizes = self.sizes(own_tables)
+        return sizes[:, :-1] / sizes[:, -1:]
 
     def answers(self, image: int, column: int) -> list[Label]:
         """Labels of one upload, best first."""
@@ -121,11 +138,14 @@ class Table:
         """Read what `save` wrote. Raises TableError."""
         try:
             description, arrays = load_arrays(path)
-            if description["format"] != FILE_FORMAT:
+            if description["format"] not in (3, FILE_FORMAT):
                 raise ValueError(f"its format, {description['format']!r:.40}, is not known")
             encodings = tuple(Encoding.parse(name) for name in description["encodings"])
             source = Source(description["service"], encodings, description["extractor"])
             arrays["labels"] = arrays.pop("names")[arrays["labels"]]
+            if description["format"] == 3:
+                levels = [each.name.startswith("jpeg-q") for each in (*encodings, REFERENCE)]
+                arrays["own_bytes"] = np.where(levels, 0, arrays["bytes"])
             images, digests = (list(map(str, arrays.pop(name))) for name in ("images", "digests"))
             table = cls(source, images, digests, **arrays)
             table._check()
@@ -141,6 +161,7 @@ class Table:
         for name, kinds, *shape in (
             ("original_bytes", "iu"),
             ("bytes", "iu", columns),
+            ("own_bytes", "iu", columns),
             ("labels", "U", columns, BEST_LABELS),
             ("scores", "f", columns, BEST_LABELS),
             ("features", "f", len(RESIZES), len(POOLINGS), self.features.shape[-1]),
@@ -152,6 +173,7 @@ class Table:
                 raise ValueError(f"its {name} do not fit the rest")
             if kinds == "f" and not np.isfinite(array).all():
                 raise ValueError(f"its {name} are not all numbers")
-        in_range = (self.scores >= 0) & (self.scores <= 1 + 1e-6)
-        if len(self.digests) != images or not in_range.all() or not (self.bytes > 0).all():
+        in_range = ((self.scores >= 0) & (self.scores <= 1 + 1e-6)).all()
+        sizes = (self.bytes > 0).all() and (self.own_bytes >= 0).all()
+        if len(self.digests) != images or not in_range or not sizes:
             raise ValueError("its digests, scores or bytes are none of a table")

@@ -81,6 +81,7 @@ class DriftView:
     """A `View`; states [A, inputs], a row for each action."""
 
     probe: Encoding | None = PROBE
+    own_tables = True
 
     def __init__(self, config: SurvivalConfig, channels: int = 0) -> None:
         self.config = config
@@ -94,7 +95,7 @@ class DriftView:
         sizes = payloads.weighings(actions)
         seen = look(extractor, picture, payloads.encoded, *sizes)
         ratios = payloads.ratios(actions)
-        per_pixel = payloads.size(REFERENCE) / (picture.width * picture.height)
+        per_pixel = payloads.size(REFERENCE, False) / (picture.width * picture.height)
         context = drift.context(*seen, per_pixel, min(picture.size))
         drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
         if config.own_drift:
@@ -106,7 +107,8 @@ class DriftView:
     def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray:
         """[N, A, inputs]; of one row, [A, inputs]. The reference is the largest, as in Payloads."""
         open_actions = self.open_actions({each.format for each in table.source.encodings}) | every
-        ratios = np.where(open_actions, np.minimum(table.size_ratios()[rows], 1), np.inf)
+        ratios = table.size_ratios(self.own_tables)
+        ratios = np.where(open_actions, np.minimum(ratios[rows], 1), np.inf)
         return drift.rows(table.context[rows], table.drift[rows], ratios, self.config)
 
     def open_actions(self, formats: Collection[str]) -> np.ndarray:

@@ -21,6 +21,7 @@ class FeatureView:
     """A `View`; states [channels]."""
 
     probe: Encoding | None = None
+    own_tables = False
 
     def __init__(self, config: Config, channels: int = CHANNELS) -> None:
         self.config, self.inputs = config, channels

@@ -17,14 +17,16 @@ from ..storage.files import ImageError
 
 EVERY, LARGE, LARGE_EVERY = 3, 2**20, 8  # rows of blocks that an estimate is from; pixels
 NEAR = 0.8  # of a service's limit: from there on, nothing is estimated
+_REFERENCE = REFERENCE, False  # without Huffman tables of its own
 
 
 class Payloads:
     """J(x, c) of one photograph for each action, made when it is needed, in any thread.
 
-    Where there is a `probe`, an encoding that is made in any case, actions are compared by size
-    before they are made, estimated where all are JPEGs of full size; nothing above the reference
-    is sent.
+    With `own_tables`, JPEGs have Huffman tables of their own, all but the reference: a rung
+    `jpeg-q75` is another payload. Where there is a `probe`, an encoding that is made in any case,
+    actions are compared by size before they are made, estimated where all are JPEGs of full size;
+    nothing above the reference is sent.
     """
 
     def __init__(
@@ -34,60 +36,63 @@ class Payloads:
         limits: Limits,
         exif: bytes | None = None,
         probe: Encoding | None = None,
+        own_tables: bool = False,
     ) -> None:
         self.photo, self.encodings, self.limits, self.exif = photo, encodings, limits, exif
-        self.probe = probe
-        self._encoded: dict[Encoding, bytes] = {}
+        self.probe, self.own_tables = probe, own_tables
+        self._encoded: dict[tuple[Encoding, bool], bytes] = {}
         self._sample = self._sampled() if probe else None
-        self._estimates: dict[Encoding, int] = {}
+        self._estimates: dict[tuple[Encoding, bool], int] = {}
 
-    def encoded(self, encoding: Encoding) -> bytes:
-        """J(x, c). Raises ImageError."""
-        if encoding not in self._encoded:
-            self._encoded[encoding] = codec.encode(self.photo.picture, encoding, self.exif)
-        return self._encoded[encoding]
+    def encoded(self, encoding: Encoding, own_tables: bool = True) -> bytes:
+        """J(x, c) as it is sent; or with the standard Huffman tables. Raises ImageError."""
+        key = encoding, own_tables and self.own_tables
+        if key not in self._encoded:
+            self._encoded[key] = codec.encode(self.photo.picture, encoding, self.exif, key[1])
+        return self._encoded[key]
 
     @property
     def reference(self) -> bytes:
         """The payload that every size is compared with. Raises ImageError."""
-        return self.encoded(REFERENCE)
+        return self.encoded(*_REFERENCE)
 
     def of(self, action: int) -> tuple[str, bytes]:
         """The name of what is sent and its bytes: J(x, c), or `original` where that is smaller.
 
         Raises ImageError.
         """
-        encoding = self.encoding(action)
-        payload = self.encoded(encoding)
-        if self.probe and self.size(encoding) > self.size(REFERENCE):
-            encoding, payload = REFERENCE, self.reference
+        made = self._made(action)
+        payload = self.encoded(*made)
+        if self.probe and self.size(*made) > self.size(*_REFERENCE):
+            made, payload = _REFERENCE, self.reference
         if self.photo.is_enough(len(payload), self.limits.formats):
             return "original", self.photo.file
-        return encoding.name, payload
+        return made[0].name, payload
 
-    def encoding(self, action: int) -> Encoding:
+    def _made(self, action: int) -> tuple[Encoding, bool]:
         """What an action stands for: where there is a probe, nothing above the reference."""
         asked = self.encodings[action]
         above = asked.quality > REFERENCE.quality and asked.name.startswith("jpeg-q")
-        return REFERENCE if self.probe and above else asked
+        return _REFERENCE if self.probe and above else (asked, True)
 
     def weighings(self, actions: list[int]) -> list[Callable[[], Any]]:
         """What `ratios` of these actions will need, as jobs for threads, the longest first."""
-        needed = dict.fromkeys([REFERENCE, *(self.encoding(each) for each in actions[::-1])])
-        return [partial(self._weigh, each) for each in needed if each != self.probe]
+        needed = dict.fromkeys([_REFERENCE, *(self._made(each) for each in actions[::-1])])
+        return [partial(self._weigh, each) for each in needed if each[0] != self.probe]
 
-    def _weigh(self, encoding: Encoding) -> None:
+    def _weigh(self, made: tuple[Encoding, bool]) -> None:
         with contextlib.suppress(ImageError):  # raised where it is asked for
-            self.size(encoding)
+            self.size(*made)
 
-    def size(self, encoding: Encoding) -> int:
-        """Bytes of J(x, c), or an estimate. Raises ImageError."""
+    def size(self, encoding: Encoding, own_tables: bool = True) -> int:
+        """Bytes of what `encoded` gives, or an estimate. Raises ImageError."""
         if self._sample is None or encoding == self.probe:
-            return len(self.encoded(encoding))
-        if encoding not in self._estimates:
-            bare = codec.estimate(self.photo.picture, self._sample, encoding)
-            self._estimates[encoding] = bare + len(self.exif or b"")
-        return self._estimates[encoding]
+            return len(self.encoded(encoding, own_tables))
+        key = encoding, own_tables and self.own_tables
+        if key not in self._estimates:
+            bare = codec.estimate(self.photo.picture, self._sample, *key)
+            self._estimates[key] = bare + len(self.exif or b"")
+        return self._estimates[key]
 
     def ratios(self, actions: list[int]) -> np.ndarray:
         """ds of the actions [A] (AC-2), at most 1; infinite for one that cannot be taken.
@@ -96,17 +101,17 @@ class Payloads:
         """
         formats = self.limits.formats
         refused = f"the agent has no encoding in a format taken here: {', '.join(formats)}"
-        ratios, reference = np.full(len(self.encodings), np.inf), self.size(REFERENCE)
+        ratios, reference = np.full(len(self.encodings), np.inf), self.size(*_REFERENCE)
         for action in actions:
-            encoding = self.encoding(action)
+            made = self._made(action)
             try:
-                size = min(self.size(encoding), reference)
+                size = min(self.size(*made), reference)
             except ImageError as error:  # another encoding may hold it
                 refused = str(error)
                 continue
             if self.photo.is_enough(size, formats):
                 size = len(self.photo.file)
-            fault = self.limits.fault(size, *encoding.dimensions(self.photo.picture.size))
+            fault = self.limits.fault(size, *made[0].dimensions(self.photo.picture.size))
             refused = fault or refused
             ratios[action] = np.inf if fault else size / reference
         if np.isinf(ratios).all():

@@ -2,6 +2,8 @@
 
 import io
 import os
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -38,6 +40,42 @@ def test_jpeg_is_pillows_default(encoding):
     image = Image.open(io.BytesIO(payload))
     assert JpegImagePlugin.get_sampling(image) == 2  # 4:2:0
     assert "progressive" not in image.info
+
+
+@pytest.mark.parametrize("quality", [1, 5, 15, 35, 75, 100])
+def test_own_tables_have_the_same_pixels_in_fewer_bytes(photos, quality):
+    shown = images.read(photos / "coffee.jpg").picture
+    encoding = Encoding("jpeg", None, quality)
+    own = codec.encode(shown, encoding, own_tables=True)
+    standard = codec.encode(shown, encoding)
+    assert len(own) < len(standard)
+    np.testing.assert_array_equal(np.array(codec.decode(own)), np.array(codec.decode(standard)))
+    assert "progressive" not in Image.open(io.BytesIO(own)).info
+    for other in (Encoding("webp", None, quality), Encoding("jpeg", 160, quality)):
+        assert codec.encode(shown, other, own_tables=True) == codec.encode(shown, other)
+
+
+@pytest.mark.skipif(not shutil.which("jpegtran"), reason="jpegtran is not installed")
+@pytest.mark.parametrize("quality", [5, 15, 35, 75])
+def test_own_tables_are_as_good_as_those_of_jpegtran(photos, quality):
+    command = ["jpegtran", "-optimize", "-copy", "none"]
+    for name in ("chelsea.jpg", "coffee.jpg", "clock.jpg"):
+        shown, encoding = images.read(photos / name).picture, Encoding("jpeg", None, quality)
+        standard = codec.encode(shown, encoding)
+        optimal = subprocess.run(command, input=standard, capture_output=True, check=True).stdout
+        assert len(codec.encode(shown, encoding, own_tables=True)) <= 1.01 * len(optimal)
+        small = codec.encode(shown, Encoding("jpeg", 160, quality))
+        optimal = subprocess.run(command, input=small, capture_output=True, check=True).stdout
+        assert len(small) <= 1.01 * len(optimal)
+
+
+@pytest.mark.parametrize("quality", [75, 85, 90, 95, 100])
+def test_own_tables_of_the_worst_noise(quality):
+    """Such a file is made in one piece: its buffer must hold it."""
+    draw = np.random.default_rng(0)
+    noise = Image.fromarray((255 * draw.integers(0, 2, (500, 500, 3))).astype(np.uint8))
+    for exif in (None, b"Exif\0\0" + b"\0" * 60_000):
+        codec.encode(noise, Encoding("jpeg", None, quality), exif, own_tables=True)
 
 
 def test_webp_is_lossy_method_4():
@@ -260,23 +298,32 @@ def test_an_estimate_by_hand(monkeypatch):
     shown = Image.new("RGB", (40, 64))
     sample = codec.sample(shown, 4)
     assert sample.size == (40, 16)
-    monkeypatch.setattr(codec, "encode", lambda picture, encoding: b"x" * (623 + picture.height))
+    monkeypatch.setattr(
+        codec,
+        "encode",
+        lambda picture, encoding, own_tables: (
+            b"\xff\xda"
+            + b"x" * (98 + 100 * own_tables)
+            + b"\xff\xda"
+            + b"x" * (12 + picture.height)
+        ),
+    )
     # the header once, and four times as many bytes of pixels as the sample has
-    assert codec.estimate(shown, sample, Encoding("jpeg", None, 5)) == 623 + 4 * 16
+    assert codec.estimate(shown, sample, REFERENCE) == 100 + 14 + 4 * 16
+    assert codec.estimate(shown, sample, REFERENCE, own_tables=True) == 200 + 14 + 4 * 16
 
 
+@pytest.mark.parametrize("own_tables", [False, True])
 @pytest.mark.parametrize("quality", [5, 15, 35, 75])
-def test_an_estimate_is_near(photos, quality):
+def test_an_estimate_is_near(photos, quality, own_tables):
     encoding = Encoding("jpeg", None, quality)
     for name in ("chelsea.jpg", "coffee.jpg"):
         shown = images.read(photos / name).picture
-        size = len(codec.encode(shown, encoding))
-        assert codec.estimate(shown, codec.sample(shown, 1), encoding) == pytest.approx(
-            size, rel=0.05
-        )
-        assert codec.estimate(shown, codec.sample(shown, 3), encoding) == pytest.approx(
-            size, rel=0.1
-        )
+        size = len(codec.encode(shown, encoding, own_tables=own_tables))
+        for every, near in ((1, 0.05), (3, 0.1)):
+            sample = codec.sample(shown, every)
+            estimate = codec.estimate(shown, sample, encoding, own_tables)
+            assert estimate == pytest.approx(size, rel=near)
 
 
 def test_without_a_free_descriptor_it_is_encoded_all_the_same(monkeypatch):

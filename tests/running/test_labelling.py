@@ -22,6 +22,7 @@ from adacompress_ref.imaging.read import ImageError
 from adacompress_ref.running import labelling
 from adacompress_ref.running.labelling import Labelling
 from adacompress_ref.services import ServiceError
+from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.tables.table import Table, TableError
 from adacompress_ref.views import drift
 
@@ -145,6 +146,10 @@ def test_a_row(folder, tmp_path, fake):
     picture = images.read(file).picture
     payloads = [codec.encode(picture, each) for each in (*TWO, Encoding("jpeg", None, 75))]
     assert table.bytes[1].tolist() == [len(payload) for payload in payloads]
+    own = codec.encode(picture, TWO[0], own_tables=True)
+    assert table.own_bytes[1, 0] == len(own) < table.bytes[1, 0]
+    assert table.own_bytes[1, 1] == table.bytes[1, 1]  # WebP
+    assert table.own_bytes[1, 2] < table.bytes[1, 2]
     assert table.labels[1, :, 0].tolist() == [fake.label(each)[0].name for each in payloads]
     assert table.labels[1, :, 1:].tolist() == [[""] * 4] * 3
     assert table.digests[1] == hashlib.sha256(file).hexdigest()
@@ -154,6 +159,45 @@ def test_a_row(folder, tmp_path, fake):
     context, of_payloads = drift.measured(Extractor(threads=1), picture, payloads)
     np.testing.assert_allclose(table.context[1], context, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(table.drift[1], of_payloads, rtol=1e-4, atol=1e-4)
+
+
+def make_old(path):
+    """The table of an earlier version, in the place of a new one."""
+    description, arrays = load_arrays(path)
+    arrays.pop("own_bytes")
+    save_arrays(path, description | {"format": 3}, arrays)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_table_of_before_gets_its_new_sizes_without_an_upload(folder, tmp_path, fake, stopped):
+    path = tmp_path / "t.npz"
+    label(folder, path)
+    new, sent = path.read_bytes(), len(fake.sent)
+    make_old(path)
+    if stopped:
+        with pytest.raises(KeyboardInterrupt):
+            label(folder, path, on_image=Stop(3))
+        assert load_arrays(path)[0]["format"] == 3  # as it was, until all are there
+    with ThreadPoolExecutor(2) as executor:
+        work = label(folder, path, executor=executor)
+    assert (work.done_before, len(fake.sent)) == (3 if stopped else 0, sent)
+    assert path.read_bytes() == new
+
+
+def test_a_table_of_before_whose_image_is_gone_keeps_its_answers(folder, tmp_path, fake):
+    path = tmp_path / "t.npz"
+    label(folder, path)
+    sent = len(fake.sent)
+    make_old(path)
+    (folder / "clock.jpg").unlink()
+    (folder / "chelsea.jpg").write_bytes(b"damaged since")  # its answers are of another file
+    work = label(folder, path)
+    assert sorted(work.failed) == ["chelsea.jpg", "clock.jpg"]
+    assert "clock.jpg: is gone" in work.failed["clock.jpg"]
+    assert len(fake.sent) == sent
+    table = Table.load(path)
+    assert table.images == NAMES[1:]
+    assert table.own_bytes.all(axis=1).tolist() == [False, True, True]
 
 
 def test_equal_payloads_are_uploaded_once(tmp_path, photos, fake):

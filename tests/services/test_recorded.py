@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 import adacompress_ref as ac
 from adacompress_ref.core.roles import Label
+from adacompress_ref.imaging import read as images
+from adacompress_ref.imaging.codec import decode, encode
+from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.services import RefusedError, ServiceError, UnavailableError, open_service
 from adacompress_ref.services.recorded import Recorded, Recorder
 
@@ -67,6 +70,56 @@ def test_the_file(recording):
         hashlib.sha256(payload).hexdigest() for payload in (b"cat", b"none", b"dark")
     ]
     assert entries[0]["labels"] == [["cat", 0.9], ["dög\n", 0.1]]
+
+
+class Colour:
+    """Says how red the middle of an image is; counts what it was asked."""
+
+    name = "colour"
+
+    def __init__(self):
+        self.asked = 0
+
+    def label(self, payload):
+        self.asked += 1
+        picture = decode(payload)
+        return [Label(f"{picture.getpixel((picture.width // 2, picture.height // 2))[0]}", 0.5)]
+
+
+def of_coffee(photos, quality):
+    """A file with the standard Huffman tables, and one with its own."""
+    picture = images.read(photos / "coffee.jpg").picture
+    level = Encoding("jpeg", None, quality)
+    return [encode(picture, level, own_tables=own) for own in (False, True)]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_answer_is_that_of_the_same_pixels_with_other_huffman_tables(tmp_path, photos, first):
+    path, service = tmp_path / "answers.jsonl", Colour()
+    recorder, pair = Recorder(service, path), of_coffee(photos, 15)
+    expected = recorder.label(pair[first])
+    assert Recorded(path).label(pair[1 - first]) == expected
+    assert recorder.label(pair[1 - first]) == expected
+    assert service.asked == 1
+    for payload in of_coffee(photos, 25):
+        with pytest.raises(RefusedError, match="has no answer for this payload"):
+            Recorded(path).label(payload)
+
+
+def test_a_recording_of_before_learns_of_pixels_without_asking(tmp_path, photos):
+    path, service = tmp_path / "answers.jsonl", Colour()
+    standard, own = of_coffee(photos, 15)
+    expected = Recorder(service, path).label(standard)
+    takes, entry = map(json.loads, path.read_text().splitlines())
+    entry.pop("pixels")
+    path.write_text(f"{json.dumps(takes)}\n{json.dumps(entry)}\n")
+    with pytest.raises(RefusedError, match="has no answer for this payload"):
+        Recorded(path).label(own)
+    for _ in range(2):
+        assert Recorder(service, path).label(standard) == expected
+    assert len(path.read_text().splitlines()) == 3
+    assert Recorded(path).label(own) == expected
+    assert service.asked == 1
 
 
 def test_what_the_service_takes_is_kept(recording):

@@ -12,6 +12,7 @@ from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.survival import drift
 from adacompress_ref.survival.config import TUNED
+from adacompress_ref.tables.environment import RecordedImage
 from adacompress_ref.tables.table import Table, TableError
 
 LABELS = [[("cat",), (), ("cat", "dog")], [("äpple",), ("b", "c", "d", "e", "f"), ()]]
@@ -30,8 +31,7 @@ def table(make_table):
 def same(one, other):
     assert one.source == other.source
     assert (one.images, one.digests) == (other.images, other.digests)
-    names = ("original_bytes", "bytes", "labels", "scores", "features", "context", "drift")
-    for name in names:
+    for name in [field.name for field in dataclasses.fields(Table)][3:]:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert getattr(one, name).dtype.kind == getattr(other, name).dtype.kind
 
@@ -53,6 +53,48 @@ def test_rows_stand_in_the_order_of_their_names(table):
 
 def test_size_ratios_by_hand(table):
     np.testing.assert_allclose(table.size_ratios(), [[0.25, 0.5], [0.5, 1.0]])
+
+
+def test_sizes_by_hand(make_table):
+    own = [[8, 15, 37], [25, 50, 55]]
+    table = make_table(LABELS, SIZES, own=own)
+    assert table.sizes().tolist() == SIZES
+    assert table.sizes(own_tables=True).tolist() == [[8, 15, 40], [25, 50, 60]]
+    np.testing.assert_allclose(
+        table.size_ratios(own_tables=True), [[8 / 40, 15 / 40], [5 / 12, 5 / 6]]
+    )
+    few = table.only(table.source.encodings[1:])
+    assert few.sizes(own_tables=True).tolist() == [[15, 40], [50, 60]]
+
+
+def test_each_view_has_the_sizes_of_what_it_sends(make_table):
+    table = make_table(LABELS, SIZES, own=[[8, 15, 37], [25, 50, 55]])
+    tuned = view_of(TUNED.replace(encodings=names(table)))
+    paper = view_of(PAPER.replace(encodings=names(table)))
+    assert (tuned.own_tables, paper.own_tables) == (True, False)
+    np.testing.assert_allclose(tuned.of_table(table, 0)[:, -1], [8 / 40, 15 / 40])
+    for view, sizes in ((tuned, [15, 40]), (paper, [20, 40])):
+        uploads = RecordedImage(table, 0, view).upload(1, True)
+        assert [upload.size for upload in uploads] == sizes
+
+
+def test_a_table_of_before_has_no_sizes_with_own_tables_of_full_jpegs(make_table, tmp_path):
+    table = make_table([[("cat",)] * 4], [[10, 20, 30, 40]], ["jpeg-9-q5", "jpeg-q5", "webp-q5"])
+
+    def of_before(description, arrays):
+        description.update(format=3)
+        arrays.pop("own_bytes")
+
+    loaded = Table.load(changed(table, tmp_path, of_before))
+    assert loaded.own_bytes.tolist() == [[10, 0, 30, 0]]
+    assert loaded.sizes().tolist() == table.sizes().tolist()
+    view_of(PAPER.replace(encodings=names(table))).of_table(loaded)
+    tuned = view_of(TUNED.replace(encodings=names(table)))
+    for read in (tuned.of_table, lambda table: RecordedImage(table, 0, tuned)):
+        with pytest.raises(TableError, match=r"fake has no sizes with own Huffman.* `label` again"):
+            read(loaded)
+    loaded.save(tmp_path / "again.npz")  # they stay unknown
+    assert Table.load(tmp_path / "again.npz").own_bytes.tolist() == [[10, 0, 30, 0]]
 
 
 def test_answers_with_fewer_than_five_labels(table):
@@ -155,6 +197,9 @@ def changed(table, tmp_path, change):
         lambda description, arrays: description.update(encodings=["jpeg-q5"]),
         lambda description, arrays: description.pop("service"),
         lambda description, arrays: arrays.update(bytes=arrays["bytes"][:1]),
+        lambda description, arrays: arrays.pop("own_bytes"),
+        lambda description, arrays: arrays.update(own_bytes=arrays["own_bytes"][:, :1]),
+        lambda description, arrays: arrays.update(own_bytes=-arrays["own_bytes"]),
         lambda description, arrays: arrays.update(labels=arrays["labels"] + 99),
         lambda description, arrays: arrays.pop("scores"),
         lambda description, arrays: arrays.update(scores=arrays["scores"][:1]),

@@ -29,7 +29,12 @@ JPEG, BOTH = Limits(), Limits(formats=("jpeg", "webp"))
 
 def probed(photo, encodings=TEN_LEVELS, limits=JPEG, exif=None):
     """Payloads as the project's own agent has them."""
-    return Payloads(photo, encodings, limits, exif, PROBE)
+    return Payloads(photo, encodings, limits, exif, PROBE, own_tables=True)
+
+
+def sent(picture, encoding, exif=None):
+    """A payload as the project's own agent sends it."""
+    return codec.encode(picture, encoding, exif, own_tables=True)
 
 
 def scene(width, height, seed=0):
@@ -59,9 +64,10 @@ def encoded(monkeypatch):
     """The list of (size, encoding) that everything encoded from now on is added to."""
     made, encode = [], codec.encode
 
-    def note(picture, encoding, exif=None):
-        made.append((picture.size, encoding.name))
-        return encode(picture, encoding, exif)
+    def note(picture, encoding, exif=None, own_tables=False):
+        standard = "" if own_tables else ", standard"
+        made.append((picture.size, f"{encoding.name}{standard}"))
+        return encode(picture, encoding, exif, own_tables)
 
     monkeypatch.setattr(codec, "encode", note)
     return made
@@ -79,32 +85,40 @@ def test_a_payload_is_made_once_and_is_that_of_images(small, encoded):
     for _ in range(2):
         assert payloads.of(1) == ("jpeg-q15", payloads.encoded(TEN_LEVELS[1]))
     assert payloads.reference == payloads.of(7)[1]
-    assert encoded == [((330, 250), "jpeg-q15"), ((330, 250), "jpeg-q75")]
+    assert [name for _, name in encoded] == ["jpeg-q15, standard", "jpeg-q75, standard"]
     assert payloads.of(1)[1] == codec.encode(small.picture, TEN_LEVELS[1])
 
 
 def test_above_the_reference_it_stands_in_and_nothing_is_encoded(small, encoded):
     payloads = probed(small)
-    assert [payloads.encoding(action).name for action in (6, 7, 8, 9)] == [
-        "jpeg-q65",
-        *["jpeg-q75"] * 3,
-    ]
-    assert payloads.ratios(every(TEN_LEVELS))[[7, 8, 9]].tolist() == [1, 1, 1]
+    ratios = payloads.ratios(every(TEN_LEVELS))
+    assert 0.85 < ratios[7] < 1
+    assert ratios[[8, 9]].tolist() == [1, 1]
     for job in payloads.weighings(every(TEN_LEVELS)):
         job()
     assert [payloads.of(action) for action in (8, 9)] == [("jpeg-q75", payloads.reference)] * 2
-    assert not {"jpeg-q85", "jpeg-q95"} & {name for _, name in encoded}
+    assert not {"jpeg-q85", "jpeg-q95"} & {name.split(",")[0] for _, name in encoded}
     # without a probe, as in the published presets, what is said is sent
     paper = Payloads(small, TEN_LEVELS, JPEG)
-    assert paper.encoding(9).name == "jpeg-q95"
     assert paper.of(9) == ("jpeg-q95", codec.encode(small.picture, TEN_LEVELS[9]))
+
+
+def test_as_a_rung_quality_75_has_its_own_tables_as_the_reference_not(small):
+    payloads = probed(small, FIVE)
+    name, payload = payloads.of(4)
+    assert (name, payload) == ("jpeg-q75", sent(small.picture, REFERENCE))
+    assert payloads.reference == codec.encode(small.picture, REFERENCE)
+    assert len(payload) < len(payloads.reference)
+    pictures = [np.array(codec.decode(each)) for each in (payload, payloads.reference)]
+    np.testing.assert_array_equal(*pictures)
+    paper = Payloads(small, FIVE, JPEG)
+    assert paper.of(4)[1] is paper.reference
 
 
 def test_above_the_reference_but_smaller_is_what_it_is(small):
     """A short side, and WebP, may have fewer bytes at any quality."""
     names = ("jpeg-100-q90", "webp-q90")
     payloads = probed(small, parse_all(names), BOTH)
-    assert payloads.encoding(0).name == "jpeg-100-q90"
     assert payloads.of(0) == (names[0], codec.encode(small.picture, Encoding.parse(names[0])))
     webp = codec.encode(small.picture, Encoding.parse(names[1]))
     assert len(webp) > len(payloads.reference)
@@ -114,13 +128,13 @@ def test_above_the_reference_but_smaller_is_what_it_is(small):
 
 
 def test_the_file_itself_where_it_is_smaller(small):
-    file = codec.encode(small.picture, Encoding("jpeg", None, 30))
+    file = sent(small.picture, Encoding("jpeg", None, 30))
     photo = images.read(file)
     payloads = probed(photo)
     assert payloads.of(5) == ("original", file)
     assert payloads.of(9) == ("original", file)
     assert payloads.of(0)[0] == "jpeg-q5"
-    ratios, reference = payloads.ratios(every(TEN_LEVELS)), payloads.size(REFERENCE)
+    ratios, reference = payloads.ratios(every(TEN_LEVELS)), payloads.size(REFERENCE, False)
     assert ratios[[5, 9]].tolist() == [len(file) / reference] * 2
     assert ratios[0] == len(payloads.of(0)[1]) / reference
     other = probed(photo, limits=Limits(formats=("webp",)))  # the file's format is not taken
@@ -134,7 +148,7 @@ def test_exif_goes_with_every_payload_and_into_every_size(small, large):
     for photo in (small, large):
         bare, kept = probed(photo, FIVE), probed(photo, FIVE, exif=block)
         for action in (0, 1, 4):
-            assert kept.of(action)[1] == codec.encode(photo.picture, FIVE[action], block)
+            assert kept.of(action)[1] == sent(photo.picture, FIVE[action], block)
             more = kept.size(FIVE[action]) - bare.size(FIVE[action])
             assert more == pytest.approx(len(block), abs=8)
 
@@ -169,15 +183,15 @@ def test_sizes_are_near_and_cost_a_sample(name, every_row, encoded, request):
     whole = [name for each, name in encoded if each == size]
     assert whole == ["jpeg-q5"]  # the probe, which a look needs anyway
     assert {each for each, _ in encoded} == {size, (width, rows)}
-    assert len(encoded) == len(set(encoded))  # each once
-    assert payloads.size(PROBE) == len(codec.encode(photo.picture, PROBE))
+    assert len(encoded) == len(set(encoded)) == 6  # each once, and the reference
+    assert payloads.size(PROBE) == len(sent(photo.picture, PROBE))
     sample = codec.sample(photo.picture, every_row)
     reference = len(payloads.reference)
     for action, encoding in enumerate(FIVE):
-        payload = codec.encode(photo.picture, encoding)
+        payload = sent(photo.picture, encoding)
         assert ratios[action] == pytest.approx(min(len(payload) / reference, 1), rel=0.08)
         if encoding != PROBE:
-            estimate = codec.estimate(photo.picture, sample, encoding)
+            estimate = codec.estimate(photo.picture, sample, encoding, own_tables=True)
             assert payloads.size(encoding) == estimate != len(payload)
             assert estimate == pytest.approx(len(payload), rel=0.05 if name == "large" else 0.08)
         assert payloads.of(action) == (encoding.name, payload)  # what is sent is the whole of it
@@ -197,10 +211,10 @@ def test_jobs_weigh_each_once_the_longest_first_but_for_the_probe(name, encoded,
     for job in jobs:
         job()
     expected = [f"jpeg-q{quality}" for quality in (75, 65, 55, 45, 35, 25, 15)]
-    assert [encoding for _, encoding in encoded] == expected
-    assert len(jobs) == 7
+    assert [encoding for _, encoding in encoded] == ["jpeg-q75, standard", *expected]
+    assert len(jobs) == 8
     payloads.ratios(every(TEN_LEVELS))
-    assert [encoding for _, encoding in encoded[7:]] == ["jpeg-q5"]  # what a look makes
+    assert [encoding for _, encoding in encoded[8:]] == ["jpeg-q5"]  # what a look makes
     assert len(payloads.weighings([1])) == 2
 
 
@@ -217,8 +231,8 @@ def test_jobs_weigh_each_once_the_longest_first_but_for_the_probe(name, encoded,
 def test_of_how_many_rows_sizes_are_estimated(size, rows, encoded):
     stream = io.BytesIO()
     Image.new("RGB", size, "grey").save(stream, "PNG")
-    probed(images.read(stream.getvalue()), FIVE).size(REFERENCE)
-    assert encoded == [((size[0], rows), "jpeg-q75")]
+    probed(images.read(stream.getvalue()), FIVE).size(REFERENCE, False)
+    assert encoded == [((size[0], rows), "jpeg-q75, standard")]
     assert LARGE == 2**20
 
 
@@ -226,8 +240,9 @@ def test_webp_and_short_sides_are_never_estimated(large):
     for name in ("webp-q40", "jpeg-300-q40"):
         encodings = parse_all(("jpeg-q45", name))
         payloads = probed(large, encodings, BOTH)
-        for encoding in (*encodings, REFERENCE):
-            assert payloads.size(encoding) == len(codec.encode(large.picture, encoding))
+        for encoding in encodings:
+            assert payloads.size(encoding) == len(sent(large.picture, encoding))
+        assert payloads.size(REFERENCE, False) == len(codec.encode(large.picture, REFERENCE))
 
 
 def test_near_a_limit_sizes_are_exact(large):
@@ -235,11 +250,11 @@ def test_near_a_limit_sizes_are_exact(large):
     for most, exact in ((truth - 1, True), (truth + 1, True), (2 * truth, False)):
         payloads = probed(large, limits=Limits(max_bytes=most))
         sizes = [payloads.size(encoding) for encoding in TEN_LEVELS[:8]]
-        truths = [len(codec.encode(large.picture, encoding)) for encoding in TEN_LEVELS[:8]]
+        truths = [len(sent(large.picture, encoding)) for encoding in TEN_LEVELS[:8]]
         assert (sizes == truths) == exact
         usable = np.isfinite(payloads.ratios(every(TEN_LEVELS)))
         expected = [size <= most for size in truths]
-        assert usable.tolist() == [*expected, *[expected[7]] * 2]
+        assert usable.tolist() == [*expected, *[truth <= most] * 2]
 
 
 def test_with_exif_near_a_limit_sizes_are_exact():
@@ -251,7 +266,7 @@ def test_with_exif_near_a_limit_sizes_are_exact():
     assert truth < 110_000  # more of it EXIF than pixels
     for most, exact in ((truth, True), (2 * truth, False)):
         payloads = probed(photo, limits=Limits(max_bytes=most), exif=exif)
-        assert (payloads.size(REFERENCE) == truth) == exact
+        assert (payloads.size(REFERENCE, False) == truth) == exact
 
 
 # Limits of a service ---------------------------------------------------------------------------
@@ -268,7 +283,7 @@ def test_what_is_beyond_a_limit_is_closed(photo, request):
         ratios = probed(photo, encodings, Limits("limited", **limits)).ratios([0, 1])
         return np.isfinite(ratios).tolist()
 
-    whole, half = (len(codec.encode(photo.picture, each)) for each in encodings)
+    whole, half = (len(sent(photo.picture, each)) for each in encodings)
     assert whole > half
     assert usable() == usable(max_bytes=whole, max_side=width, min_side=1) == [True, True]
     assert usable(max_bytes=whole - 1) == [False, True]
@@ -280,7 +295,7 @@ def test_what_is_beyond_a_limit_is_closed(photo, request):
 
 def test_the_file_itself_is_held_to_the_limits_too(small):
     """Not its encoding, which may be larger."""
-    file = codec.encode(small.picture, Encoding("jpeg", None, 30))
+    file = sent(small.picture, Encoding("jpeg", None, 30))
     photo = images.read(file)
     action = 5  # quality 55
     for most, usable in ((len(file), True), (len(file) - 1, False)):
@@ -295,14 +310,14 @@ def test_the_file_itself_is_held_to_the_limits_too(small):
 @pytest.mark.parametrize("probe", [PROBE, None])
 def test_in_threads_bytes_and_sizes_are_the_same(photo, probe, request):
     photo = request.getfixturevalue(photo)
-    alone = Payloads(photo, TEN_LEVELS, JPEG, None, probe)
-    sizes = [alone.size(alone.encoding(action)) for action in every(TEN_LEVELS)]
+    alone = Payloads(photo, TEN_LEVELS, JPEG, None, probe, bool(probe))
+    sizes = [alone.size(encoding) for encoding in TEN_LEVELS]
     for _ in range(3):
-        shared = Payloads(photo, TEN_LEVELS, JPEG, None, probe)
+        shared = Payloads(photo, TEN_LEVELS, JPEG, None, probe, bool(probe))
         jobs = [partial(shared.of, action) for action in every(TEN_LEVELS)]
         found = at_once([*shared.weighings(every(TEN_LEVELS)), *jobs], 4)
         assert found[-len(jobs) :] == [alone.of(action) for action in every(TEN_LEVELS)]
-        assert [shared.size(shared.encoding(action)) for action in every(TEN_LEVELS)] == sizes
+        assert [shared.size(encoding) for encoding in TEN_LEVELS] == sizes
 
 
 def test_one_photograph_decided_on_by_several_at_once(small):
