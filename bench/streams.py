@@ -111,7 +111,7 @@ class World:
 
 def sizes_of(table: Table, view: View) -> np.ndarray:
     """Bytes of what an agent of this view sends, and of the reference behind it, [N, A + 1]."""
-    return table.bytes
+    return table.sizes(view.own_tables)
 
 
 def answered(table: Table, min_score: float) -> Table:
