@@ -24,9 +24,10 @@ to quality 75. That itself loses nothing and needs no trial. Per row:
   the same stream, calibration in several orders of its images; in between it is interpolated, up to
   always quality 75, which has agreement 1. wins_100: streams with over_calibrate_100 < 0
 
-"intervals" are 95% of means over streams (bootstrap), "spread" of over_X has 95% of the streams,
-and "photographs" how far its mean would move with other photographs, each of which the agent treats
-as it did on average.
+"intervals" has 95% of means over streams (bootstrap), "spread" where over_X of 95% of the streams
+is, "photographs_95" how far its mean would move with other photographs, each of which the agent
+treats as it did on average. As what is paid for agreement rises steeply near 1, a rule whose
+agreement varies gains by the comparison: calibrate 50 itself is a few percent below its own mean.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -45,27 +46,18 @@ import numpy as np
 
 from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
-from adacompress_ref.imaging.encoding import REFERENCE
 from adacompress_ref.storage import artifacts
 from adacompress_ref.tables.environment import RecordedImage
-from adacompress_ref.tables.evaluation import ratio_of_fixed
 from adacompress_ref.tables.table import Table, TableError
 from adacompress_ref.views import View
 
+from .alternatives import CALIBRATED_ON, Paths, Rungs, alternatives, curves, fixed_rungs, survives
 from .command import parser
+from .comparison import HEAD, Resampled, compared, line
 from .tables import WORKERS
 
 PRESETS = ("tuned", "ladder")  # those that can be told what to reach
-GOALS = np.arange(70, 101) / 100  # T' of the alternatives
-CALIBRATED_ON = (50, 100)  # images
-IDEAL = "ideal mixture"
-ORDERS = 8  # of a stream, for what calibration comes to on average
-RESAMPLES = 200  # of photographs
-DRAWS = 1000  # of streams, for an interval
 CHUNK = 5  # streams a process runs at once
-COMPARED = {"calibrate-50": "over_calibrate_50", "calibrate-100": "over_calibrate_100"} | {
-    IDEAL: "over_ideal"
-}
 
 
 class Task(NamedTuple):
@@ -74,22 +66,6 @@ class Task(NamedTuple):
     table: str
     agent: str
     min_score: float
-
-
-class Paths(NamedTuple):
-    """What became of S streams; [S] where it is said of a whole stream."""
-
-    choice: np.ndarray  # agreement of what was chosen
-    client: np.ndarray  # of what the client got
-    net: np.ndarray  # bytes over those of always the reference
-    references: np.ndarray
-
-
-class Curve(NamedTuple):
-    """Client agreement and net of an alternative over GOALS, and at last of always quality 75."""
-
-    client: np.ndarray  # [S, goals + 1]
-    net: np.ndarray  # [S, goals + 1]
 
 
 @dataclass(frozen=True)
@@ -103,10 +79,7 @@ class World:
     held_out: bool  # whether the agent was trained on none of them
     images: list[RecordedImage]
     kept: np.ndarray  # [N, A] bool, of the agent's actions
-    reference: np.ndarray  # [N] bytes
-    rungs: np.ndarray  # [R] columns of the table, the cheapest first, quality 75 last
-    rung_kept: np.ndarray  # [N, R] bool
-    rung_sizes: np.ndarray  # [N, R] bytes
+    rungs: Rungs
 
 
 def sizes_of(table: Table, view: View) -> np.ndarray:
@@ -119,32 +92,6 @@ def answered(table: Table, min_score: float) -> Table:
     said = table.scores >= min_score
     labels, scores = np.where(said, table.labels, ""), np.where(said, table.scores, 0)
     return replace(table, labels=labels, scores=scores.astype(table.scores.dtype))
-
-
-def survives(table: Table, sizes: np.ndarray) -> np.ndarray:
-    """Whether the reference's best label is kept, [N, A + 1]; what is larger is not sent."""
-    kept = (table.labels == table.labels[:, -1:, :1]).any(axis=2)
-    return kept | (sizes >= sizes[:, -1:])
-
-
-def fixed_rungs(table: Table, view: Any, sizes: np.ndarray) -> np.ndarray:
-    """Columns of sizes [N, A + 1] that the encoder makes, the cheapest first, quality 75 last."""
-    encodings = table.source.encodings
-    may_send = view.open_actions({encoding.format for encoding in encodings})
-    kinds = {
-        (view.encodings[n].format, view.encodings[n].short_side) for n in may_send.nonzero()[0]
-    }
-    columns = [
-        column
-        for column in sizes[:, :-1].mean(axis=0).argsort(kind="stable").tolist()
-        if (encodings[column].format, encodings[column].short_side) in kinds
-        and (
-            (encodings[column].format, encodings[column].short_side) != ("jpeg", None)
-            or encodings[column].quality < REFERENCE.quality
-        )
-    ]
-    last = encodings.index(REFERENCE) if REFERENCE in encodings else len(encodings)
-    return np.array([*columns, last])
 
 
 @lru_cache
@@ -168,12 +115,7 @@ def world(task: Task) -> World:
         image = RecordedImage(own, row, view)
         image.state = states[row]
         images.append(image)
-    sizes = sizes_of(table, view)[rows]
-    sizes = np.minimum(sizes, sizes[:, -1:])
-    every = survives(table, sizes_of(table, view))[rows]
-    rungs = fixed_rungs(table, view, sizes)
-    rung_kept = every[:, rungs]
-    rung_kept[:, -1] = True  # the same pixels
+    rungs = fixed_rungs(table, view, sizes_of(table, view))
     return World(
         name=Path(task.table).stem,
         service=table.source.service,
@@ -182,10 +124,7 @@ def world(task: Task) -> World:
         held_out=held_out,
         images=images,
         kept=survives(own, sizes_of(own, view))[rows, :-1],
-        reference=sizes[:, -1],
-        rungs=rungs,
-        rung_kept=rung_kept,
-        rung_sizes=sizes[:, rungs],
+        rungs=Rungs(*(array[rows] for array in rungs)),
     )
 
 
@@ -221,162 +160,6 @@ def run(
     return kept, referenced, sent
 
 
-# What needs no agent -----------------------------------------------------------------------------
-
-
-def calibrate(
-    kept: np.ndarray,
-    sizes: np.ndarray,
-    reference: np.ndarray,
-    goals: Sequence[float],
-    count: int,
-) -> list[Paths]:
-    """Calibrate on the first `count` images of S streams, then stay with one rung, for each goal.
-
-    kept (bool) and sizes [S, L, R]: rungs from the cheapest to quality 75, which keeps all and is
-    not tried; reference [S, L], its bytes.
-    """
-    streams, length, rungs = kept.shape
-    lost = np.cumsum(~kept[:, :count], axis=1)  # [S, count, R]
-    spent = np.cumsum(sizes[:, :count], axis=1)
-    choice = kept.mean(axis=1)  # [S, R]
-    client = 1 - (~kept[:, count:]).sum(axis=1) / length
-    later = sizes[:, count:].sum(axis=1)  # bytes
-    paths = []
-    for goal in goals:
-        too_many = lost > (1 - goal) * count + 1e-9
-        dropped = too_many[:, -1]  # [S, R]
-        last = np.where(dropped, too_many.argmax(axis=1), count - 1)  # the last image tried
-        trials = np.take_along_axis(spent, last[:, None], axis=1)[:, 0]  # [S, R]
-        rung = dropped.argmin(axis=1)  # [S], the cheapest that is left
-        tried = (np.arange(rungs) <= rung[:, None]) & (np.arange(rungs) < rungs - 1)
-        total = reference[:, :count].sum(axis=1) + (trials * tried).sum(axis=1)
-        chosen = np.arange(streams), rung
-        net = (total + later[chosen]) / reference.sum(axis=1)
-        paths.append(Paths(choice[chosen], client[chosen], net, np.full(streams, count)))
-    return paths
-
-
-def ideal(kept: np.ndarray, sizes: np.ndarray, reference: np.ndarray, goal: float) -> Paths:
-    """The cheapest mixture of two rungs that reaches the goal, in hindsight; arrays as above."""
-    shares = kept.mean(axis=1)  # [S, R]
-    nets = sizes.sum(axis=1) / reference.sum(axis=1)[:, None]
-    pairs = [list(map(tuple, each)) for each in np.stack([shares, nets], axis=2).tolist()]
-    net = np.array([ratio_of_fixed(goal, of_stream) for of_stream in pairs])
-    # one rung alone, where it does more for less
-    cheapest = shares[np.arange(len(kept)), nets.argmin(axis=1)]
-    reached = np.maximum(cheapest, goal)
-    return Paths(reached, reached, net, np.zeros(len(kept)))
-
-
-def alternatives(here: World, rows: np.ndarray, goal: float) -> dict[str, Paths]:
-    """Every rule but the agent's on streams [S, L], by name."""
-    arrays = here.rung_kept[rows], here.rung_sizes[rows], here.reference[rows]
-    rules = {f"calibrate-{count}": calibrate(*arrays, [goal], count)[0] for count in CALIBRATED_ON}
-    return rules | {IDEAL: ideal(*arrays, goal)}
-
-
-def curves(here: World, rows: np.ndarray) -> dict[str, Curve]:
-    """What the alternatives come to at all GOALS on streams [S, L]: means over ORDERS."""
-    rng, reference = np.random.default_rng(0), here.reference[rows]
-    sizes = here.rung_sizes[rows]
-    always = sizes[..., -1].sum(axis=1) / reference.sum(axis=1)  # [S], quality 75
-    points: dict[str, Any] = {f"calibrate-{count}": 0 for count in CALIBRATED_ON}
-    for _ in range(ORDERS):
-        shuffled = rng.permuted(rows, axis=1)
-        arrays = here.rung_kept[shuffled], here.rung_sizes[shuffled], here.reference[shuffled]
-        for count in CALIBRATED_ON:
-            runs = calibrate(*arrays, GOALS.tolist(), count)
-            both = [[each.client for each in runs], [each.net for each in runs]]
-            points[f"calibrate-{count}"] += np.array(both) / ORDERS  # [2, goals, S]
-    nets = [ideal(here.rung_kept[rows], sizes, reference, goal).net for goal in GOALS]
-    points[IDEAL] = np.array([np.repeat(GOALS[:, None], len(rows), axis=1), nets])
-    end = np.stack([np.ones(len(rows)), always])[:, None]  # [2, 1, S]
-    whole = {name: np.concatenate([both, end], axis=1) for name, both in points.items()}
-    return {name: Curve(both[0].T, both[1].T) for name, both in whole.items()}
-
-
-def over(client: np.ndarray, net: np.ndarray, curve: Curve) -> np.ndarray:
-    """net [S] over the alternative's at the same client agreement [S], less 1."""
-    order = curve.client.argsort(axis=1, kind="stable")
-    clients = np.take_along_axis(curve.client, order, axis=1)
-    nets = np.take_along_axis(curve.net, order, axis=1)
-    rivals = map(np.interp, client, clients, nets)
-    return net / np.array(list(rivals)) - 1
-
-
-# Rows --------------------------------------------------------------------------------------------
-
-
-def columns(values: dict[str, np.ndarray], goal: float) -> dict[str, np.ndarray]:
-    """Columns of a row, of per-stream values [..., S]."""
-    choice, client = values["choice"], values["client"]
-    shown = {
-        "choice": choice,
-        "client": client,
-        "reached": client >= goal - 1e-9,
-        "missed_by_05": choice < goal - 0.05 - 1e-9,
-        "references": values["references"],
-        "net": values["net"],
-        **{name: values[name] for name in COMPARED.values()},
-        "wins_100": values["over_calibrate_100"] < 0,
-    }
-    means = {name: np.mean(column, axis=-1) for name, column in shown.items()}
-    means["choice_sd"] = np.std(choice, axis=-1, ddof=1)
-    return means
-
-
-def row(rule: str, paths: Paths, against: dict[str, Curve], goal: float) -> dict[str, Any]:
-    """Means of S streams, with their intervals."""
-    values = paths._asdict()
-    values |= {name: over(paths.client, paths.net, against[of]) for of, name in COMPARED.items()}
-    streams = len(paths.net)
-    picks = np.random.default_rng(0).integers(streams, size=(DRAWS, streams))
-    draws = columns({name: column[picks] for name, column in values.items()}, goal)
-    means = columns(values, goal)
-    return {
-        "rule": rule,
-        **{name: float(mean) for name, mean in means.items()},
-        "intervals": {name: _interval(draws[name]) for name in means},
-        "spread": {name: _interval(values[name]) for name in COMPARED.values()},
-    }
-
-
-def _interval(values: np.ndarray) -> list[float]:
-    return np.percentile(values, (2.5, 97.5)).tolist()
-
-
-class Resampled:
-    """Streams whose photographs are drawn anew, and what the alternatives come to on them."""
-
-    def __init__(self, here: World, length: int) -> None:
-        rng, images = np.random.default_rng(1), len(here.images)
-        self.here = here
-        again = rng.integers(images, size=(RESAMPLES, images))
-        places = rng.integers(images, size=(RESAMPLES, length))
-        self.rows = np.take_along_axis(again, places, axis=1)  # [RESAMPLES, L]
-        self.curves = curves(here, self.rows)
-
-    def intervals(
-        self, rows: np.ndarray, client: np.ndarray, sent: np.ndarray, means: dict[str, Any]
-    ) -> dict[str, list[float]]:
-        """Of the agent's over_X, of what it did with the images of its streams, each [S, L]."""
-        images = len(self.here.images)
-        visits = np.bincount(rows.ravel(), minlength=images)
-        photograph = [
-            np.bincount(rows.ravel(), values.ravel(), images) / np.maximum(visits, 1)
-            for values in (client, sent / self.here.reference[rows])
-        ]  # [2, N]; by ratio, so that one never visited can stand for the mean of all
-        clients, ratios = (np.where(visits, of, of[visits > 0].mean()) for of in photograph)
-        references = self.here.reference[self.rows]
-        net = (ratios[self.rows] * references).sum(axis=1) / references.sum(axis=1)
-        bounds = {}
-        for of, name in COMPARED.items():
-            values = over(clients[self.rows].mean(axis=1), net, self.curves[of])
-            bounds[name] = _interval(values - values.mean() + means[name])
-        return bounds
-
-
 def rows_of(
     task: Task, goals: list[float], length: int, streams: int, executor: ProcessPoolExecutor
 ) -> Iterator[dict[str, Any]]:
@@ -387,43 +170,26 @@ def rows_of(
         goal: [executor.submit(run, task, goal, length, part) for part in parts] for goal in goals
     }
     rows = drawn(len(here.images), length, range(streams))
-    against, resampled = curves(here, rows), Resampled(here, length)
-    reference = here.reference[rows].sum(axis=1)
+    against, resampled = curves(here.rungs, rows), Resampled(here.rungs, length)
+    reference = here.rungs.reference[rows].sum(axis=1)
     for goal in goals:
         of_parts = zip(*(job.result() for job in jobs[goal]), strict=True)
         kept, referenced, sent = map(np.concatenate, of_parts)  # each [S, L]
         client = kept | referenced
         means = kept.mean(axis=1), client.mean(axis=1), sent.sum(axis=1) / reference
-        paths = {"agent": Paths(*means, referenced.sum(axis=1)), **alternatives(here, rows, goal)}
+        paths = {
+            "agent": Paths(*means, referenced.sum(axis=1)),
+            **alternatives(here.rungs, rows, goal),
+        }
         head = {"service": here.service, "preset": here.preset, "agreement": goal}
         tail = {"table": here.name, "photographs": len(here.images), "held_out": here.held_out}
         tail |= {"streams": streams, "min_score": task.min_score}
         for rule, of_rule in paths.items():
-            shown = row(rule, of_rule, against, goal)
+            shown = compared(rule, of_rule, against, goal)
             shown["photographs_95"] = (
                 resampled.intervals(rows, client, sent, shown) if rule == "agent" else None
             )
             yield head | {"rule": rule, "length": length} | shown | tail
-
-
-def line(shown: dict[str, Any]) -> str:
-    """A row to read."""
-    compared = "  ".join(
-        f"{shown[name]:+6.1%} ({', '.join(f'{end:+.0%}' for end in shown['intervals'][name])})"
-        for name in COMPARED.values()
-    )
-    return (
-        f"{shown['service']:<20.20} {shown['preset']:<7} {shown['agreement']:.2f} "
-        f"{shown['rule']:<14} {shown['choice']:.3f} {shown['choice_sd']:.3f} {shown['client']:.3f} "
-        f"{shown['reached']:7.0%} {shown['missed_by_05']:6.0%} {shown['references']:5.1f} "
-        f"{shown['net']:.3f}  {compared}  {shown['wins_100']:4.0%}"
-    )
-
-
-HEAD = (
-    f"{'service':<20} {'preset':<7} {'T':<4} {'rule':<14} choice    sd client reached missed  refs"
-    "   net  over calibrate-50, calibrate-100, ideal mixture (95% over streams)  wins"
-)
 
 
 def tasks_of(options: argparse.Namespace) -> Iterator[Task]:

@@ -8,8 +8,9 @@ import pytest
 from adacompress_ref import agents
 from adacompress_ref.agents import view_of
 from adacompress_ref.tables.table import Table
-from bench import streams
-from bench.streams import IDEAL, Curve, Paths, calibrate, ideal, over, row
+from bench import comparison, streams
+from bench.alternatives import IDEAL, Curve, Paths, calibrate, fixed_rungs, ideal, over
+from bench.comparison import compared
 
 # Four images of 100 bytes at quality 75, which the third rung is with tables of its own: 90 bytes.
 #         cheap (10)   middle (40)   quality 75 (90)
@@ -75,21 +76,18 @@ def test_streams_do_not_mix():
         assert getattr(together, name) == pytest.approx(joined)
 
 
-def names_of_rungs(table, preset):
-    columns = streams.fixed_rungs(table, view_of(agents.preset(preset)), table.bytes)
-    names = [*(encoding.name for encoding in table.source.encodings), "reference"]
-    return [names[column] for column in columns]
+def sizes_of_rungs(table, preset):
+    return fixed_rungs(table, view_of(agents.preset(preset)), table.bytes).sizes[0].tolist()
 
 
 def test_rungs_are_those_of_the_same_encoder_up_to_quality_75(make_table):
     encodings = ("jpeg-q95", "jpeg-q75", "jpeg-q55", "jpeg-q5", "jpeg-160-q20", "webp-160-q20")
-    table = make_table([[("cat",)] * 7], [[150, 100, 70, 20, 15, 25, 100]], encodings)
-    assert names_of_rungs(table, "tuned") == ["jpeg-q5", "jpeg-q55", "jpeg-q75"]
+    table = make_table([[("cat",)] * 7], [[150, 99, 70, 20, 15, 25, 100]], encodings)
+    assert sizes_of_rungs(table, "tuned") == [20, 70, 99]
     # where the service takes WebP, a JPEG made smaller is not sent
-    expected = ["jpeg-q5", "webp-160-q20", "jpeg-q55", "jpeg-q75"]
-    assert names_of_rungs(table, "ladder") == expected
-    small = make_table([[("cat",)] * 4], [[30, 20, 15, 100]], encodings[3:5] + encodings[2:3])
-    assert names_of_rungs(small, "tuned") == ["jpeg-q55", "jpeg-q5", "reference"]
+    assert sizes_of_rungs(table, "ladder") == [20, 25, 70, 99]
+    without = make_table([[("cat",)] * 3], [[30, 20, 100]], encodings[2:4])
+    assert sizes_of_rungs(without, "tuned") == [20, 30, 100]  # the reference itself
 
 
 # The ideal mixture and the comparison ----------------------------------------------------------
@@ -123,7 +121,7 @@ def test_a_row_by_hand():
         name: Curve(np.array([[0.8, 1.0]] * 3), np.full((3, 2), net))
         for name, net in (("calibrate-50", 0.5), ("calibrate-100", 0.4), (IDEAL, 0.2))
     }
-    shown = row("agent", paths, flat, 0.9)
+    shown = compared("agent", paths, flat, 0.9)
     expected = {
         "choice": 0.9,
         "choice_sd": 0.06,
@@ -152,7 +150,7 @@ LENGTH, STREAMS = 120, 3
 @pytest.fixture
 def path(make_table, tmp_path, monkeypatch):
     """A table of 12 images: quality 5 keeps every second label, 15 and above keep all but one."""
-    monkeypatch.setattr(streams, "RESAMPLES", 20)
+    monkeypatch.setattr(comparison, "RESAMPLES", 20)
     streams.world.cache_clear()
     encodings = agents.preset("tuned").encodings  # quality 5, 15, 25, 35, 75
     right, wrong = ("cat", "wolf"), ("dog",)
@@ -220,12 +218,12 @@ def test_images_that_were_trained_on_are_taken_where_there_are_no_others(capsys,
 
 def test_what_is_larger_than_the_reference_is_sent_as_the_reference(make_table, path, agent):
     encodings = agents.preset("tuned").encodings
-    table = make_table([[("dog",)] * 5 + [("cat",)]], [[20, 130, 60, 80, 100, 100]], encodings)
+    table = make_table([[("dog",)] * 4 + [("cat",)] * 2], [[20, 130, 60, 80, 100, 100]], encodings)
     table.save(path)
     here = streams.world(streams.Task(str(path), str(agent()), 0.0))
     assert here.kept.tolist() == [[False, True, False, False, True]]
-    assert here.rung_sizes.tolist() == [[20, 60, 80, 100, 100]]
-    assert here.rung_kept.tolist() == [[False, False, False, True, True]]
+    assert here.rungs.sizes.tolist() == [[20, 60, 80, 100, 100]]
+    assert here.rungs.kept.tolist() == [[False, False, False, True, True]]
 
 
 def test_labels_below_a_score_are_no_answers(path):
