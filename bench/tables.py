@@ -157,6 +157,7 @@ def table(service: str, scenery: str, data: Path, cache: Path = models.CACHE) ->
         made.save(path)
         return made
     encodings = LADDER if scenery.startswith("ladder") else TEN_LEVELS
+    encodings = kept.source.encodings if kept else encodings
     work = Labelling(folder, BUNDLED, encodings, path)
     progress = Progress(f"{service} {scenery}", len(work.left))
     with ProcessPoolExecutor(WORKERS) as executor:  # each with one thread

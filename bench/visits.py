@@ -22,6 +22,7 @@ from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.imaging.extractor import Extractor, pool, tensor
+from adacompress_ref.running.labelling import own_sizes
 from adacompress_ref.storage import files
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.survival.drift import CONTEXT, DRIFT
@@ -56,7 +57,6 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
         pixels = night.simulate(pixels, exposure, rng)
     picture = Image.fromarray(pixels)
     payloads = [codec.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
-    own = [codec.encode(picture, each, own_tables=True) for each in (*ENCODINGS, REFERENCE)]
     answered = [answers(service, payloads) for service in services]
     labels, scores = (np.stack(column) for column in zip(*answered, strict=True))
     drifts = np.zeros((len(ENCODINGS), DRIFT), np.float32)
@@ -64,9 +64,10 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
     drifts[len(TEN_LEVELS) :] = found  # what `ladder` sees; `tuned` has no drift of its own
     maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
     features = np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps])
-    sizes, own_sizes = (np.array([len(payload) for payload in made]) for made in (payloads, own))
+    sizes = np.array([len(payload) for payload in payloads])
+    own = own_sizes(picture, (*ENCODINGS, REFERENCE), sizes)
     return {
-        "context": context, "drift": drifts, "bytes": sizes, "own_bytes": own_sizes,
+        "context": context, "drift": drifts, "bytes": sizes, "own_bytes": own,
         "labels": labels, "scores": scores,
         "features": features.astype(np.float16), "photograph": np.array(name),
     }  # fmt: skip

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..core.equations import BEST_LABELS
 from ..core.roles import Label
@@ -74,13 +75,11 @@ class Job:
         photo = images.read(path, name=name, pixel_limit=self.pixel_limit)
         picture = photo.picture
         encodings = (*self.source.encodings, REFERENCE)
-        own_bytes = np.array(
-            [len(codec.encode(picture, each, own_tables=True)) for each in encodings]
-        )
         if known:
-            return known._replace(own_bytes=own_bytes)
+            return known._replace(own_bytes=own_sizes(picture, encodings, known.bytes))
         extractor, service = self.open()
         payloads = [codec.encode(picture, encoding) for encoding in encodings]
+        sizes = np.array([len(payload) for payload in payloads])
         answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
         none = [Label("", 0.0)] * BEST_LABELS
         best = [(answers[payload] + none)[:BEST_LABELS] for payload in payloads]
@@ -91,14 +90,26 @@ class Job:
             image=name,
             digest=hashlib.sha256(photo.file).hexdigest(),
             original_bytes=len(photo.file),
-            bytes=np.array([len(payload) for payload in payloads]),
-            own_bytes=own_bytes,
+            bytes=sizes,
+            own_bytes=own_sizes(picture, encodings, sizes),
             labels=np.array([[label.name for label in labels] for labels in best]),
             scores=np.array([[label.score for label in labels] for labels in best], np.float32),
             features=np.stack(pooled),
             context=context,
             drift=drifts,
         )
+
+
+def own_sizes(picture: Image.Image, encodings: Sequence[Encoding], sizes: np.ndarray) -> np.ndarray:
+    """Sizes [n] of a picture with Huffman tables of its own; `sizes`: as `codec.encode` has them.
+
+    Another size is that of JPEGs of full size alone. Raises ImageError.
+    """
+    own = sizes.copy()
+    for place, encoding in enumerate(encodings):
+        if encoding.name.startswith("jpeg-q"):
+            own[place] = len(codec.encode(picture, encoding, own_tables=True))
+    return own
 
 
 class Labelling:

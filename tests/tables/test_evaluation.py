@@ -22,6 +22,7 @@ from adacompress_ref.core.config import PAPER
 from adacompress_ref.imaging.encoding import TEN_LEVELS, Encoding
 from adacompress_ref.running.labelling import Labelling
 from adacompress_ref.storage import artifacts
+from adacompress_ref.survival.config import TUNED
 from adacompress_ref.tables.evaluation import Measures, evaluate, fixed_name, ratio_of_fixed
 from adacompress_ref.tables.table import Table, TableError
 
@@ -74,6 +75,23 @@ def test_every_figure_by_hand(table):
     assert report["saving_vs_fixed"] == pytest.approx(1 - 0.325 / 0.4)
     assert (report["images"], report["unlabelled"], report["service"]) == (4, 0, "fake")
     assert (report["alpha"], report["preset"]) == (1, "paper")
+
+
+def test_which_huffman_tables_the_rows_have(make_table):
+    """Those of the agent's own view; the reference's are the standard ones in both."""
+    encodings, labels = ("jpeg-q5", "jpeg-q75"), [[("cat",)] * 3] * 2
+    table = make_table(labels, [[20, 100, 100]] * 2, encodings, own=[[12, 94, 94]] * 2)
+    report = evaluate(table, agent_that_takes([0, 1], encodings=encodings))
+    assert report["huffman_tables"] == "standard"
+    assert figures(report, "fixed-5") == pytest.approx((1, 0.2, 0.8))
+    assert figures(report, "fixed-75") == pytest.approx((1, 1, 0))
+    config = TUNED.replace(encodings=encodings)
+    agent = new_agent(config, np.random.default_rng(0))
+    agent.stamp = {"extractor": view_of(config).stamp("sha of E")}
+    report = evaluate(table, agent, alpha=1)
+    assert report["huffman_tables"] == "own"
+    assert figures(report, "fixed-5") == pytest.approx((1, 0.12, 0.88))
+    assert figures(report, "fixed-75") == pytest.approx((1, 0.94, 0.06))
 
 
 def test_an_agent_of_some_of_the_table_s_encodings(table):
