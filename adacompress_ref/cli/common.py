@@ -23,6 +23,7 @@ from ..running.pilot import AdaCompress
 from ..services import Service, ServiceError, open_service
 from ..storage import files
 from ..storage.files import ImageError, printable, reason
+from ..tables.table import Table, TableError
 
 # What a command may raise for unusable input, to be shown in one line.
 EXPECTED = (ValueError, ServiceError, OSError)
@@ -60,6 +61,16 @@ def check_preset(arguments: argparse.Namespace, config: BaseConfig) -> None:
         raise ValueError(
             f"{arguments.agent}: an agent of preset {config.preset}; leave --preset out"
         )
+
+
+def load_table(path: str, config: BaseConfig) -> Table:
+    """A table that has the sizes of what an agent of `config` sends. Raises TableError."""
+    table = Table.load(path)
+    try:
+        table.sizes(agents.view_of(config).own_tables)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from error
+    return table
 
 
 def open_pilot(

@@ -10,16 +10,15 @@ from .. import agents
 from ..storage import artifacts
 from ..storage.files import printable
 from ..tables.evaluation import evaluate
-from ..tables.table import Table
-from .common import check_preset, read_names
+from .common import check_preset, load_table, read_names
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Policies side by side on images that the agent was not trained on."""
-    table = Table.load(arguments.table)
     name = arguments.preset or agents.DEFAULT_PRESET
     agent = agents.load(artifacts.find(f"agent-{name}.npz", arguments.agent))
     check_preset(arguments, agent.config)
+    table = load_table(arguments.table, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
     report = evaluate(table, agent, rows, arguments.alpha)
     if arguments.json:

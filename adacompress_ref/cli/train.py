@@ -23,10 +23,11 @@ from ..running.stream import Stream
 from ..storage import files
 from ..tables.environment import RecordedImage, split
 from ..tables.evaluation import evaluate
-from ..tables.table import Table, TableError
+from ..tables.table import TableError
 from .common import (
     check_output,
     encodings,
+    load_table,
     open_named_service,
     read_names,
     say,
@@ -83,7 +84,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _recorded(arguments: argparse.Namespace, config: Any) -> _Trained:
     """On the rows of all tables."""
-    tables = [Table.load(path) for path in arguments.table]
+    tables = [load_table(path, config) for path in arguments.table]
     first = tables[0].source
     for table, path in zip(tables, arguments.table, strict=True):
         source = table.source

@@ -12,7 +12,7 @@ from ..core.equations import BEST_LABELS
 from ..core.roles import Label
 from ..imaging.encoding import REFERENCE, Encoding
 from ..storage.arrays import load_arrays, save_arrays
-from ..storage.files import printable, reason
+from ..storage.files import reason
 from ..survival import drift
 from ..views.features import POOLINGS, RESIZES
 
@@ -96,14 +96,13 @@ class Table:
 
         With `own_tables`, all but the reference have those. Raises TableError where not known.
         """
-        if not own_tables:
-            return self.bytes
-        if not self.own_bytes.all():
+        if own_tables and not self.own_bytes.all():
             raise TableError(
-                f"the table of {printable(self.source.service)} has no sizes with own Huffman "
-                "tables, as an earlier version made it; run the same `label` again, nothing is sent"
+                "no sizes with own Huffman tables, as an earlier version made this table; "
+                "run the same `adacompress label` on it again, which uploads nothing"
             )
-        return np.concatenate([self.own_bytes[:, :-1], self.bytes[:, -1:]], axis=1)
+        sent = self.own_bytes if own_tables else self.bytes
+        return np.concatenate([sent[:, :-1], self.bytes[:, -1:]], axis=1)
 
     def size_ratios(self, own_tables: bool = False) -> np.ndarray:
         """AC-2 of every image and encoding, [N, A]. Raises TableError as `sizes`."""
@@ -173,7 +172,7 @@ class Table:
                 raise ValueError(f"its {name} do not fit the rest")
             if kinds == "f" and not np.isfinite(array).all():
                 raise ValueError(f"its {name} are not all numbers")
-        in_range = ((self.scores >= 0) & (self.scores <= 1 + 1e-6)).all()
-        sizes = (self.bytes > 0).all() and (self.own_bytes >= 0).all()
-        if len(self.digests) != images or not in_range or not sizes:
+        in_range = (self.scores >= 0) & (self.scores <= 1 + 1e-6)
+        sizes = (self.bytes > 0) & (self.own_bytes >= 0)
+        if len(self.digests) != images or not in_range.all() or not sizes.all():
             raise ValueError("its digests, scores or bytes are none of a table")

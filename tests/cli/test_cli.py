@@ -34,6 +34,7 @@ from adacompress_ref.services import (
     open_service,
 )
 from adacompress_ref.storage import artifacts
+from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.tables.table import Table
 
 COMMANDS = ("compress", "label", "train", "evaluate", "run", "explain", "report")
@@ -250,6 +251,27 @@ def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo
     assert [*few] == [f"fixed-{q}" for q in (5, 15, 25, 35, 75)] + ["random", "agent", "oracle"]
     for name in few.keys() - {"random", "oracle"}:
         assert whole[name] == few[name]
+
+
+def test_a_table_of_before_is_for_the_paper_s_presets_until_it_is_labelled_again(
+    adacompress, photo_table, photos, tmp_path
+):
+    description, arrays = load_arrays(photo_table)
+    arrays.pop("own_bytes")
+    save_arrays(tmp_path / "old.npz", description | {"format": 3}, arrays)
+    for command in (("evaluate",), ("train", "-o", "a.npz", "--steps", "20")):
+        status, _, err = adacompress(*command, "--table", "old.npz")
+        assert status == 2
+        assert re.fullmatch(
+            r"adacompress: old\.npz: no sizes with own .*`adacompress label`.*\n", err
+        )
+    status, out, _ = adacompress("evaluate", "--table", "old.npz", "--preset", "paper")
+    assert (status, "tables of all rows: standard" in out) == (0, True)
+    labelled = ("label", "--images", photos, "--service", "squeezenet", "-o", "old.npz", "--quiet")
+    assert adacompress(*labelled)[0] == 0
+    assert (tmp_path / "old.npz").read_bytes() == photo_table.read_bytes()
+    status, out, _ = adacompress("evaluate", "--table", "old.npz")
+    assert (status, "tables of all rows: own" in out) == (0, True)
 
 
 def test_the_shipped_agent_is_evaluated_by_default(adacompress, photo_table, tmp_path):

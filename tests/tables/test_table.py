@@ -91,7 +91,7 @@ def test_a_table_of_before_has_no_sizes_with_own_tables_of_full_jpegs(make_table
     view_of(PAPER.replace(encodings=names(table))).of_table(loaded)
     tuned = view_of(TUNED.replace(encodings=names(table)))
     for read in (tuned.of_table, lambda table: RecordedImage(table, 0, tuned)):
-        with pytest.raises(TableError, match=r"fake has no sizes with own Huffman.* `label` again"):
+        with pytest.raises(TableError, match=r"no sizes with own Huffman.* label` on it again"):
             read(loaded)
     loaded.save(tmp_path / "again.npz")  # they stay unknown
     assert Table.load(tmp_path / "again.npz").own_bytes.tolist() == [[10, 0, 30, 0]]
