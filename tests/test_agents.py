@@ -346,6 +346,7 @@ class ToyMonitor:
 
 class ToyView:
     inputs, probe = 1, None
+    own_tables = False
 
     def __init__(self, config, channels):
         self.encodings = parse_all(config.encodings)
