@@ -29,7 +29,8 @@ def made_up(count, seed, lost):
     return {
         "context": rng.normal(size=(count, drift.CONTEXT)).astype(np.float32),
         "drift": rng.normal(size=(count, columns - 1, drift.DRIFT)).astype(np.float32),
-        "bytes": size + rng.integers(0, 20, (count, columns)),
+        "bytes": (sizes := size + rng.integers(0, 20, (count, columns))),
+        "own_bytes": sizes,
         "labels": labels,
         "scores": rng.random(labels.shape, np.float32),
         "features": rng.normal(size=(count, 2, 2, CHANNELS)).astype(np.float16),
