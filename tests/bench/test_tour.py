@@ -175,9 +175,11 @@ def test_the_heat_by_differences_of_q(authors, map_of, network):
 def test_from_sizes_to_the_reward(request, photograph, preset):
     audit, sizes = request.getfixturevalue(preset), []
     for quality in range(5, 100, 10) if preset == "authors" else (5, 15, 25, 35, 75):
-        photograph.save(stream := io.BytesIO(), "JPEG", quality=quality)
+        own_tables = preset == "tuned"
+        photograph.save(stream := io.BytesIO(), "JPEG", quality=quality, optimize=own_tables)
         sizes.append(stream.tell())
-    reference = sizes[7 if preset == "authors" else 4]
+    photograph.save(stream := io.BytesIO(), "JPEG", quality=75)
+    reference = stream.tell()
     assert audit.numbers("bytes s_c") == sizes
     assert audit.numbers("bytes s_ref") == [reference]
     ratio = sizes[int(audit.numbers("level c")[0])] / reference
