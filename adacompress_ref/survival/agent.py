@@ -19,7 +19,7 @@ from ..core.replay import Replay
 from ..core.roles import Measurement
 from .config import SurvivalConfig
 
-ALPHAS = 0.1, 100.0  # where `reach` looks
+ALPHAS = 0.1, 10.0  # where `reach` looks
 
 
 class SurvivalAgent:

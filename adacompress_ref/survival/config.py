@@ -27,14 +27,14 @@ class SurvivalConfig(BaseConfig):
     training_steps: int = within("[1, inf)", 4000)
 
     window: int = within("[1, inf)", 30)
-    p_0: float = within("[0, 1]", 0.25)
-    p_min: float = within("[0, 1]", 0.02)
+    p_0: float = within("[0, 1]", 0.15)
+    p_min: float = within("[0, 1]", 0.006)
     p_max: float = within("[0, 1]", 1.0)
     omega: float = within("(-inf, 0]", -0.5)
     surprise_slack: float = within("[0, 1]", 0.05)  # below P, for which nothing is done
     surprise_limit: float = within("(0, inf)", 5.0)  # in labels lost beyond that
     shift_limit: float = within("(0, inf)", 5.0)  # of states or scores, in standard errors
-    suspect_for: int = within("[0, inf)", 40)  # estimates, unless retraining comes first
+    suspect_for: int = within("[0, inf)", 25)  # estimates, unless retraining comes first
 
 
 TUNED = SurvivalConfig()
@@ -42,8 +42,9 @@ _RUNGS = {  # of `ladder`: qualities by format and short side
     **{f"jpeg-{side}": (20, 35) for side in (160, 192)},
     **{f"jpeg-{side}": (20, 35, 55) for side in (224, 288)},
     "jpeg": (45, 75),
-    "webp-160": (20, 40, 60),
-    **{f"webp-{side}": (40, 60) for side in (192, 224, 288)},
+    "webp-160": (40, 60),
+    **{f"webp-{side}": (60,) for side in (192, 224)},
+    "webp-288": (40, 60),
     "webp": (40, 60),
 }
 LADDER = TUNED.replace(

@@ -19,8 +19,9 @@ from .agent import SurvivalAgent
 RECENT = 60  # images whose mean is compared with that of the images before
 BEFORE = 100  # images, at least, that they are compared with
 SUSPECT_AT = 0.7  # of the surprise that ends in retraining
-GOAL_IMAGES = 60  # the latest measured, on which an agreement is to be reached
-GOAL_LEAST = 10  # measurements before alpha may be below the preset's
+GOAL_IMAGES = 200  # the latest, on which an agreement is to be reached
+GOAL_ALPHA = 3.0  # before the first measurement, where an agreement is to be reached
+FADING, DOUBT = 0.995, 30.0  # of each residual at the next one; how many of them 0 counts for
 
 
 class Shift:
@@ -64,13 +65,13 @@ class Surprise:
 
     KEPT = (
         *("goal", "states", "accuracies", "mean_accuracy", "previous_mean", "recorded"),
-        *("shift", "surprise", "residuals", "suspect", "suspicious", "p_est"),
+        *("shift", "surprise", "residuals", "suspect", "suspicious", "p_est", "excess", "weight"),
     )
 
     def __init__(self, agent: SurvivalAgent) -> None:
         self.agent, self.config = agent, agent.config
         self.goal: float | None = None  # agreement that alpha is set for, if any
-        self.states: deque[np.ndarray] = deque(maxlen=GOAL_IMAGES)  # measured, for that goal
+        self.states: deque[np.ndarray] = deque(maxlen=GOAL_IMAGES)  # for that goal
         self.end_training()
         self.suspect, self.suspicious, self.p_est = self.config.suspect_for, True, self.config.p_0
 
@@ -81,6 +82,7 @@ class Surprise:
         self.mean_accuracy = self.previous_mean = float("nan")
         self.recorded = 0
         self.suspicious, self.p_est = False, self.config.p_min
+        self.excess, self.weight = 0.0, 0.0  # of all P - A, fading; how many they are
 
     def begin_training(self) -> None:
         """Whatever was suspected is so."""
@@ -95,6 +97,10 @@ class Surprise:
         if self.shift.see(np.append(state[0], score)):
             self.suspect = self.config.suspect_for
             self.suspicious, self.p_est = True, self.config.p_max
+        if self.goal is not None:
+            self.states.append(state)
+            if not self.weight:
+                self.agent.alpha = GOAL_ALPHA
 
     def record(self, measurement: Measurement) -> None:
         """What was predicted, and what came."""
@@ -107,11 +113,11 @@ class Surprise:
         self.residuals.append(residual)
         self.surprise = max(0.0, self.surprise + residual - self.config.surprise_slack)
         self._spend(alarm=self.surprise > SUSPECT_AT * self.config.surprise_limit)
-        if self.goal is not None:
-            self.states.append(state)
-            self.agent.reach(self.goal, np.stack(self.states), float(np.mean(self.residuals)))
-            if len(self.residuals) < GOAL_LEAST:
-                self.agent.alpha = max(self.agent.alpha, self.config.alpha)
+        self.excess = FADING * self.excess + residual
+        self.weight = FADING * self.weight + 1
+        if self.goal is not None and self.states:
+            excess = self.excess / (self.weight + DOUBT)
+            self.agent.reach(self.goal, np.stack(self.states), excess)
 
     def _spend(self, alarm: bool) -> None:
         """An estimate. p_est jumps to p_max on suspicion, and to p_min when it is dismissed."""
