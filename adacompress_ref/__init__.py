@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ast
 from importlib import import_module
-from pathlib import Path
+from pkgutil import get_data
 from typing import Any
 
 __version__ = "0.2.0"
 
 _HOMES = {
     alias.name: statement.module
-    for statement in ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8")).body
+    for statement in ast.parse(get_data(__name__, "__init__.pyi") or b"").body  # in a zip too
     if isinstance(statement, ast.ImportFrom)
     for alias in statement.names
 }

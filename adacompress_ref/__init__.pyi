@@ -8,9 +8,15 @@ from .agents import preset as preset
 from .agents import save as save
 from .agents import view_of as view_of
 from .core.agent import DQNAgent as DQNAgent
+from .core.config import BaseConfig as BaseConfig
 from .core.config import Config as Config
 from .core.controller import Controller as Controller
+from .core.roles import Agent as Agent
+from .core.roles import Decision as Decision
+from .core.roles import Image as Image
 from .core.roles import Label as Label
+from .core.roles import Measurement as Measurement
+from .core.roles import Monitor as Monitor
 from .core.roles import Step as Step
 from .core.roles import Upload as Upload
 from .core.training import passes as passes
@@ -32,6 +38,8 @@ from .services import Service as Service
 from .services import ServiceError as ServiceError
 from .services import UnavailableError as UnavailableError
 from .services import open_service as open_service
+from .services.errors import AccountError as AccountError
+from .services.errors import NoAnswerError as NoAnswerError
 from .storage.artifacts import ArtifactError as ArtifactError
 from .storage.files import ImageError as ImageError
 from .survival.agent import SurvivalAgent as SurvivalAgent
@@ -41,5 +49,6 @@ from .tables.environment import RecordedImage as RecordedImage
 from .tables.evaluation import evaluate as evaluate
 from .tables.table import Table as Table
 from .tables.table import TableError as TableError
+from .views import View as View
 
 __version__: str

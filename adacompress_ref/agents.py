@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,9 @@ from .storage.files import reason
 from .survival import config as survival
 from .survival.agent import SurvivalAgent
 from .survival.monitor import Surprise
-from .views import View
-from .views.drift import DriftView
-from .views.features import FeatureView
+
+if TYPE_CHECKING:
+    from .views import View
 
 FILE_FORMAT = 2  # of saved agents
 DEFAULT_PRESET = "tuned"
@@ -47,9 +47,21 @@ class Kind(NamedTuple):
     presets: tuple[BaseConfig, ...]
 
 
+def _features(config: core.Config, channels: int) -> View:
+    from .views.features import FeatureView  # here, as all else needs NumPy alone
+
+    return FeatureView(config, channels)
+
+
+def _drift(config: survival.SurvivalConfig, channels: int) -> View:
+    from .views.drift import DriftView
+
+    return DriftView(config)
+
+
 KINDS = {
-    "paper": Kind(core.Config, DQNAgent, Estimator, FeatureView, core.PRESETS),
-    "survival": Kind(survival.SurvivalConfig, SurvivalAgent, Surprise, DriftView, survival.PRESETS),
+    "paper": Kind(core.Config, DQNAgent, Estimator, _features, core.PRESETS),
+    "survival": Kind(survival.SurvivalConfig, SurvivalAgent, Surprise, _drift, survival.PRESETS),
 }
 
 
@@ -61,13 +73,20 @@ def presets() -> dict[str, BaseConfig]:
 def preset(name: str) -> Any:
     """The config of a preset. Raises ValueError if there is none of that name."""
     known = presets()
+    if name == "fast":
+        raise ValueError("preset 'fast': is one with 'tuned' now; use that")
     if name not in known:
         raise ValueError(f"preset {name!r}: must be one of {', '.join(known)}")
     return known[name]
 
 
 def _kind(config: BaseConfig) -> str:
-    return next(name for name, kind in KINDS.items() if type(config) is kind.config)
+    for name, kind in KINDS.items():
+        if type(config) is kind.config:
+            return name
+    raise TypeError(
+        f"a config is what preset() returns, or another of its class, not {config!r:.60}"
+    )
 
 
 def view_of(config: BaseConfig, channels: int = 1280) -> View:
@@ -76,7 +95,12 @@ def view_of(config: BaseConfig, channels: int = 1280) -> View:
 
 
 def new_agent(config: BaseConfig, rng: np.random.Generator, channels: int = 1280) -> Any:
-    """An untrained agent."""
+    """An untrained agent, with epsilon 1; `channels` are those of E's map.
+
+    Before it is saved, `agent.stamp = {"extractor": view.stamp(sha256), "trained_on": digests}`
+    says of which states and photographs it has learned: others are refused, these never tested on.
+    Raises TypeError for what is no config, ValueError for an encoding that is not known.
+    """
     return KINDS[_kind(config)].agent(config, view_of(config, channels).inputs, rng)
 
 
@@ -116,6 +140,8 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
     """Read what `save` wrote; ready to exploit (epsilon 0). Raises AgentError."""
     try:
         description, arrays = load_arrays(path)
+        if "kind" not in description and "encodings" in description:
+            raise AgentError("this is a table, of which train makes an agent")
         if description["format"] != FILE_FORMAT:
             raise AgentError(
                 f"another version wrote it, in format {description['format']!r:.40}; train it "
@@ -140,11 +166,14 @@ def check_fits(agent: Agent, encodings: Iterable[Any], stamp: dict[str, Any]) ->
         ours, theirs = ", ".join(agent.config.encodings), ", ".join(names)
         raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
     trained = agent.stamp.get("extractor")
-    sha256 = trained.get("sha256") if isinstance(trained, dict) else None
-    if sha256 != stamp["sha256"]:
+    if not isinstance(trained, dict) or "sha256" not in trained:
         raise AgentError(
-            f"the agent was trained with another extractor, {sha256!s:.8}, than the one here, "
-            f"{stamp['sha256']:.8}; name that one with --extractor, or train with this one"
+            "the agent does not say what it learned from: set its stamp, see new_agent"
+        )
+    if trained["sha256"] != stamp["sha256"]:
+        raise AgentError(
+            f"the agent was trained with another extractor, {trained['sha256']!s:.8}, than the one "
+            f"here, {stamp['sha256']:.8}; name that one as extractor, or train with this one"
         )
     if trained != stamp:
         raise AgentError(f"the agent was trained on other states: {trained}; here: {stamp}")

@@ -29,7 +29,7 @@ def train(
     """Train a new agent for `config.training_steps` measurements; ready to exploit afterwards.
 
     `on_step` is called after each. Images whose reference has no label are passed over; raises
-    ValueError where that is all of them, or there is none.
+    ValueError where that is all of them, where there is none, or a state has another shape.
     """
     controller, unlabelled = Controller(agent, monitor, trained=False, early=False), 0
     for image in passes(images, agent.rng):

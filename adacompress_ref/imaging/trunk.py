@@ -27,8 +27,7 @@ def cut(path: Path, channels_last: bool) -> bytes:
         import onnx
     except ImportError as error:
         raise ModelError(
-            f"{path}: to be cut at its feature map it needs the extra onnx: "
-            "pip install 'adacompress_ref[onnx]'"
+            f"{path}: to be cut at its feature map it needs the extra onnx: pip install onnx"
         ) from error
     try:
         model = onnx.load_model_from_string(content)

@@ -108,7 +108,7 @@ class AdaCompress:
     def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
         """What accuracy is worth, or what is to be reached; see `load`. Raises ValueError."""
         if alpha is not None and not 0 < alpha < 1e6:
-            raise ValueError(f"alpha={alpha}: must be above 0")
+            raise ValueError(f"alpha={alpha}: must be above 0 and below 1e6")
         if agreement is not None and not 0 < agreement <= 1:
             raise ValueError(f"agreement={agreement}: must be above 0 and at most 1")
         if (alpha or agreement) and not self.agent.adjustable:

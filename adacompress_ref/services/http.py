@@ -164,7 +164,7 @@ class Transport:
             if self._failures >= RESTS_AFTER:
                 if (left := self._rests_until - now) > 0:
                     text = f"{self._fault}; next try in {left:.0f} s"
-                    raise UnavailableError(text, left, sent=last is not None) from last
+                    raise UnavailableError(text, retry_after=left, sent=last is not None) from last
                 self._rests_until = now + self._rest  # others wait for this one
             wait = self._next - now
             self._next = max(now, self._next) + self.gap
