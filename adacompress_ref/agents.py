@@ -15,7 +15,6 @@ import numpy as np
 from .core import config as core
 from .core.agent import DQNAgent
 from .core.config import BaseConfig
-from .core.controller import Controller
 from .core.estimator import Estimator
 from .core.roles import Agent, Monitor
 from .storage import snapshot
@@ -90,16 +89,15 @@ def _kind(config: BaseConfig) -> str:
 
 
 def view_of(config: BaseConfig, channels: int = 1280) -> View:
-    """How its agent sees images; `channels` of E's map. Raises ValueError for unknown encodings."""
+    """How its agent sees images. Raises TypeError for no config, ValueError for its encodings."""
     return KINDS[_kind(config)].view(config, channels)
 
 
 def new_agent(config: BaseConfig, rng: np.random.Generator, channels: int = 1280) -> Any:
-    """An untrained agent, with epsilon 1; `channels` are those of E's map.
+    """An untrained agent, with epsilon 1; `channels` of E's map. Raises as `view_of` does.
 
     Before it is saved, `agent.stamp = {"extractor": view.stamp(sha256), "trained_on": digests}`
-    says of which states and photographs it has learned: others are refused, these never tested on.
-    Raises TypeError for what is no config, ValueError for an encoding that is not known.
+    says of which states it has learned, as no others fit, and of which photographs.
     """
     return KINDS[_kind(config)].agent(config, view_of(config, channels).inputs, rng)
 
@@ -115,19 +113,12 @@ def describe(agent: Any) -> dict[str, Any]:
     return config | {"inputs": agent.inputs, "stamp": agent.stamp}
 
 
-def _built(description: dict[str, Any], rng: np.random.Generator) -> Any:
+def built(description: dict[str, Any], rng: np.random.Generator) -> Any:
+    """An agent of what `describe` gave. Raises whatever a damaged value leads to."""
     kind = KINDS[description["kind"]]
     agent = kind.agent(kind.config(**description["config"]), int(description["inputs"]), rng)
     agent.stamp = description["stamp"]
     return agent
-
-
-def revive(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
-    """A running system, of what `describe(agent)` and `snapshot.pack` gave. Raises anything."""
-    agent = _built(fields, np.random.default_rng())
-    controller = Controller(agent, monitor_of(agent))
-    snapshot.unpack(controller, fields["running"], arrays)
-    return controller
 
 
 def save(agent: Any, path: str | os.PathLike[str]) -> None:
@@ -147,7 +138,7 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
                 f"another version wrote it, in format {description['format']!r:.40}; train it "
                 "again from its table"
             )
-        agent = _built(description, rng or np.random.default_rng())
+        agent = built(description, rng or np.random.default_rng())
         snapshot.unpack(agent, description["learned"], arrays, leave=_MEMORY)
         if not 0 < agent.alpha < 1e6:
             raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -53,21 +52,3 @@ def at_once(jobs: Sequence[Callable[[], R]], threads: int) -> list[R]:
     for helper in begun:  # raises what it raised
         helper.result()
     return [results[place] for place in range(len(jobs))]
-
-
-def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """`function` of each item, in their order, a few of them ahead; raises what it raises."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    ahead: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:  # left early: those not begun never are
-            pool.shutdown(cancel_futures=True)

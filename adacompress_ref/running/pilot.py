@@ -18,12 +18,12 @@ from ..core.roles import Agent
 from ..imaging import read as images
 from ..imaging.encoding import Encoding
 from ..imaging.extractor import Extractor
-from ..imaging.parallel import in_order
 from ..imaging.read import Photo
 from ..services import NoAnswerError, RefusedError, Service, ServiceError
 from ..storage import artifacts
 from ..storage.files import ImageError
 from ..views import View
+from .ahead import in_order
 from .live import LiveImage
 from .results import Choice, Result
 from .waiting import Queue

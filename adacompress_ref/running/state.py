@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import agents
 from ..core.controller import Controller
 from ..services.jsonlines import append_line, mend, read_lines
@@ -30,6 +32,14 @@ SAVE_EVERY = 25  # images
 
 class StateError(ValueError):
     """A state folder cannot be used."""
+
+
+def revive(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
+    """A running system, of what `agents.describe` and `snapshot.pack` gave. Raises anything."""
+    agent = agents.built(fields, np.random.default_rng())
+    controller = Controller(agent, agents.monitor_of(agent))
+    snapshot.unpack(controller, fields["running"], arrays)
+    return controller
 
 
 def _files(folder: Path) -> tuple[Path, Path]:
@@ -57,7 +67,7 @@ def load(folder: Path, lines: int) -> tuple[Controller, dict[str, Any], str] | N
                 )
             if fields["lines"] > lines:
                 raise ValueError("log.jsonl has lost lines that it knows of")
-            controller = agents.revive(fields, arrays)
+            controller = revive(fields, arrays)
         except StateError:
             raise
         except Exception as error:  # damaged in any of many ways

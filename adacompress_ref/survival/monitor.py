@@ -1,8 +1,8 @@
 """Noticing that scenery or service has changed, with few reference uploads. NumPy alone.
 
-The first of two tests is free: where the mean of states and scores of all uploads has moved
-(`Shift`), something is different, and estimates come at p_max. The second is sequential: a few more
-labels lost than P(labels survive) allows, beyond chance, end in retraining.
+Two tests follow one another. The first is free: where the latest mean of states and scores has
+moved (`Shift`), something is different, which is a reason to measure: estimates come at p_max. The
+second is sequential: a few labels lost beyond what P and chance allow end in retraining.
 """
 
 from __future__ import annotations

@@ -12,13 +12,15 @@ from ..core.config import BaseConfig
 from ..core.roles import Image, Upload, measured
 from ..core.training import passes
 from ..views import View
-from .table import Table
+from .table import Table, TableError
 
 
 class RecordedImage:
     """Row `index` of a table as a view has it, whose uploads have been made before."""
 
     def __init__(self, table: Table, index: int, view: View) -> None:
+        if table.source.encodings != view.encodings:
+            raise TableError("the table has other encodings: take table.only(view.encodings)")
         self.table, self.index, self.view = table, index, view
         self.sizes = table.sizes(view.own_tables)[index]  # [A + 1]
         self.state = view.of_table(table, index, every=True)  # [inputs] or [A, inputs]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.roles import Label, Upload
-from adacompress_ref.running.state import StateError
+from adacompress_ref.running.state import StateError, revive
 from adacompress_ref.running.state import StateFolder as AnyStateFolder
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.storage.snapshot import pack
@@ -71,7 +71,7 @@ def copy_of(running):
     packed, arrays = pack(running)
     fields = agents.describe(running.agent) | {"running": packed}
     arrays = {name: value.copy() for name, value in arrays.items()}
-    return agents.revive(json.loads(json.dumps(fields)), arrays)
+    return revive(json.loads(json.dumps(fields)), arrays)
 
 
 PRESET = st.sampled_from(["paper", "authors", "tuned"])

@@ -9,6 +9,7 @@ from stream_helpers import LEVELS, Image, Sized, everything
 
 from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
+from adacompress_ref.running.state import revive
 from adacompress_ref.storage import snapshot
 
 ANSWERS = ["good"] * 60 + ["bad"] * 40 + ["good"] * 60
@@ -50,7 +51,7 @@ def resumed(running):
     """A second system that has what the first would leave on disk."""
     fields, arrays = through_json(snapshot.pack(running))
     description = json.loads(json.dumps(agents.describe(running.agent)))
-    return agents.revive(description | {"running": fields}, arrays)
+    return revive(description | {"running": fields}, arrays)
 
 
 def packed(running):
