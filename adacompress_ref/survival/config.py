@@ -14,7 +14,6 @@ class SurvivalConfig(BaseConfig):
     preset: str = "tuned"
     encodings: tuple[str, ...] = tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75))
     own_drift: bool = False  # a row of the state has its action's too, not only the probe's
-
     reference_labels: int = within("[1, inf)", 1)
     hidden: tuple[int, ...] = within("[1, inf)", ())  # layers lose reward at so few uploads
     learning_rate: float = within("(0, inf)", 0.004)
@@ -44,8 +43,7 @@ _RUNGS = {  # of `ladder`: qualities by format and short side
     "jpeg": (45, 75),
     "webp-160": (40, 60),
     **{f"webp-{side}": (60,) for side in (192, 224)},
-    "webp-288": (40, 60),
-    "webp": (40, 60),
+    **{size: (40, 60) for size in ("webp-288", "webp")},
 }
 LADDER = TUNED.replace(
     preset="ladder",

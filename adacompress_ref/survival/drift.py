@@ -1,9 +1,9 @@
 """The state of the project's own agent, in numbers: how compression moves the features of E.
 
-The summary's `E(J(x, c))` taken at its word: not what the image shows, but how far its features move
-when it is compressed tells whether labels survive. So E looks at the whole image, made square, and
-at what a probe leaves of it; and it glances at the centre, where most services look. How far that
-is from the whole says how much depends on the place. NumPy alone; views/drift.py looks.
+The summary's `E(J(x, c))` taken at its word: not what the image shows, but how far its features
+move when it is compressed tells whether labels survive. So E looks at the whole image, made square,
+and at what a probe leaves of it; and it glances at the centre, where most services look, as content
+may depend on the place. NumPy alone; views/drift.py looks at photographs.
 """
 
 from __future__ import annotations
