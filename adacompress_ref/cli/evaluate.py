@@ -17,8 +17,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Policies side by side on images that the agent was not trained on."""
     name = arguments.preset or agents.DEFAULT_PRESET
     agent = agents.load(artifacts.find(f"agent-{name}.npz", arguments.agent))
-    check_preset(arguments, agent.config)
     table = load_table(arguments.table, agent.config)
+    check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
     report = evaluate(table, agent, rows, arguments.alpha)
     if arguments.json:

@@ -74,7 +74,7 @@ class BaseConfig:
                 object.__setattr__(self, own.name, value := tuple(value))
             if not _fits(value, own.default, limits):
                 kind = f"in {limits}" if limits[:1] in ("[", "(") else limits
-                kind = kind or f"like {own.default!r:.40}"
+                kind = kind or f"of type {type(own.default).__name__}"
                 raise ValueError(f"config field {own.name!r}: {value!r:.60} must be {kind}")
         if not self.encodings or len(set(self.encodings)) < len(self.encodings):
             raise ValueError("config field 'encodings': at least one, and each once")

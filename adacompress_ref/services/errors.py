@@ -14,7 +14,7 @@ class ServiceError(Exception):
     sent = True  # whether bytes were spent on it
 
     def __init__(
-        self, message: str = "", *, retry_after: float | None = None, sent: bool = True
+        self, message: str = "", retry_after: float | None = None, *, sent: bool = True
     ) -> None:
         super().__init__(message)
         self.retry_after, self.sent = retry_after, sent
@@ -52,3 +52,6 @@ class AuthenticationError(AccountError):
 
 class RefusedError(ServiceError):
     """The service does not take this image; others it may."""
+
+    def __init__(self, message: str = "", sent: bool = True) -> None:
+        super().__init__(message, sent=sent)

@@ -288,7 +288,7 @@ def test_a_log_alone(adacompress, logged, photos, tmp_path):
 
 def test_a_heat_map_of_webp(adacompress, logged, photos, tmp_path):
     log = tmp_path / "log.jsonl"
-    log.write_text((logged / "log.jsonl").read_text().replace("jpeg-q5", "webp-160-q20"))
+    log.write_text((logged / "log.jsonl").read_text().replace("jpeg-q5", "webp-160-q40"))
     status, _, err = adacompress(
         *("report", log, "--images", photos, "-o", "page.html", "--preset", "ladder")
     )

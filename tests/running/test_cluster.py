@@ -34,7 +34,7 @@ class Dask:
         variables = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
         options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self.scheduler = self.start("scheduler", *options, **variables)
-        self.until(self.file.exists)
+        self.until(lambda: self.file.exists() and self.file.stat().st_size)
         self.address = json.loads(self.file.read_text())["address"]
 
     def start(self, kind, *options, **variables):

@@ -187,15 +187,18 @@ def test_a_goal_sets_alpha_at_each_measurement_and_at_no_other():
     system.agent.network.weights[-1][3] = 4  # P by ds: 0.73, 0.88, 0.95
     system.state = "inference"
     run(system, ["good"])
-    assert system.agent.alpha == 1
+    assert system.agent.alpha == 3  # nothing is measured yet
     system.state = "estimate"
-    system.agent.alpha = 1.5
-    run(system, ["good"])  # P was too low
-    assert system.agent.alpha < 1.5
-    run(system, ["bad"] * 3)  # P was too high
-    assert system.agent.alpha > 10
-    assert len(system.monitor.states) == 4
-    assert run(system, ["good"])[0].action == 2
+    run(system, ["good"])  # P was too low; the third action alone has .9
+    assert 3 < system.agent.alpha < 4
+    system.state = "estimate"
+    run(system, ["bad"] * 3)  # P was too high: none has it, and alpha is at its highest
+    assert system.agent.alpha == 10
+    residuals = np.array(list(system.monitor.residuals))  # P - A
+    fading = 0.995 ** np.arange(len(residuals))[::-1]
+    assert system.monitor.excess == pytest.approx(float(fading @ residuals))
+    assert system.monitor.weight == pytest.approx(float(fading.sum()))
+    assert len(system.monitor.states) == 5
 
 
 def test_the_same_seed_gives_the_same_run_in_these_presets():
