@@ -26,14 +26,14 @@ class SurvivalConfig(BaseConfig):
     training_steps: int = within("[1, inf)", 4000)
 
     window: int = within("[1, inf)", 30)
-    p_0: float = within("[0, 1]", 0.15)
+    p_0: float = within("[0, 1]", 0.25)
     p_min: float = within("[0, 1]", 0.006)
     p_max: float = within("[0, 1]", 1.0)
     omega: float = within("(-inf, 0]", -0.5)
     surprise_slack: float = within("[0, 1]", 0.05)  # below P, for which nothing is done
     surprise_limit: float = within("(0, inf)", 5.0)  # in labels lost beyond that
     shift_limit: float = within("(0, inf)", 5.0)  # of states or scores, in standard errors
-    suspect_for: int = within("[0, inf)", 25)  # estimates, unless retraining comes first
+    suspect_for: int = within("[0, inf)", 40)  # estimates, unless retraining comes first
 
 
 TUNED = SurvivalConfig()

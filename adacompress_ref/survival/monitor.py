@@ -21,7 +21,7 @@ BEFORE = 100  # images, at least, that they are compared with
 SUSPECT_AT = 0.7  # of the surprise that ends in retraining
 GOAL_IMAGES = 200  # the latest, on which an agreement is to be reached
 GOAL_ALPHA = 3.0  # before the first measurement, where an agreement is to be reached
-FADING, DOUBT = 0.995, 30.0  # of each residual at the next one; how many of them 0 counts for
+FADING, DOUBT = 0.995, 10.0  # of each residual at the next one; how many of them 0 counts for
 
 
 class Shift:
