@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -181,24 +182,21 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
 
 
 def _passes(names: list[str], seed: int, lines: list[dict[str, Any]]) -> Iterator[str]:
-    """Pass after pass over the images, from where the log ends; each pass has an order of its own.
+    """Pass after pass over the images, each in an order of its own, but for what the log has of it.
 
     An image that could not be used is passed over from then on. Raises ValueError where no image is
     left, or none has had a label in two passes.
     """
-    rng, unusable, known = np.random.default_rng(seed), set[str](), len(lines)
-    done = 0  # lines of the log that the passes have come to
-    while True:
-        for place in rng.permutation(len(names)):
+    logged = Counter(line["image"] for line in lines)  # passes that each image has had
+    unusable = {line["image"] for line in lines if line["error"] is not None}
+    for number in count():
+        for place in np.random.default_rng([seed, number]).permutation(len(names)):
             name = names[place]
-            if name in unusable:
+            if name in unusable or logged[name] > number:
                 continue
-            if done >= known:
-                yield name
-            if done < len(lines) and lines[done]["image"] == name:
-                if lines[done]["error"] is not None:
-                    unusable.add(name)
-                done += 1
+            yield name
+            if lines and lines[-1]["image"] == name and lines[-1]["error"] is not None:
+                unusable.add(name)
         latest = lines[-2 * len(names) :]
         if len(unusable) == len(names):
             raise ValueError("no image can be used to learn from; name another folder")
