@@ -138,7 +138,6 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
     settings = {"service": arguments.service, "seed": arguments.seed, "preset": config.preset}
     settings |= {"steps": config.training_steps, "encodings": list(config.encodings)}
     state = StateFolder(_state_path(arguments), settings)
-    progress = Progress("train", config.training_steps, arguments.quiet)
     try:
         stream = Stream(
             arguments.images,
@@ -151,11 +150,15 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
         )
         taught = [names[place] for place in learned]
         for line in stream.lines:
-            if line["image"] not in taught:
+            if line["error"] is None and line["image"] not in taught:
                 raise ValueError(
                     f"{state.path}: has learned from {line['image']}, no image to train on now; "
                     "name the same ones, or another agent with -o"
                 )
+        measured = sum(line["accuracy"] is not None for line in stream.lines)
+        if stream.lines and not arguments.quiet:
+            say(f"{len(stream.lines)} uploads were done before")
+        progress = Progress("train", config.training_steps - measured, arguments.quiet)
         order = _passes(taught, arguments.seed, stream.lines)
         with stop_signal() as stop:
             for line in stream.send(order, lambda: stop.signal or not pilot.controller.initial):

@@ -26,7 +26,7 @@ from ..storage.files import printable, reason
 from . import runlog
 
 FILE_FORMAT = 5
-OTHER_FOLDER = "name another --state folder"
+OTHER_FOLDER = "name another --state folder (of train: another -o)"
 SAVE_EVERY = 25  # images
 
 
