@@ -121,7 +121,7 @@ def recorded_training(rng: np.random.Generator) -> Callable[[], object]:
     columns = len(view.encodings) + 1
     rows = [
         Recorded(
-            *(f"{number}.jpg", f"{number}", 1000, rng.integers(50, 200, columns)),
+            *(f"{number}.jpg", f"{number}", 1000, *rng.integers(50, 200, (2, columns))),
             *(
                 rng.choice(["cat", "dog", "fox"], (columns, 5)),
                 rng.random((columns, 5), np.float32),
