@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from functools import partial
@@ -18,7 +19,6 @@ import numpy
 import PIL
 from distributed import Client, KilledWorker, Security, rpc
 
-from .. import __version__
 from ..imaging.session import onnxruntime
 from ..services import ServiceError
 from ..storage.artifacts import ArtifactError
@@ -123,5 +123,5 @@ def _ready(folder: str, job: Job) -> dict[str, str]:
     if not os.path.isdir(folder):
         raise ClusterError(f"{printable(folder)}: no such folder there; share it")
     job.open()
-    packages = {module.__name__: module.__version__ for module in (numpy, PIL, onnxruntime)}
-    return {__package__: __version__} | packages
+    own = sys.modules[__name__.rpartition(".running.")[0]]
+    return {module.__name__: module.__version__ for module in (own, numpy, PIL, onnxruntime)}
