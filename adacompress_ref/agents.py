@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,20 +16,21 @@ from .core import config as core
 from .core.agent import DQNAgent
 from .core.config import BaseConfig
 from .core.estimator import Estimator
-from .core.roles import Agent, Monitor
+from .core.roles import Agent, Image, Monitor, Step
+from .core.training import train
 from .storage import snapshot
 from .storage.arrays import load_arrays, save_arrays
 from .storage.files import reason
 from .survival import config as survival
+from .survival import learning
 from .survival.agent import SurvivalAgent
 from .survival.monitor import Surprise
 
 if TYPE_CHECKING:
     from .views import View
 
-FILE_FORMAT = 2  # of saved agents
+FILE_FORMAT = 3  # of saved agents
 DEFAULT_PRESET = "tuned"
-_MEMORY = ("replay", "pending", "rng")  # that an agent does not take along
 
 
 class AgentError(ValueError):
@@ -43,6 +44,7 @@ class Kind(NamedTuple):
     agent: Callable[..., Any]
     monitor: Callable[[Any], Monitor]
     view: Callable[..., View]
+    study: Callable[..., None]
     presets: tuple[BaseConfig, ...]
 
 
@@ -58,9 +60,16 @@ def _drift(config: survival.SurvivalConfig, channels: int) -> View:
     return DriftView(config)
 
 
+def _replay(agent: Any, services: Sequence[Sequence[Image]], on_step: Callable[..., None]) -> None:
+    train(agent, Estimator(agent), [image for images in services for image in images], on_step)
+
+
 KINDS = {
-    "paper": Kind(core.Config, DQNAgent, Estimator, _features, core.PRESETS),
-    "survival": Kind(survival.SurvivalConfig, SurvivalAgent, Surprise, _drift, survival.PRESETS),
+    "paper": Kind(core.Config, DQNAgent, Estimator, _features, _replay, core.PRESETS),
+    "survival": Kind(
+        *(survival.SurvivalConfig, SurvivalAgent, Surprise, _drift, learning.train),
+        survival.PRESETS,
+    ),
 }
 
 
@@ -102,6 +111,19 @@ def new_agent(config: BaseConfig, rng: np.random.Generator, channels: int = 1280
     return KINDS[_kind(config)].agent(config, view_of(config, channels).inputs, rng)
 
 
+def study(
+    agent: Agent,
+    services: Sequence[Sequence[Image]],
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> None:
+    """Train a new agent on recorded images, service by service; ready to exploit afterwards.
+
+    `paper` and `authors` by Algorithm 1, calling `on_step` after each measurement; the others at
+    once. Raises ValueError where no image has a label.
+    """
+    KINDS[_kind(agent.config)].study(agent, services, on_step)
+
+
 def monitor_of(agent: Agent) -> Monitor:
     """A new monitor for an agent."""
     return KINDS[_kind(agent.config)].monitor(agent)
@@ -123,7 +145,7 @@ def built(description: dict[str, Any], rng: np.random.Generator) -> Any:
 
 def save(agent: Any, path: str | os.PathLike[str]) -> None:
     """Config, stamp, parameters and optimiser to one .npz, whole or not at all. Raises OSError."""
-    fields, arrays = snapshot.pack(agent, leave=_MEMORY)
+    fields, arrays = snapshot.pack(agent, leave=agent.MEMORY)
     save_arrays(path, describe(agent) | {"format": FILE_FORMAT, "learned": fields}, arrays)
 
 
@@ -139,7 +161,7 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
                 "again from its table"
             )
         agent = built(description, rng or np.random.default_rng())
-        snapshot.unpack(agent, description["learned"], arrays, leave=_MEMORY)
+        snapshot.unpack(agent, description["learned"], arrays, leave=agent.MEMORY)
         if not 0 < agent.alpha < 1e6:
             raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")
         agent.epsilon, agent.steps = 0.0, 0

@@ -37,7 +37,7 @@ import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,19 +87,12 @@ def sizes_of(table: Table, view: View) -> np.ndarray:
     return table.sizes(view.own_tables)
 
 
-def answered(table: Table, min_score: float) -> Table:
-    """The table of a service that says no label below a score, as real ones do."""
-    said = table.scores >= min_score
-    labels, scores = np.where(said, table.labels, ""), np.where(said, table.scores, 0)
-    return replace(table, labels=labels, scores=scores.astype(table.scores.dtype))
-
-
 @lru_cache
 def world(task: Task) -> World:
     """Raises TableError or AgentError where the two do not fit, or no image has a label."""
-    agent, table = agents.load(task.agent), answered(Table.load(task.table), task.min_score)
+    agent, table = agents.load(task.agent), Table.load(task.table).answered(task.min_score)
     view = agents.view_of(agent.config)
-    if not agent.adjustable:
+    if not agent.aim:
         raise agents.AgentError(f"{task.agent}: an agent that cannot be told what to reach")
     own = table.only(view.encodings)
     agents.check_fits(agent, view.encodings, view.stamp(table.source.extractor))
@@ -150,7 +143,7 @@ def run(
     for place, number in enumerate(streams):
         agent = agents.load(here.agent, np.random.default_rng([number, 1]))
         monitor = agents.monitor_of(agent)
-        monitor.goal = goal
+        agent.aim(None, goal)
         controller = Controller(agent, monitor)
         for turn, row in enumerate(rows[place].tolist()):
             step = controller.step(here.images[row])

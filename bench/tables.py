@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ from adacompress_ref import agents
 from adacompress_ref.cli.progress import Progress
 from adacompress_ref.core.config import BaseConfig
 from adacompress_ref.core.equations import BEST_LABELS
-from adacompress_ref.core.roles import Image, Label, Step
-from adacompress_ref.core.training import train
+from adacompress_ref.core.roles import Label, Step
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, parse_all
 from adacompress_ref.running.labelling import Labelling
 from adacompress_ref.services import Service, ask, open_service
 from adacompress_ref.storage import files
+from adacompress_ref.tables.environment import RecordedImage
 from adacompress_ref.tables.table import Table
 
 from . import models, night
@@ -169,13 +170,14 @@ def table(service: str, scenery: str, data: Path, cache: Path = models.CACHE) ->
 
 def trained_agent(
     config: BaseConfig,
-    images: Sequence[Image | Callable[[], Image]],
+    images: Sequence[RecordedImage],
     rng: np.random.Generator,
     on_step: Callable[[Any, Step], None] = lambda agent, step: None,
 ) -> Any:
-    """A new agent after Algorithm 1; `on_step` gets it after each measurement."""
+    """A new agent after training; `on_step` gets it after each measurement of Algorithm 1."""
     agent = agents.new_agent(config, rng)
-    train(agent, agents.monitor_of(agent), images, lambda step: on_step(agent, step))
+    services = [list(own) for _, own in groupby(images, lambda image: id(image.table))]
+    agents.study(agent, services, lambda step: on_step(agent, step))
     return agent
 
 

@@ -98,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
     _option(tested, "--test-images", "FILE", "names of images never to train on, one a line")
     share, text = number(float, 0.001, 0.999), "share of images never to train on; default: 0.2"
     _option(tested, "--test-share", "P", text, type=share, default=0.2)
+    text = "labels below are no answer; of several, each makes another service of a table"
+    score = number(float, 0, 1)
+    _option(one, "--min-score", "P", text, nargs="+", type=score, default=[0.0])
     _option(one, "--steps", "N", "default: the preset's", type=number(int, 1))
     _preset(one)
     _seed(one)
@@ -119,8 +122,10 @@ def parser() -> argparse.ArgumentParser:
     _option(one, "--state", "DIR", "where log and agent live, to go on later")
     agent, goal = _agent(one)
     _flag(agent, "--untrained", "begin with a new agent, in retrain")
-    text = "instead of --alpha: the share of answers to keep, such as 0.98"
+    text = "the share of answers to keep; default: 0.95, but for paper and authors"
     _option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
+    text = "keep it in so many of streams like this one, such as 0.9; it costs bytes"
+    _option(one, "--confidence", "P", text, type=number(float, 0.5, 0.99))
     _seed(one)
     _images(one)
 

@@ -85,6 +85,7 @@ def open_pilot(
         threads=threads,
         alpha=arguments.alpha,
         agreement=getattr(arguments, "agreement", None),
+        confidence=getattr(arguments, "confidence", None),
     )
     check_preset(arguments, pilot.config)
     return pilot

@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.untrained:
         config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
         pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
-        pilot.aim(arguments.alpha, arguments.agreement)
+        pilot.aim(arguments.alpha, arguments.agreement, arguments.confidence)
     else:
         pilot = open_pilot(arguments, arguments.seed)
     state = _open_state(arguments, pilot)
@@ -51,8 +51,9 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
             _show(line, arguments.json)
             progress.advance()
     totals = runlog.summary(stream.lines, stream.times)
-    if arguments.agreement and totals["alpha"] == ALPHAS[1]:
-        say(f"adacompress: an agreement of {arguments.agreement:g} is out of reach so far")
+    goal = getattr(stream.pilot.agent, "goal", None)
+    if goal and totals["alpha"] == ALPHAS[1]:
+        say(f"adacompress: an agreement of {goal:g} is out of reach so far")
     if arguments.json:
         print(json.dumps({"totals": totals}))
     else:
@@ -80,6 +81,7 @@ def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolde
         "seed": arguments.seed,
         "alpha": arguments.alpha,
         "agreement": arguments.agreement,
+        "confidence": arguments.confidence,
     }
     return StateFolder(arguments.state, settings)
 

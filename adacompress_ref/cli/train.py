@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ import numpy as np
 
 from .. import agents
 from ..agents import AgentError
-from ..core import training
 from ..core.roles import Agent
 from ..imaging.encoding import parse_all
 from ..running.pilot import AdaCompress
@@ -118,8 +117,12 @@ def _recorded(arguments: argparse.Namespace, config: Any) -> _Trained:
         recent.append(step.reward)
         progress.advance(f"reward {np.mean(recent):.3f} epsilon {step.epsilon:.2f}")
 
-    images = [RecordedImage(rows[place][0], rows[place][1], view) for place in learned]
-    training.train(agent, agents.monitor_of(agent), images, on_step)
+    services = []
+    for score, table in product(arguments.min_score, tables):
+        taught = [row for place in learned if (own := rows[place])[0] is table for row in own[1:]]
+        heard = table.answered(score)
+        services.append([RecordedImage(heard, row, view) for row in taught])
+    agents.study(agent, services, on_step)
     used, held_out = (len({names[place] for place in part}) for part in (learned, tested))
     return _Trained(agent, used, held_out, 0, [evaluate(table, agent) for table in tables])
 

@@ -17,7 +17,8 @@ class DQNAgent:
     """A DQN whose actions are indices into `config.encodings`; a state is a vector [inputs]."""
 
     KEPT = ("network", "optimiser", "epsilon", "steps", "replay", "pending", "rng")
-    adjustable = False  # Q is learned for one alpha
+    MEMORY = ("replay", "pending", "rng")  # of these, what a saved agent does not take along
+    aim = None  # Q is learned for one alpha
 
     def __init__(self, config: Config, inputs: int, rng: np.random.Generator) -> None:
         self.config, self.inputs, self.rng = config, inputs, rng
@@ -93,9 +94,6 @@ class DQNAgent:
             self.epsilon = 1.0
         elif self.steps % self.config.learn_every == 0 and len(self.replay):
             self.learn()
-
-    def estimate_step(self) -> None:
-        """The text and the authors learn in retraining alone."""
 
     def learn(self) -> float:
         """One learning step, AC-5 and AC-6: lower epsilon, draw a minibatch; the loss."""

@@ -46,18 +46,8 @@ class BaseConfig:
     alpha: float = within("(0, inf)", 1.0)  # AC-3; authors
     beta: float = within("(-inf, inf)", 0.0)  # AC-3; authors
 
-    # Network and Adam, AC-4 and AC-5.
-    hidden: tuple[int, ...] = within("[1, inf)", (64, 32, 32))
-    learning_rate: float = within("(0, inf)", 0.002)
-    beta_1: float = within("[0, 1)", 0.9)
-    beta_2: float = within("[0, 1)", 0.999)
-    adam_epsilon: float = within("(0, inf)", 1e-7)
-
     # Replay memory D and Algorithm 1, AC-6.
     replay_capacity: int = within("[1, inf)", 2000)
-    batch_size: int = within("[1, inf)", 256)
-    gradient_passes: int = within("[1, inf)", 5)  # over each drawn minibatch
-    learning_starts: int = within("[0, inf)", 128)  # T_start, in steps
     training_steps: int = within("[1, inf)", 1600)
 
     # Windows and estimates, AC-7 and AC-8.
@@ -65,7 +55,6 @@ class BaseConfig:
     p_0: float = within("[0, 1]", 0.2)
     p_min: float = within("[0, 1]", 0.2)
     p_max: float = within("[0, 1]", 0.95)
-    omega: float = within("(-inf, 0]", -3.0)  # a falling accuracy must raise p_est
 
     def __post_init__(self) -> None:
         for own in dataclasses.fields(self):
@@ -95,15 +84,25 @@ class Config(BaseConfig):
     resize: str = within("bilinear or nearest", "bilinear")  # authors: Pillow 6.0's nearest
     pooling: str = within("global or corner", "global")  # authors: the top-left 4 x 4 cells alone
 
+    # Network and Adam, AC-4 and AC-5.
+    hidden: tuple[int, ...] = within("[1, inf)", (64, 32, 32))
+    learning_rate: float = within("(0, inf)", 0.002)
+    beta_1: float = within("[0, 1)", 0.9)
+    beta_2: float = within("[0, 1)", 0.999)
+    adam_epsilon: float = within("(0, inf)", 1e-7)
     gamma: float = within("[0, 1)", 0.95)  # AC-5; authors
     target: str = within("drawn or stored", "drawn")  # when y of AC-5 is computed; authors: stored
     hold_other_outputs: bool = True  # the other outputs' targets are their values at the draw, and
     # passes 2 to 5 pull them back; False: AC-5's loss as printed, which overshoots with this gamma
+    batch_size: int = within("[1, inf)", 256)
+    gradient_passes: int = within("[1, inf)", 5)  # over each drawn minibatch
+    learning_starts: int = within("[0, inf)", 128)  # T_start, in steps
     learn_every: int = within("[1, inf)", 5)  # training steps
     epsilon_decay: float = within("(0, 1]", 0.99)  # per learning step
     epsilon_min: float = within("[0, 1]", 0.02)
     epsilon_dips: bool = False  # authors: epsilon falls below the minimum, then jumps back to it
 
+    omega: float = within("(-inf, 0]", -3.0)  # AC-8: a falling accuracy must raise p_est
     window_includes_current: bool = True  # authors: the mean is recorded before the step is added
     retrain_rule: str = within("earliest or threshold", "earliest")  # authors: threshold
     retrain_drop: float = within("[0, 1]", 0.1)  # text: "well below" the earliest n: by more

@@ -76,9 +76,9 @@ class Controller:
             ratio = equations.size_ratio(compressed.size, reference.size)
             reward = equations.reward(accuracy, ratio, decision.alpha, agent.config.beta)
             measurement = Measurement(state, action, compressed, reference, accuracy, reward)
-            agent.observe(measurement)
             if not late:
                 monitor.record(measurement)
+            agent.observe(measurement)
         if mode == "retrain" and not late:
             self._retrain(accuracy is not None)
         elif not late:
@@ -94,8 +94,6 @@ class Controller:
         """
         if mode == "estimate":
             self.monitor.estimated(is_measured)  # p_est, AC-8
-            if is_measured:
-                self.agent.estimate_step()
             if is_measured and self.monitor.must_retrain:
                 self.state = "retrain"
                 self.agent.begin_training()

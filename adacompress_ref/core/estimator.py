@@ -18,7 +18,6 @@ class Estimator:
         *("earliest", "accuracies", "rewards", "recorded"),
         *("mean_accuracy", "previous_mean", "mean_reward", "p_est"),
     )
-    goal: float | None = None  # an alpha of its own for each agreement is not in the paper
 
     def __init__(self, agent: DQNAgent) -> None:
         self.agent, self.config = agent, agent.config

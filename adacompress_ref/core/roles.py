@@ -60,7 +60,7 @@ class Agent(Protocol):
     rng: np.random.Generator
     epsilon: float
     alpha: float  # of AC-3
-    adjustable: bool  # whether alpha may change: what is learned does not depend on it
+    aim: Any  # aim(alpha, agreement, confidence); None where what is learned depends on alpha
     stamp: dict[str, Any]  # JSON that travels with it: extractor, service, images
 
     def act(self, state: np.ndarray) -> int: ...  # AC-4, epsilon-greedy
@@ -68,7 +68,6 @@ class Agent(Protocol):
     def observe(self, measurement: Measurement) -> None: ...
     def arrive(self, state: np.ndarray) -> None: ...  # the next image's: s' of what was observed
     def training_step(self) -> None: ...  # AC-6, after each measurement in retrain
-    def estimate_step(self) -> None: ...  # after each measurement in estimate
     def begin_training(self) -> None: ...  # a retraining begins: explore
     def end_training(self, initial: bool) -> None: ...  # the initial one or another: exploit
     @property
@@ -80,7 +79,6 @@ class Monitor(Protocol):
 
     p_est: float  # AC-8
     mean_accuracy: float  # AC-7; NaN until a mean is recorded
-    goal: float | None  # the agreement aimed at, if any
 
     def see(self, state: np.ndarray, action: int, compressed: Upload) -> None: ...  # not in retrain
     def record(self, measurement: Measurement) -> None: ...

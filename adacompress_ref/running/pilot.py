@@ -70,14 +70,16 @@ class AdaCompress:
         threads: int | None = None,
         alpha: float | None = None,
         agreement: float | None = None,
+        confidence: float | None = None,
         queue: str | os.PathLike[str] | None = None,
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
-        All but `paper` and `authors` can be told what accuracy is worth: `alpha` of AC-3, or the
-        `agreement` that `upload` is to reach, for which alpha is set anew at each measurement;
-        until the first one, and for `choose` alone, the preset's alpha holds. `queue` is a folder
-        for images that wait.
+        All but `paper` and `authors` aim at an `agreement`, .95 unless told otherwise, for which
+        `upload` sets alpha anew; with a `confidence`, it is a bound that so many streams of ten
+        images or more keep. For `choose` alone the agent's alpha holds, which keeps it with the
+        services that it learned from; with an `alpha` of AC-3 given, that. `queue` is a folder for
+        images that wait.
 
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.
@@ -86,7 +88,7 @@ class AdaCompress:
         loaded = agents.load(path, np.random.default_rng(seed))
         view = agents.view_of(loaded.config)
         pilot = cls(loaded, open_extractor(view, extractor, threads), queue=queue)
-        pilot.aim(alpha, agreement)
+        pilot.aim(alpha, agreement, confidence)
         return pilot
 
     @classmethod
@@ -105,19 +107,26 @@ class AdaCompress:
         agent.stamp = {"extractor": agents.view_of(config).stamp(opened.sha256)}
         return cls(agent, opened, trained=False, queue=queue)
 
-    def aim(self, alpha: float | None = None, agreement: float | None = None) -> None:
+    def aim(
+        self,
+        alpha: float | None = None,
+        agreement: float | None = None,
+        confidence: float | None = None,
+    ) -> None:
         """What accuracy is worth, or what is to be reached; see `load`. Raises ValueError."""
         if alpha is not None and not 0 < alpha < 1e6:
             raise ValueError(f"alpha={alpha}: must be above 0 and below 1e6")
         if agreement is not None and not 0 < agreement <= 1:
             raise ValueError(f"agreement={agreement}: must be above 0 and at most 1")
-        if (alpha or agreement) and not self.agent.adjustable:
+        if confidence is not None and (alpha or not 0.5 <= confidence < 1):
+            raise ValueError(f"confidence={confidence}: from .5 to below 1, of an agreement")
+        if self.agent.aim:
+            self.agent.aim(alpha, agreement, confidence)
+        elif alpha or agreement or confidence:
             raise ValueError(
                 f"preset {self.config.preset} has learned for alpha {self.config.alpha:g} alone; "
-                "alpha and agreement are for presets tuned and ladder"
+                "alpha, agreement and confidence are for presets tuned and ladder"
             )
-        self.agent.alpha = alpha or self.agent.alpha
-        self.controller.monitor.goal = agreement
 
     def resume(self, controller: Controller) -> None:
         """Go on from a running system that was kept. Raises AgentError if it does not fit."""

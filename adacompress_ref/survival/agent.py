@@ -2,98 +2,160 @@
 
 The client can encode and count, so of AC-4's action value
 
-    Q(s, c) = alpha * P(labels survive | s, c) - ds(x, c) + beta
+    Q(s, c) = alpha * P(labels survive | s, c) - cost(x, c) + beta
 
-only P is to be learned, by one small network for all actions. NumPy alone.
+only P is to be learned: what it depends on once, from many services (`learning`), and of the
+service at hand two numbers (`regression`), from every reference that it has answered. NumPy alone.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
 
 from ..core import equations
-from ..core.qnetwork import Adam, QNetwork
 from ..core.replay import Replay
 from ..core.roles import Measurement
+from . import drift, regression
 from .config import SurvivalConfig
 
-ALPHAS = 0.1, 10.0  # where `reach` looks
+ALPHAS = 0.05, 40.0  # where it is looked for
+AIM_EVERY = 10  # images, and after each measurement
+DRAWS = np.random.default_rng(0).normal(size=(50, 2))  # of u, in units of what is not known of it
 
 
 class SurvivalAgent:
-    """Its state is a matrix [actions, inputs], a row of numbers for each action.
+    """Its state is a matrix [actions, inputs], a row of numbers for each action (`drift.rows`).
 
-    The last number of a row is the action's size ratio ds (AC-2), infinite where it cannot be
-    taken. Images are independent, so there is no gamma.
+    Images are independent, so there is no gamma. `goal` is the agreement that alpha is set for as
+    images come, None where alpha stays; with `confidence`, one that is reached so surely.
     """
 
     KEPT = (
-        *("network", "optimiser", "epsilon", "steps", "alpha", "anchor", "anchored"),
-        *("replay", "rng"),
+        *("w", "sigma", "alpha", "epsilon", "steps", "goal", "confidence"),
+        *("u", "covariance", "replay", "states", "bytes", "images", "rng"),
     )
-    adjustable = True  # P does not depend on alpha
+    MEMORY = ("goal", "confidence", *KEPT[-7:])
 
     def __init__(self, config: SurvivalConfig, inputs: int, rng: np.random.Generator) -> None:
         self.config, self.inputs, self.rng = config, inputs, rng
-        self.network = QNetwork((inputs, *config.hidden, 1), rng)
-        self.network.weights[-1][:] = 0  # P is one half for all, before anything is known
-        self.optimiser = Adam(self.network.parameters, config)
+        width = drift.expand(np.zeros(inputs), config).size
+        self.w = np.zeros(width + 1)  # P is one half for all, before anything is known
+        self.sigma = regression.SPREAD.copy()  # of u over services, [2, 2]
         self.replay = Replay(config.replay_capacity, inputs, next_states=False)
         self.epsilon, self.alpha, self.steps = 1.0, config.alpha, 0
-        self.anchor, self.anchored = self.network.parameters.copy(), False
+        self.goal: float | None = config.agreement
+        self.confidence: float | None = None
+        self.states: deque[np.ndarray] = deque(maxlen=config.goal_images)
+        self.bytes, self.images = 0.0, 0  # of the references of all images so far, sent or not
         self.stamp: dict[str, Any] = {}
+        self.u: np.ndarray = np.zeros(2)
+        self.covariance: np.ndarray = self.sigma.copy()  # of what is not known of it
 
-    def survival(self, state: np.ndarray) -> np.ndarray:
-        """P(labels survive), states [..., actions, inputs] -> [..., actions]."""
-        rows = np.nan_to_num(np.asarray(state, np.float32), posinf=0.0)
-        return _sigmoid(self.network.q_values(rows)[..., 0])
+    def survival(self, rows: np.ndarray) -> np.ndarray:
+        """P(labels survive), rows [..., inputs] -> [...]: its mean over what is not known of u.
+
+        1 where the payload has the reference's pixels.
+        """
+        z = self._z(rows)
+        phi = regression.directions(z)  # [..., 2]
+        variance = np.einsum("...i,ij,...j->...", phi, self.covariance, phi)
+        survival = regression.sigmoid((z + phi @ self.u) / np.sqrt(1 + np.pi / 8 * variance))
+        return np.where(drift.unchanged(rows, self.config), 1.0, survival)
+
+    def _z(self, rows: np.ndarray) -> np.ndarray:
+        return drift.expand(rows, self.config) @ self.w[:-1] + self.w[-1]
+
+    def slope(self, row: np.ndarray) -> np.ndarray:
+        """dP/drow [inputs], by central differences."""
+        step = 1e-4 * np.eye(self.inputs)
+        return (self.survival(row + step) - self.survival(row - step)) / 2e-4
+
+    def cost(self, state: np.ndarray) -> np.ndarray:
+        """Bytes over those of the mean reference so far, states [..., A, inputs] -> [..., A].
+
+        Before there is one, over the image's own: ds (AC-2). Infinite where it cannot be taken.
+        """
+        ratios = np.asarray(state[..., -1], np.float64)
+        if not self.images:
+            return ratios
+        return ratios * np.exp(state[..., drift.LOG_REFERENCE]) / (self.bytes / self.images)
 
     def q_values(self, state: np.ndarray) -> np.ndarray:
         """AC-4's Q(s, c), states [..., actions, inputs] -> [..., actions]."""
-        ratios = np.asarray(state, np.float32)[..., -1]  # ds
-        return self.alpha * self.survival(state) - ratios + self.config.beta
+        return self.alpha * self.survival(state) - self.cost(state) + self.config.beta
 
     def act(self, state: np.ndarray) -> int:
-        """AC-4; at random among the actions that would beat the best, were they sure to survive.
+        """AC-4, epsilon-greedy, among the actions that can be taken.
 
         Raises ValueError for a state of another shape.
         """
         expected = len(self.config.encodings), self.inputs
         if state.shape != expected:
             raise ValueError(f"a state has shape {expected}, not {state.shape}")
-        if self.rng.random() >= self.epsilon:
-            return equations.best_action(self.q_values(state))
-        best_case = self.alpha - state[:, -1] + self.config.beta  # [actions]
-        return int(self.rng.choice(np.flatnonzero(best_case >= self.q_values(state).max())))
+        if self.rng.random() < self.epsilon:
+            return int(self.rng.choice(np.flatnonzero(np.isfinite(state[:, -1]))))
+        return equations.best_action(self.q_values(state))
 
     def predict(self, observation: np.ndarray) -> tuple[np.ndarray, None]:
         """The best action for an observation [actions, inputs], or for each of several; see DQN."""
         return np.asarray(np.argmax(self.q_values(observation), axis=-1)), None
 
-    def reach(self, agreement: float, states: np.ndarray, excess: float) -> None:
-        """Set alpha to the least that reaches an agreement on images [n, actions, inputs].
-
-        `excess` is by how much P was too high lately. The highest, where it cannot be reached.
-        """
-        survival = self.survival(states)  # [n, actions]
-        rows = np.arange(len(states))
-        low, high = ALPHAS
-        while high / low > 1.01:  # agreement does not fall as alpha grows
-            alpha = (low * high) ** 0.5
-            chosen = (alpha * survival - states[..., -1]).argmax(axis=1)
-            reached = survival[rows, chosen].mean() - excess >= agreement
-            low, high = (low, alpha) if reached else (alpha, high)
-        self.alpha = high
+    def arrive(self, state: np.ndarray) -> None:
+        """One more image, on which the goal is to be reached."""
+        self.bytes += float(np.exp(state[0, drift.LOG_REFERENCE]))
+        self.images += 1
+        self.states.append(state)
+        if self.images % AIM_EVERY == 0:
+            self._aim()
 
     def observe(self, measurement: Measurement) -> None:
-        """Keep the chosen action's row and the accuracy measured."""
-        state, action = measurement.state, measurement.action
-        self.replay.add(state[action], action, measurement.accuracy, None)
+        """Learn from the chosen action's row and the accuracy measured."""
+        row = measurement.state[measurement.action]
+        if drift.unchanged(row, self.config):
+            return
+        self.replay.add(row, measurement.action, measurement.accuracy, None)
+        if self.epsilon == 0:
+            kept = self.replay.values[: len(self.replay)]
+            z = self._z(self.replay.states[: len(kept)])
+            precision = np.linalg.inv(self.sigma)
+            self.u, self.covariance = regression.newton(z, kept, precision, self.u)
+            self._aim()
 
-    def arrive(self, state: np.ndarray) -> None:
-        """It needs no s'."""
+    def _aim(self) -> None:
+        if self.goal is not None and self.epsilon == 0 and self.states:
+            self.alpha = self.reach(self.goal, np.stack(self.states))
+
+    def reach(self, agreement: float, states: np.ndarray) -> float:
+        """The least alpha that keeps this share of labels on images, states [n, A, inputs].
+
+        The highest, where it cannot be reached.
+        """
+        survival, cost = self.survival(states), self.cost(states)  # [n, A]
+        kept, rows = survival[None], np.arange(len(states))  # [1 or draws, n, A]
+        if self.confidence is not None:
+            z, root = self._z(states), np.linalg.cholesky(self.covariance)
+            u = self.u + DRAWS @ root.T
+            kept = regression.sigmoid(z + np.einsum("nai,di->dna", regression.directions(z), u))
+            kept = np.where(drift.unchanged(states, self.config), 1.0, kept)
+        low, high = ALPHAS
+        while high / low > 1.02:  # agreement does not fall as alpha grows
+            alpha = (low * high) ** 0.5
+            chosen = (alpha * survival - cost).argmax(axis=1)
+            means = kept[:, rows, chosen].mean(axis=1)
+            reached = np.quantile(means, 1 - (self.confidence or 0.5)) >= agreement
+            low, high = (low, alpha) if reached else (alpha, high)
+        return high
+
+    def aim(self, alpha: float | None, goal: float | None, confidence: float | None = None) -> None:
+        """Hold alpha, or aim at an agreement; without either at what it aims at now."""
+        self.confidence = confidence
+        if alpha is not None:
+            self.alpha, self.goal = alpha, None
+        elif goal is not None:
+            self.goal = goal
 
     @property
     def trained(self) -> bool:
@@ -101,46 +163,34 @@ class SurvivalAgent:
         return self.steps >= self.config.training_steps
 
     def begin_training(self) -> None:
-        """A retraining: other labels survive now."""
+        """A retraining: another service, perhaps. What all services have in common is known."""
         self.replay.clear()
-        self.epsilon, self.steps = 1.0, 0
+        self.u, self.covariance = np.zeros(2), self.sigma.copy()
 
     def end_training(self, initial: bool) -> None:
-        """Exploit from now on, and hold on to what is known."""
-        self.epsilon, self.steps = 0.0, 0 if initial else self.steps
-        self.anchor, self.anchored = self.network.parameters.copy(), True
+        """Exploit from now on."""
+        if initial:
+            self._learn()
+        self.epsilon, self.steps = 0.0, 0
 
     def training_step(self) -> None:
-        """Explore as long as it trains."""
-        self.steps += 1
-        if self.steps > self.config.learning_starts:
-            self.learn()
+        """In the initial one, w is learned anew whenever there is a tenth more to learn from."""
+        before, self.steps = self.steps, self.steps + 1
+        if self.epsilon and before * 11 // 10 < self.steps * 11 // 10:
+            self._learn()
 
-    def estimate_step(self) -> None:
-        """An estimate is a label that is paid for."""
-        self.learn()
+    def _learn(self) -> None:
+        """All from what this service has answered, without any other."""
+        kept = self.replay.values[: len(self.replay)]
+        if len(kept):
+            rows = drift.expand(self.replay.states[: len(kept)], self.config)
+            self.learn(rows, kept, np.zeros(len(kept), int))
 
-    def learn(self) -> float:
-        """The gradient passes of one learning step towards accuracies in [0, 1].
+    def learn(self, inputs: np.ndarray, kept: np.ndarray, service: np.ndarray) -> np.ndarray:
+        """w and Sigma from expanded rows [n, d], whether labels survived [n], of which service [n].
 
-        By cross-entropy: unlike that of AC-5's square, its gradient does not vanish where P is
-        wrong and sure of itself. The pull towards the parameters that training ended with counts
-        like `config.anchor` transitions (before, `anchor_untrained`), so it fades as D fills.
-        Returns the loss of the first pass.
+        Of the service at hand nothing is known then. Returns each one's u, [services, 2].
         """
-        states, _, targets, _ = self.replay.sample(self.config.batch_size, self.rng)
-        logits = self.network.q_values(states)[:, 0]  # [n]
-        loss = np.mean(np.logaddexp(0, logits) - targets * logits)
-        weight = self.config.anchor if self.anchored else self.config.anchor_untrained
-        pull = 2 * weight / len(self.replay)
-        for _ in range(self.config.gradient_passes):
-            layers = self.network.forward(states)
-            survival = _sigmoid(layers[-1][:, 0])  # P [n]
-            gradient = self.network.backward(layers, (survival - targets)[:, None] / len(targets))
-            gradient += pull * (self.network.parameters - self.anchor)
-            self.optimiser.step(self.network.parameters, gradient)
-        return float(loss)
-
-
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-values.clip(-30, 30)))
+        self.w, self.sigma, of_services = regression.fit(inputs, kept, service)
+        self.u, self.covariance = np.zeros(2), self.sigma.copy()
+        return of_services

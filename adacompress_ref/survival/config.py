@@ -15,25 +15,23 @@ class SurvivalConfig(BaseConfig):
     encodings: tuple[str, ...] = tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75))
     own_drift: bool = False  # a row of the state has its action's too, not only the probe's
     reference_labels: int = within("[1, inf)", 1)
-    hidden: tuple[int, ...] = within("[1, inf)", ())  # layers lose reward at so few uploads
-    learning_rate: float = within("(0, inf)", 0.004)
-    anchor: float = within("[0, inf)", 3.0)  # pull towards what was known, in transitions
-    anchor_untrained: float = within("[0, inf)", 0.3)  # the same while nothing is known
+    replay_capacity: int = within("[1, inf)", 2000)
+    training_steps: int = within("[1, inf)", 1000)  # where it begins with nothing, live
 
-    replay_capacity: int = within("[1, inf)", 4000)
-    gradient_passes: int = within("[1, inf)", 15)
-    learning_starts: int = within("[0, inf)", 10)
-    training_steps: int = within("[1, inf)", 4000)
+    agreement: float = within("(0, 1]", 0.95)  # aimed at, unless told otherwise
+    goal_images: int = within("[1, inf)", 200)  # the latest, on which it is to be reached
 
-    window: int = within("[1, inf)", 30)
-    p_0: float = within("[0, 1]", 0.25)
+    window: int = within("[1, inf)", 15)
+    early_images: int = within("[0, inf)", 150)  # at first, and after each retraining
+    early_losses: float = within("(0, inf)", 3.0)  # p_est then, of labels lost: 3 (1 - agreement)
+    p_0: float = within("[0, 1]", 0.3)  # at most then
+    share: float = within("[0, inf)", 1.2)  # later: bytes of references, of others' (1 - agreement)
     p_min: float = within("[0, 1]", 0.006)
     p_max: float = within("[0, 1]", 1.0)
-    omega: float = within("(-inf, 0]", -0.5)
     surprise_slack: float = within("[0, 1]", 0.05)  # below P, for which nothing is done
-    surprise_limit: float = within("(0, inf)", 5.0)  # in labels lost beyond that
+    surprise_limit: float = within("(0, inf)", 4.0)  # in labels lost beyond that
     shift_limit: float = within("(0, inf)", 5.0)  # of states or scores, in standard errors
-    suspect_for: int = within("[0, inf)", 40)  # estimates, unless retraining comes first
+    suspect_for: int = within("[0, inf)", 15)  # estimates, unless retraining comes first
 
 
 TUNED = SurvivalConfig()
@@ -49,7 +47,7 @@ LADDER = TUNED.replace(
     preset="ladder",
     encodings=tuple(f"{size}-q{quality}" for size, all_ in _RUNGS.items() for quality in all_),
     own_drift=True,
-    replay_capacity=8000,
-    training_steps=8000,
+    replay_capacity=4000,
+    training_steps=2000,
 )
 PRESETS = (TUNED, LADDER)

@@ -16,6 +16,8 @@ STRONGEST = 20  # features
 CONTEXT = 9  # numbers of an image
 DRIFT = 2  # numbers of a payload
 LEAST = 1e-4  # of which a logarithm is taken
+LOG_REFERENCE = -3  # where a row has the logarithm of the reference's bytes
+OF_PROBE, OF_GLANCE = 2, 6  # where the context has log(1 - cosine) of them
 
 # Rounded means and spreads over photographs, so that the network's inputs are near 0 and 1.
 _MEAN = np.array([3.2, 1.1, -1.2, 3.1, 3.9, 1.7, -1.5, -1.7, 5.9])
@@ -50,12 +52,17 @@ def _strength(features: np.ndarray) -> list[np.ndarray]:
 
 
 def rows(
-    context: np.ndarray, drift: np.ndarray, ratios: np.ndarray, config: SurvivalConfig
+    context: np.ndarray,
+    drift: np.ndarray,
+    ratios: np.ndarray,
+    reference: np.ndarray,
+    config: SurvivalConfig,
 ) -> np.ndarray:
     """The state: context [..., 9], drift [..., A, 2], ds [..., A] -> [..., A, inputs].
 
     A row: context, with `own_drift` the action's own (none where the reference stands in, ds 1),
-    which action it is, log ds and ds, which are infinite where it cannot be taken.
+    which action it is, log of the reference's bytes [...], log ds and ds, which are infinite where
+    it cannot be taken.
     """
     actions = ratios.shape[-1]
     shared = ((context - _MEAN) / _SPREAD)[..., None, :]
@@ -64,8 +71,39 @@ def rows(
         own = np.where((ratios >= 1)[..., None], _log(np.zeros(DRIFT)), drift)
         parts.append((own - _DRIFT_MEAN) / _DRIFT_SPREAD)
     parts.append(np.broadcast_to(np.eye(actions), (*ratios.shape, actions)))
+    parts.append(np.broadcast_to(np.log(reference)[..., None, None], (*ratios.shape, 1)))
     parts += [np.log(ratios)[..., None], ratios[..., None]]
     return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+def expand(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
+    """What logit P is linear in: rows [..., inputs] -> x [..., d].
+
+    All but the reference's bytes; products of the action with the probe's drift and with log ds; of
+    its own drift with itself, the probe's and the content. Numbers of images lie within 4 spreads.
+    """
+    which = _which(rows, config)
+    image = np.clip(rows[..., : -len(config.encodings) + LOG_REFERENCE], -4, 4)
+    sizes = np.nan_to_num(rows[..., LOG_REFERENCE + 1 :], posinf=0.0)  # log ds, ds
+    probe = image[..., OF_PROBE, None]
+    parts = [image, which, sizes, which * probe, which * sizes[..., :1]]
+    if config.own_drift:
+        own = image[..., CONTEXT, None]
+        parts += [own * own, own * probe, own * image[..., OF_GLANCE, None]]
+    return np.concatenate(parts, axis=-1)
+
+
+def unchanged(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
+    """Whether a payload has the pixels of the reference, rows [..., inputs] -> [...] bool.
+
+    It is quality 75 at full size, or the reference itself, in place of what would be larger.
+    """
+    same = np.array([name == "jpeg-q75" for name in config.encodings])
+    return (_which(rows, config) @ same > 0.5) | (rows[..., -1] == 1)
+
+
+def _which(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
+    return rows[..., -len(config.encodings) + LOG_REFERENCE : LOG_REFERENCE]
 
 
 def by_whole(by_row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
@@ -80,7 +118,7 @@ def by_whole(by_row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
 
 def row_length(config: SurvivalConfig) -> int:
     """Numbers in a row of `rows`."""
-    return CONTEXT + DRIFT * config.own_drift + len(config.encodings) + 2
+    return CONTEXT + DRIFT * config.own_drift + len(config.encodings) - LOG_REFERENCE
 
 
 def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -1,8 +1,11 @@
-"""Noticing that scenery or service has changed, with few reference uploads. NumPy alone.
+"""How many references are asked for, and noticing that scenery or service has changed.
 
-Two tests follow one another. The first is free: where the latest mean of states and scores has
-moved (`Shift`), something is different, which is a reason to measure: estimates come at p_max. The
-second is sequential: a few labels lost beyond what P and chance allow end in retraining.
+A reference costs bytes, so it is bytes that they have a share of; a few labels lost of a hundred
+need many to be seen, which is why the share is one of the labels that may be lost.
+
+Of a change, two tests. The first is free: where the latest mean of states and scores has moved
+(`Shift`), something is different, which is a reason to measure: estimates come at p_max. The second
+is sequential: a few labels lost beyond what P and chance allow end in retraining. NumPy alone.
 """
 
 from __future__ import annotations
@@ -18,10 +21,8 @@ from .agent import SurvivalAgent
 
 RECENT = 60  # images whose mean is compared with that of the images before
 BEFORE = 100  # images, at least, that they are compared with
-SUSPECT_AT = 0.7  # of the surprise that ends in retraining
-GOAL_IMAGES = 200  # the latest, on which an agreement is to be reached
-GOAL_ALPHA = 3.0  # before the first measurement, where an agreement is to be reached
-FADING, DOUBT = 0.995, 10.0  # of each residual at the next one; how many of them 0 counts for
+SUSPECT_AT = 0.5  # of the surprise that ends in retraining
+LEAST_EARLY = 0.1  # p_est at first
 
 
 class Shift:
@@ -61,28 +62,24 @@ class Shift:
 
 
 class Surprise:
-    """The monitor of `SurvivalAgent`. A new one is suspicious, at p_0: nothing is known yet."""
+    """The monitor of `SurvivalAgent`."""
 
     KEPT = (
-        *("goal", "states", "accuracies", "mean_accuracy", "previous_mean", "recorded"),
-        *("shift", "surprise", "residuals", "suspect", "suspicious", "p_est", "excess", "weight"),
+        *("accuracies", "mean_accuracy", "shift", "surprise", "residuals", "suspect"),
+        *("images", "sent", "p_est"),
     )
 
     def __init__(self, agent: SurvivalAgent) -> None:
         self.agent, self.config = agent, agent.config
-        self.goal: float | None = None  # agreement that alpha is set for, if any
-        self.states: deque[np.ndarray] = deque(maxlen=GOAL_IMAGES)  # for that goal
         self.end_training()
-        self.suspect, self.suspicious, self.p_est = self.config.suspect_for, True, self.config.p_0
 
     def end_training(self) -> None:
-        """All is known again."""
+        """A service of which little is known: references are asked for as at first."""
         self.begin_training()
         self.accuracies: deque[float] = deque(maxlen=self.config.window)
-        self.mean_accuracy = self.previous_mean = float("nan")
-        self.recorded = 0
-        self.suspicious, self.p_est = False, self.config.p_min
-        self.excess, self.weight = 0.0, 0.0  # of all P - A, fading; how many they are
+        self.mean_accuracy = float("nan")
+        self.images, self.sent = 0, 0.0  # since then; bytes of their uploads, references left out
+        self.p_est = self._chance()
 
     def begin_training(self) -> None:
         """Whatever was suspected is so."""
@@ -93,48 +90,37 @@ class Surprise:
 
     def see(self, state: np.ndarray, action: int, compressed: Upload) -> None:
         """Is something different? The first row stands for what all actions share."""
+        self.images, self.sent = self.images + 1, self.sent + compressed.size
         score = compressed.labels[0].score if compressed.labels else 0.0
         if self.shift.see(np.append(state[0], score)):
             self.suspect = self.config.suspect_for
-            self.suspicious, self.p_est = True, self.config.p_max
-        if self.goal is not None:
-            self.states.append(state)
-            if not self.weight:
-                self.agent.alpha = GOAL_ALPHA
+        self.p_est = self._chance()
 
     def record(self, measurement: Measurement) -> None:
         """What was predicted, and what came."""
-        state, accuracy = measurement.state, measurement.accuracy
-        self.accuracies.append(accuracy)
-        self.recorded += 1
-        self.previous_mean = self.mean_accuracy
+        self.accuracies.append(measurement.accuracy)
         self.mean_accuracy = equations.windowed_mean(self.accuracies, self.config.window)
-        residual = float(self.agent.survival(state[measurement.action])) - accuracy
+        row = measurement.state[measurement.action]
+        residual = float(self.agent.survival(row)) - measurement.accuracy
         self.residuals.append(residual)
         self.surprise = max(0.0, self.surprise + residual - self.config.surprise_slack)
-        self._spend(alarm=self.surprise > SUSPECT_AT * self.config.surprise_limit)
-        self.excess = FADING * self.excess + residual
-        self.weight = FADING * self.weight + 1
-        if self.goal is not None and self.states:
-            excess = self.excess / (self.weight + DOUBT)
-            self.agent.reach(self.goal, np.stack(self.states), excess)
-
-    def _spend(self, alarm: bool) -> None:
-        """An estimate. p_est jumps to p_max on suspicion, and to p_min when it is dismissed."""
-        self.suspect = self.config.suspect_for if alarm else max(0, self.suspect - 1)
-        if (self.suspect > 0) != self.suspicious:
-            self.suspicious = self.suspect > 0
-            self.p_est = self.config.p_max if self.suspicious else self.config.p_min
 
     def estimated(self, measured: bool) -> None:
-        """AC-8 while nothing is suspected; an estimate without a measurement is paid for too."""
-        if not measured:
-            self._spend(alarm=False)
-        elif not self.suspicious and self.recorded > self.config.window:
-            gradient, config = self.mean_accuracy - self.previous_mean, self.config
-            self.p_est = equations.estimation_probability(
-                self.p_est, gradient, config.omega, config.p_min, config.p_max
-            )
+        """One without a measurement is paid for too."""
+        alarm = self.surprise > SUSPECT_AT * self.config.surprise_limit
+        self.suspect = self.config.suspect_for if alarm else max(0, self.suspect - 1)
+        self.p_est = self._chance()
+
+    def _chance(self) -> float:
+        """p_est: of labels that may be lost, so many references."""
+        config, agent = self.config, self.agent
+        lost = 1 - (agent.goal or config.agreement)
+        if self.suspect:
+            return config.p_max
+        if self.images < config.early_images:
+            return min(max(config.early_losses * lost, LEAST_EARLY), config.p_0)
+        mean_ratio = self.sent / self.images / (agent.bytes / agent.images)
+        return min(max(config.share * lost * mean_ratio, config.p_min), config.p_0)
 
     @property
     def must_retrain(self) -> bool:
@@ -142,6 +128,8 @@ class Surprise:
         return self.surprise > self.config.surprise_limit
 
     def may_return(self, initial: bool) -> bool:
-        """Whether P fits what came lately, but for the slack, which is one standard error."""
+        """Whether P fits what came lately; the initial training has a quarter of its steps then."""
         full = len(self.residuals) == self.config.window
-        return full and abs(float(np.mean(self.residuals))) < self.config.surprise_slack
+        if initial and self.agent.steps < self.agent.config.training_steps // 4:
+            return False
+        return full and abs(float(np.mean(self.residuals))) < 2 * self.config.surprise_slack

@@ -109,7 +109,7 @@ def evaluate(
     fixed level is chosen on those that it was, if the table holds any. Raises AgentError or
     TableError where the two do not fit, or where no image is left.
     """
-    view, alpha = view_of(agent.config), agent.alpha if alpha is None else alpha
+    view, alpha = view_of(agent.config), agent.config.alpha if alpha is None else alpha
     encodings = table.source.encodings
     all_there = set(view.encodings) <= set(encodings)
     available = view.encodings if all_there else encodings

@@ -91,6 +91,12 @@ class Table:
             },
         )
 
+    def answered(self, min_score: float) -> Table:
+        """The same of a service that says no label below a score, as real ones do."""
+        said = self.scores >= min_score
+        scores = np.where(said, self.scores, np.float32(0))
+        return replace(self, labels=np.where(said, self.labels, ""), scores=scores)
+
     def sizes(self, own_tables: bool = False) -> np.ndarray:
         """Bytes of what is sent, and behind it of the reference, [N, A + 1].
 

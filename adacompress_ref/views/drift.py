@@ -95,21 +95,23 @@ class DriftView:
         sizes = payloads.weighings(actions)
         seen = look(extractor, picture, payloads.encoded, *sizes)
         ratios = payloads.ratios(actions)
-        per_pixel = payloads.size(REFERENCE, False) / (picture.width * picture.height)
+        reference = payloads.size(REFERENCE, False)
+        per_pixel = reference / (picture.width * picture.height)
         context = drift.context(*seen, per_pixel, min(picture.size))
         drifts = np.full((len(ratios), drift.DRIFT), np.log(drift.LEAST))  # of the file itself
         if config.own_drift:
             sent = {action: payloads.of(action) for action in np.flatnonzero(ratios < 1).tolist()}
             made = {action: data for action, (name, data) in sent.items() if name != "original"}
             drifts[list(made)] = of_payloads(extractor, seen[0], list(made.values()))
-        return drift.rows(context, drifts, ratios, config)
+        return drift.rows(context, drifts, ratios, np.asarray(reference), config)
 
     def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray:
         """[N, A, inputs]; of one row, [A, inputs]. The reference is the largest, as in Payloads."""
         open_actions = self.open_actions({each.format for each in table.source.encodings}) | every
         ratios = table.size_ratios(self.own_tables)
         ratios = np.where(open_actions, np.minimum(ratios[rows], 1), np.inf)
-        return drift.rows(table.context[rows], table.drift[rows], ratios, self.config)
+        seen = table.context[rows], table.drift[rows]
+        return drift.rows(*seen, ratios, table.bytes[rows, -1], self.config)
 
     def open_actions(self, formats: Collection[str]) -> np.ndarray:
         """Which actions can be taken with a service that takes `formats`, [A] bool.

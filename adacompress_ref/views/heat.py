@@ -44,9 +44,8 @@ def drift_heat(
 
     `payload_map` is that of the payload whose drift the row has.
     """
-    survival = float(agent.survival(row))
-    by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
-    gradient = drift_gradient(payload_map, image_map, drift.by_whole(by_row, agent.config))
+    by_drift = drift.by_whole(agent.slope(row), agent.config)
+    gradient = drift_gradient(payload_map, image_map, by_drift)
     return equations.grad_cam(gradient, payload_map)
 
 

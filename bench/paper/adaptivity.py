@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from adacompress_ref.agents import preset, view_of
+from adacompress_ref.agents import monitor_of, new_agent, preset, view_of
 from adacompress_ref.cli.progress import Progress
 from adacompress_ref.core.config import BaseConfig
 from adacompress_ref.core.roles import Step
+from adacompress_ref.core.training import train
 from adacompress_ref.survival.config import SurvivalConfig
 from adacompress_ref.tables.environment import RecordedImage, split
 from adacompress_ref.tables.evaluation import Measures, ratio_of_fixed
@@ -158,7 +159,10 @@ def curve(problem: Problem, seed: int) -> list[float]:
         actions = agent.predict(problem.states[held_out])[0]
         rewards.append(reward[held_out, actions].mean() - fixed)
 
-    tables.trained_agent(problem.config, problem.images(known), rng, look)
+    agent = new_agent(problem.config, rng)
+    agent.aim(problem.config.alpha, None)
+    images = problem.images(known)
+    train(agent, monitor_of(agent), images, lambda step: look(agent, step))
     return [rewards[uploads - 1] for uploads in UPLOADS]
 
 

@@ -15,7 +15,7 @@ from adacompress_ref.tables.environment import Environment, RecordedImage
 env_checker = pytest.importorskip(
     "gymnasium.utils.env_checker", reason="the extra `test` installs gymnasium"
 )
-from adacompress_ref.tables.gymnasium import GymnasiumEnvironment  # noqa: E402
+from adacompress_ref.gymnasium import GymnasiumEnvironment  # noqa: E402
 
 SIZES = [[20, 50, 100], [30, 120, 100]]
 LABELS = [[("dog",), ("cat",), ("cat",)], [("cow",), ("cow",), ("cow",)]]

@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ..core.config import BaseConfig
-from ..core.roles import Image
-from .environment import Environment
+from .core.config import BaseConfig
+from .core.roles import Image
+from .tables.environment import Environment
 
 
 class GymnasiumEnvironment(Environment, gymnasium.Env[np.ndarray, Any]):
