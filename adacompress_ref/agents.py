@@ -29,7 +29,7 @@ from .survival.monitor import Surprise
 if TYPE_CHECKING:
     from .views import View
 
-FILE_FORMAT = 3  # of saved agents
+FILE_FORMAT = 2  # of saved agents
 DEFAULT_PRESET = "tuned"
 
 

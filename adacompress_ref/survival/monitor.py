@@ -22,7 +22,7 @@ from .agent import SurvivalAgent
 RECENT = 60  # images whose mean is compared with that of the images before
 BEFORE = 100  # images, at least, that they are compared with
 SUSPECT_AT = 0.5  # of the surprise that ends in retraining
-LEAST_EARLY = 0.1  # p_est at first
+LEAST_EARLY = 0.05  # p_est at first
 
 
 class Shift:
