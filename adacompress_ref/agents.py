@@ -22,7 +22,6 @@ from .storage import snapshot
 from .storage.arrays import load_arrays, save_arrays
 from .storage.files import reason
 from .survival import config as survival
-from .survival import learning
 from .survival.agent import SurvivalAgent
 from .survival.monitor import Surprise
 
@@ -67,7 +66,8 @@ def _replay(agent: Any, services: Sequence[Sequence[Image]], on_step: Callable[.
 KINDS = {
     "paper": Kind(core.Config, DQNAgent, Estimator, _features, _replay, core.PRESETS),
     "survival": Kind(
-        *(survival.SurvivalConfig, SurvivalAgent, Surprise, _drift, learning.train),
+        *(survival.SurvivalConfig, SurvivalAgent, Surprise, _drift),
+        lambda agent, services, on_step: agent.study(services),
         survival.PRESETS,
     ),
 }
@@ -164,6 +164,7 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
         snapshot.unpack(agent, description["learned"], arrays, leave=agent.MEMORY)
         if not 0 < agent.alpha < 1e6:
             raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")
+        agent.begin_training()  # of the service at hand nothing is known
         agent.epsilon, agent.steps = 0.0, 0
     except FileNotFoundError as error:
         raise AgentError(f"{path}: there is no such file") from error

@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> int:
     table = load_table(arguments.table, agent.config)
     check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
-    report = evaluate(table, agent, rows, arguments.alpha)
+    report = evaluate(table, agent, rows, arguments.alpha or 1.0)
     if arguments.json:
         print(json.dumps(report))
     else:

@@ -4,20 +4,21 @@ The client can encode and count, so of AC-4's action value
 
     Q(s, c) = alpha * P(labels survive | s, c) - cost(x, c) + beta
 
-only P is to be learned: what it depends on once, from many services (`learning`), and of the
-service at hand two numbers (`regression`), from every reference that it has answered. NumPy alone.
+only P is to be learned: what it depends on once, from many services, and of the service at hand two
+numbers, from every reference that it has answered (`regression`). NumPy alone.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core import equations
 from ..core.replay import Replay
-from ..core.roles import Measurement
+from ..core.roles import Image, Measurement, measured
 from . import drift, regression
 from .config import SurvivalConfig
 
@@ -30,7 +31,7 @@ class SurvivalAgent:
     """Its state is a matrix [actions, inputs], a row of numbers for each action (`drift.rows`).
 
     Images are independent, so there is no gamma. `goal` is the agreement that alpha is set for as
-    images come, None where alpha stays; with `confidence`, one that is reached so surely.
+    images come, 0 where alpha stays; with `confidence`, one that is reached so surely.
     """
 
     KEPT = (
@@ -46,7 +47,7 @@ class SurvivalAgent:
         self.sigma = regression.SPREAD.copy()  # of u over services, [2, 2]
         self.replay = Replay(config.replay_capacity, inputs, next_states=False)
         self.epsilon, self.alpha, self.steps = 1.0, config.alpha, 0
-        self.goal: float | None = config.agreement
+        self.goal = config.agreement
         self.confidence: float | None = None
         self.states: deque[np.ndarray] = deque(maxlen=config.goal_images)
         self.bytes, self.images = 0.0, 0  # of the references of all images so far, sent or not
@@ -125,7 +126,7 @@ class SurvivalAgent:
             self._aim()
 
     def _aim(self) -> None:
-        if self.goal is not None and self.epsilon == 0 and self.states:
+        if self.goal and self.epsilon == 0 and self.states:
             self.alpha = self.reach(self.goal, np.stack(self.states))
 
     def reach(self, agreement: float, states: np.ndarray) -> float:
@@ -153,9 +154,9 @@ class SurvivalAgent:
         """Hold alpha, or aim at an agreement; without either at what it aims at now."""
         self.confidence = confidence
         if alpha is not None:
-            self.alpha, self.goal = alpha, None
+            self.alpha, self.goal = float(alpha), 0.0
         elif goal is not None:
-            self.goal = goal
+            self.goal = float(goal)
 
     @property
     def trained(self) -> bool:
@@ -167,30 +168,41 @@ class SurvivalAgent:
         self.replay.clear()
         self.u, self.covariance = np.zeros(2), self.sigma.copy()
 
+    def training_step(self) -> None:
+        """In the initial one, all is learned at its end."""
+        self.steps += 1
+
     def end_training(self, initial: bool) -> None:
         """Exploit from now on."""
-        if initial:
-            self._learn()
+        count = len(self.replay)
+        if initial and count:
+            self._learn(
+                self.replay.states[:count], self.replay.values[:count], np.zeros(count, int)
+            )
         self.epsilon, self.steps = 0.0, 0
 
-    def training_step(self) -> None:
-        """In the initial one, w is learned anew whenever there is a tenth more to learn from."""
-        before, self.steps = self.steps, self.steps + 1
-        if self.epsilon and before * 11 // 10 < self.steps * 11 // 10:
-            self._learn()
+    def study(self, services: Sequence[Sequence[Image]]) -> None:
+        """Learn from every upload of recorded images, service by service; then exploit.
 
-    def _learn(self) -> None:
-        """All from what this service has answered, without any other."""
-        kept = self.replay.values[: len(self.replay)]
-        if len(kept):
-            rows = drift.expand(self.replay.states[: len(kept)], self.config)
-            self.learn(rows, kept, np.zeros(len(kept), int))
-
-    def learn(self, inputs: np.ndarray, kept: np.ndarray, service: np.ndarray) -> np.ndarray:
-        """w and Sigma from expanded rows [n, d], whether labels survived [n], of which service [n].
-
-        Of the service at hand nothing is known then. Returns each one's u, [services, 2].
+        Raises ValueError where no image has a label.
         """
-        self.w, self.sigma, of_services = regression.fit(inputs, kept, service)
+        rows, kept, numbers = [], [], []
+        for number, images in enumerate(services):
+            for image in images:
+                same = drift.unchanged(image.state, self.config)
+                for action in np.flatnonzero(np.isfinite(image.state[:, -1]) & ~same).tolist():
+                    accuracy, _ = measured(*image.upload(action, True), self.config)
+                    if accuracy is not None:
+                        rows.append(image.state[action])
+                        kept.append(accuracy)
+                        numbers.append(number)
+        if not kept:
+            raise ValueError("the service gave no label for any image: nothing to learn from")
+        self._learn(np.array(rows), np.array(kept), np.array(numbers))
+        self.epsilon = 0.0
+
+    def _learn(self, rows: np.ndarray, kept: np.ndarray, service: np.ndarray) -> None:
+        """w and Sigma from rows [n, inputs], whether labels survived [n], of which service [n]."""
+        inputs = drift.expand(rows, self.config)
+        self.w, self.sigma = regression.fit(inputs, kept, service)
         self.u, self.covariance = np.zeros(2), self.sigma.copy()
-        return of_services

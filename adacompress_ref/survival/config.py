@@ -15,6 +15,7 @@ class SurvivalConfig(BaseConfig):
     encodings: tuple[str, ...] = tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75))
     own_drift: bool = False  # a row of the state has its action's too, not only the probe's
     reference_labels: int = within("[1, inf)", 1)
+    alpha: float = within("(0, inf)", 4.5)  # where no service answers, as in `compress`
     replay_capacity: int = within("[1, inf)", 2000)
     training_steps: int = within("[1, inf)", 1000)  # where it begins with nothing, live
 
@@ -22,10 +23,10 @@ class SurvivalConfig(BaseConfig):
     goal_images: int = within("[1, inf)", 200)  # the latest, on which it is to be reached
 
     window: int = within("[1, inf)", 15)
-    early_images: int = within("[0, inf)", 150)  # at first, and after each retraining
-    early_losses: float = within("(0, inf)", 3.0)  # p_est then, of labels lost: 3 (1 - agreement)
-    p_0: float = within("[0, 1]", 0.3)  # at most then
-    share: float = within("[0, inf)", 1.2)  # later: bytes of references, of others' (1 - agreement)
+    early_images: int = within("[1, inf)", 150)  # at first, and after each retraining
+    early_losses: float = within("(0, inf)", 2.0)  # p_est then, of labels lost: 2 (1 - agreement)
+    p_0: float = within("[0, 1]", 0.2)  # at most then
+    share: float = within("[0, inf)", 0.8)  # later: bytes of references, of others' (1 - agreement)
     p_min: float = within("[0, 1]", 0.006)
     p_max: float = within("[0, 1]", 1.0)
     surprise_slack: float = within("[0, 1]", 0.05)  # below P, for which nothing is done

@@ -128,8 +128,8 @@ class Surprise:
         return self.surprise > self.config.surprise_limit
 
     def may_return(self, initial: bool) -> bool:
-        """Whether P fits what came lately; the initial training has a quarter of its steps then."""
+        """Whether P fits what came lately; initially, after a quarter of the steps."""
+        if initial:
+            return 4 * self.agent.steps >= self.config.training_steps
         full = len(self.residuals) == self.config.window
-        if initial and self.agent.steps < self.agent.config.training_steps // 4:
-            return False
         return full and abs(float(np.mean(self.residuals))) < 2 * self.config.surprise_slack

@@ -14,6 +14,7 @@ import numpy as np
 CENTRE, UNIT = 2.5, 2.0  # of z, in the second direction
 PENALTY = 2.0  # on w, of inputs with spread 1
 SPREAD = np.diag([0.64, 0.3])  # Sigma at first
+LEAST_SPREAD = 1e-3  # of an input; of one that is the same everywhere, nothing is learned
 LEAST = 0.1  # added to the sum of which Sigma is the mean, so that few services do not fix it
 TURNS, STEPS = 6, 3  # of the whole fit; of Newton's method for w in each
 
@@ -43,16 +44,13 @@ def newton(
     return u, np.linalg.inv(hessian)
 
 
-def fit(
-    inputs: np.ndarray, kept: np.ndarray, service: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """w [d + 1], Sigma [2, 2] and each service's u [s, 2], from inputs x [n, d], kept [n] in [0, 1]
-    and service [n], numbers from 0.
+def fit(inputs: np.ndarray, kept: np.ndarray, service: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """w [d + 1] and Sigma [2, 2], from x [n, d], kept [n] in [0, 1] and service [n], from 0.
 
     By turns: w, given each u; each u, given w and Sigma; Sigma, as the mean square of the u and of
     what is not known of them. 30,000 rows take some seconds.
     """
-    mean, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
+    mean, spread = inputs.mean(axis=0), inputs.std(axis=0).clip(LEAST_SPREAD)
     x = np.column_stack([(inputs - mean) / spread, np.ones(len(inputs))])  # [n, d + 1]
     w, penalty = np.zeros(x.shape[1]), np.full(x.shape[1], PENALTY)
     penalty[-1] = 1e-3
@@ -71,4 +69,4 @@ def fit(
         sigma, offset = total / (services + 2), (directions(z) * u[service]).sum(axis=1)
     w[:-1] /= spread
     w[-1] -= w[:-1] @ mean
-    return w, sigma, u
+    return w, sigma

@@ -101,7 +101,7 @@ def ratio_of_fixed(agreement: float, points: list[tuple[float, float]]) -> float
 
 
 def evaluate(
-    table: Table, agent: Agent, rows: np.ndarray | None = None, alpha: float | None = None
+    table: Table, agent: Agent, rows: np.ndarray | None = None, alpha: float = 1.0
 ) -> dict[str, Any]:
     """The report of `adacompress evaluate` on the images `rows`, by default all not trained on.
 
@@ -109,7 +109,7 @@ def evaluate(
     fixed level is chosen on those that it was, if the table holds any. Raises AgentError or
     TableError where the two do not fit, or where no image is left.
     """
-    view, alpha = view_of(agent.config), agent.config.alpha if alpha is None else alpha
+    view = view_of(agent.config)
     encodings = table.source.encodings
     all_there = set(view.encodings) <= set(encodings)
     available = view.encodings if all_there else encodings
