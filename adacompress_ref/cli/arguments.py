@@ -153,6 +153,8 @@ def parser() -> argparse.ArgumentParser:
     text = "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs"
     one = command("serve", text, "--latency 0.2 --error-rate 0.05")
     _option(one, "--service", "S", "squeezenet (default) or onnx:FILE", default="squeezenet")
+    text, score = "labels below are no answer; default: the sidecar's", number(float, 0, 1)
+    _option(one, "--min-score", "P", text, type=score)
     _option(one, "--host", "ADDRESS", "default: this machine alone", default="127.0.0.1")
     port, text = number(int, 0, 65535), "default: 8000; 0: any that is free"
     _option(one, "--port", "N", text, type=port, default=8000)

@@ -6,6 +6,8 @@ import argparse
 import ipaddress
 import json
 import time
+from dataclasses import replace
+from typing import Any
 
 from ..server.standin import Server
 from ..services import ServiceError, open_service
@@ -17,7 +19,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Answer until Ctrl-C or SIGTERM."""
     if arguments.service != "squeezenet" and not arguments.service.startswith("onnx:"):
         raise ServiceError("--service: squeezenet or onnx:FILE, which run on this machine")
-    service = open_service(arguments.service)
+    service: Any = open_service(arguments.service)
+    if arguments.min_score is not None:
+        service.sidecar = replace(service.sidecar, min_score=arguments.min_score)
     names = ("host", "port", "latency", "bandwidth", "quota", "error_rate", "seed")
     try:
         server = Server(service, **{name: getattr(arguments, name) for name in names})

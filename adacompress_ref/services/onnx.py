@@ -35,6 +35,7 @@ class Sidecar:
     labels: list[str]
     crop: float | None
     output: str
+    min_score: float = 0.0  # labels below are no answer, as real services have it
 
     @classmethod
     def read(cls, path: Path) -> Sidecar:
@@ -50,6 +51,7 @@ class Sidecar:
             output=fields.get(
                 "output", lambda value: one_of(value, "LOGITS", "PROBABILITIES"), "PROBABILITIES"
             ),
+            min_score=fields.get("min_score", lambda value: _within(float(value), 0, 1), 0),
         )
 
 
@@ -121,7 +123,8 @@ class OnnxClassifier:
         """The five best classes of an encoded image. Raises ImageError or ModelError."""
         scores = self.probabilities(codec.decode(payload))
         best = np.argsort(-scores, kind="stable")[:ANSWERS]
-        return [Label(self.sidecar.labels[index], float(scores[index])) for index in best]
+        labels = [Label(self.sidecar.labels[index], float(scores[index])) for index in best]
+        return [label for label in labels if label.score >= self.sidecar.min_score]
 
 
 def _centre_square(picture: Image.Image, size: int, short_side: int) -> Image.Image:

@@ -141,6 +141,8 @@ def test_labels_in_a_file(sidecar, tmp_path):
         ("channels", "RGBA"),
         ("layout", "CHWN"),
         ("output", "classes"),
+        ("min_score", 1.1),
+        ("min_score", "low"),
     ],
 )
 def test_a_wrong_field_is_named(sidecar, field, value):
@@ -278,6 +280,12 @@ def test_probabilities_are_taken_as_they_are(classifier):
     assert [label.name for label in labels] == ["red", "blue", "green"]
     np.testing.assert_allclose([label.score for label in labels], [0.5, 0.25, 0], atol=1e-6)
     assert service.name.startswith("onnx:")
+
+
+def test_labels_below_the_least_score_are_not_answered(classifier):
+    service = classifier(mean=[0, 128, 64], std=256, min_score=0.25)  # scores .5, .25 and 0
+    assert [label.name for label in service.label(grey(128))] == ["red", "blue"]
+    assert classifier(mean=[0, 128, 64], std=256, min_score=0.6).label(grey(128)) == []
 
 
 def test_logits_go_through_softmax(classifier):
