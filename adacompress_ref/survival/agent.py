@@ -50,6 +50,11 @@ class SurvivalAgent:
         rows = np.nan_to_num(np.asarray(state, np.float32), posinf=0.0)
         return _sigmoid(self.network.q_values(rows)[..., 0])
 
+    def survival_gradient(self, row: np.ndarray) -> np.ndarray:
+        """dP/drow of P(labels survive), row [inputs] -> [inputs]."""
+        survival = float(self.survival(row))
+        return self.network.input_gradient(row, 0) * survival * (1 - survival)
+
     def q_values(self, state: np.ndarray) -> np.ndarray:
         """AC-4's Q(s, c), states [..., actions, inputs] -> [..., actions]."""
         ratios = np.asarray(state, np.float32)[..., -1]  # ds

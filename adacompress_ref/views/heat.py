@@ -12,15 +12,15 @@ import numpy as np
 from ..core import equations
 from ..core.qnetwork import QNetwork
 from ..imaging.extractor import CORNER, pool
-from ..survival import drift
-from ..survival.agent import SurvivalAgent
 
 
-def feature_heat(
-    network: QNetwork, feature_map: np.ndarray, action: int, pooling: str
-) -> np.ndarray:
-    """AC-9 for Q(s, c), s = pool(map): feature_map [channels, rows, columns] -> [rows, columns]."""
-    return equations.grad_cam(map_gradient(network, feature_map, action, pooling), feature_map)
+def signed(gradient: np.ndarray, feature_map: np.ndarray) -> np.ndarray:
+    """AC-9 in [-1, 1]: gradient and map [channels, rows, columns] -> [rows, columns].
+
+    Scaled by its largest magnitude, so that 0 stays what speaks neither for nor against.
+    """
+    heat = equations.grad_cam(gradient, feature_map)
+    return heat / (np.abs(heat).max() or 1.0)
 
 
 def map_gradient(
@@ -37,25 +37,13 @@ def map_gradient(
     return gradient
 
 
-def drift_heat(
-    agent: SurvivalAgent, row: np.ndarray, payload_map: np.ndarray, image_map: np.ndarray
-) -> np.ndarray:
-    """AC-9 for P(labels survive) of a row [inputs], maps [channels, r, c] -> [r, c].
-
-    `payload_map` is that of the payload whose drift the row has.
-    """
-    survival = float(agent.survival(row))
-    by_row = agent.network.input_gradient(row, 0) * survival * (1 - survival)  # dP/drow
-    gradient = drift_gradient(payload_map, image_map, drift.by_whole(by_row, agent.config))
-    return equations.grad_cam(gradient, payload_map)
-
-
 def drift_gradient(
     payload_map: np.ndarray, image_map: np.ndarray, by_drift: np.ndarray
 ) -> np.ndarray:
     """dP/dpayload_map through the two numbers of `drift.drift`; maps [channels, rows, columns].
 
-    `by_drift`: dP/d(log(1 - cosine)) and dP/d(log distance).
+    `payload_map` is that of the payload whose drift was taken; `by_drift`: dP/d(log(1 - cosine))
+    and dP/d(log distance).
     """
     feature, reference = (each.mean(axis=(1, 2)) for each in (payload_map, image_map))
     length, moved = np.linalg.norm(feature), feature - reference
