@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import adacompress_ref
+from adacompress_ref.cli.arguments import parser
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,6 +122,11 @@ def test_the_list_of_models_is_cyclonedx(described):
     judge = JsonStrictValidator(SchemaVersion.V1_6)
     assert judge.validate_str(json.dumps(bill)) is None
     assert judge.validate_str(json.dumps(bill | {"version": "one"})) is not None
+
+
+def test_help_says_how_large_each_extra_is(described):
+    said = parser().format_help().partition("\nextras, ")[2]
+    assert set(re.findall(r"(\w+) \d+ [MG]B", said)) == set(described[0]["extras_require"])
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from ..imaging.parallel import at_once
 from ..imaging.read import Photo
 from ..survival import drift
 from ..survival.config import SurvivalConfig
-from .heat import drift_gradient, signed
+from .heat import feature_gradient, map_gradient, signed
 from .payloads import Payloads
 
 PROBE = Encoding("jpeg", None, 5)
@@ -137,4 +137,6 @@ class DriftView:
         maps = extractor.run(np.stack([tensor(picture, "bilinear", SIDE) for picture in pair]))
         row = state[action]
         by_drift = drift.by_whole(agent.survival_gradient(row), row, self.config)
-        return signed(drift_gradient(maps[0], maps[1], by_drift), maps[0])
+        feature, reference = pool(maps, "global")
+        by_feature = feature_gradient(feature, reference, by_drift)
+        return signed(map_gradient(by_feature, maps[0], "global"), maps[0])

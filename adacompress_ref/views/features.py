@@ -48,5 +48,5 @@ class FeatureView:
     ) -> np.ndarray:
         """AC-9 of Q(s, c): [7, 7] in [-1, 1]."""
         feature_map = extractor.run(tensor(photo.picture, self.config.resize)[None])[0]
-        gradient = map_gradient(agent.network, feature_map, action, self.config.pooling)
-        return signed(gradient, feature_map)
+        by_feature = agent.network.input_gradient(state, action)
+        return signed(map_gradient(by_feature, feature_map, self.config.pooling), feature_map)

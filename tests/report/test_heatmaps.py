@@ -155,7 +155,7 @@ def test_the_others_are_done(adacompress, few):
     errors = [bool(json.loads(line)["error"]) for line in out.splitlines()]
     assert errors == [True, False, False, True]
     assert len([line for line in err.splitlines() if line.startswith("adacompress: ")]) == 2
-    assert "2 of 4 images explained" in err
+    assert "2 of 4 images explained: h.png" in err
     Image.open("h.png").load()
 
 

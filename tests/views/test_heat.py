@@ -13,7 +13,7 @@ from adacompress_ref.survival.agent import SurvivalAgent
 from adacompress_ref.survival.config import LADDER, TUNED
 from adacompress_ref.views import drift as views_drift
 from adacompress_ref.views.drift import DriftView
-from adacompress_ref.views.heat import drift_gradient, map_gradient, signed
+from adacompress_ref.views.heat import feature_gradient, map_gradient, signed
 
 POOLINGS = ("global", "corner")
 
@@ -28,6 +28,12 @@ def feature_map():
     return np.random.default_rng(1).random((6, 7, 7))
 
 
+def gradient_of(network, feature_map, action, pooling):
+    """dQ/dmap."""
+    by_feature = network.input_gradient(pool(feature_map[None], pooling)[0], action)
+    return map_gradient(by_feature, feature_map, pooling)
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("action", range(3))
 def test_gradient_against_finite_differences(network, feature_map, pooling, action):
@@ -39,7 +45,7 @@ def test_gradient_against_finite_differences(network, feature_map, pooling, acti
         step = np.zeros_like(feature_map)
         step[place] = 1e-5
         expected[place] = (q_value(feature_map + step) - q_value(feature_map - step)) / 2e-5
-    found = map_gradient(network, feature_map, action, pooling)
+    found = gradient_of(network, feature_map, action, pooling)
     assert np.abs(expected).max() > 1e-4
     assert np.abs(found - expected).max() < 1e-9
 
@@ -60,7 +66,9 @@ def test_drift_gradient_against_finite_differences(own_drift):
         own = drift.drift(pooled, itself)[None].repeat(5, axis=0)
         return drift.rows(context, own, np.linspace(0.1, 1, 5), config)[1].astype(np.float64)
 
-    found = drift_gradient(payload, image, drift.by_whole(weights, row(payload), config))
+    pooled = payload.mean(axis=(1, 2))
+    by_drift = drift.by_whole(weights, row(payload), config)
+    found = map_gradient(feature_gradient(pooled, itself, by_drift), payload, "global")
     for place in [(0, 0, 0), (3, 2, 4), (5, 4, 1)]:
         step = np.zeros_like(payload)
         step[place] = 0.5  # rows are float32
@@ -79,7 +87,7 @@ def test_gradient_against_pytorch(network, feature_map, pooling):
         values = values @ torch.tensor(weight) + torch.tensor(bias)
         values = values.relu() if depth < len(network.weights) - 1 else values
     values[1].backward()
-    found = map_gradient(network, feature_map, 1, pooling)
+    found = gradient_of(network, feature_map, 1, pooling)
     assert np.abs(found - at.grad.numpy()).max() < 1e-12
     # AC-9 by PyTorch: weights [6], heat [7, 7]
     expected = (at.grad.mean(dim=(1, 2))[:, None, None] * at.detach()).mean(dim=0)
@@ -89,7 +97,7 @@ def test_gradient_against_pytorch(network, feature_map, pooling):
 
 
 def test_a_cell_that_is_not_pooled_has_no_gradient(network, feature_map):
-    gradient = map_gradient(network, feature_map, 0, "corner")
+    gradient = gradient_of(network, feature_map, 0, "corner")
     assert np.all(gradient[:, :4, :4] != 0)
     assert not gradient[:, 4:].any()
     assert not gradient[:, :, 4:].any()
@@ -103,7 +111,7 @@ def test_heat_by_hand(pooling):
     feature_map = np.zeros((2, 7, 7))
     feature_map[0, 1, 2], feature_map[1, 6, 5] = 2, 3
     share = 1 / 49 if pooling == "global" else 1 / 16
-    gradient = map_gradient(network, feature_map, 0, pooling)
+    gradient = gradient_of(network, feature_map, 0, pooling)
     assert gradient[:, 0, 0].tolist() == pytest.approx([3 * share, -share])
     expected = np.zeros((7, 7))
     expected[1, 2], expected[6, 5] = 1, -0.5  # 3 * 2 = 6 is the maximum, -1 * 3 half of it
@@ -111,7 +119,7 @@ def test_heat_by_hand(pooling):
     # Q(s, 0) = s0 - 3 s1: most of it is against, 1 * 2 is 2 / 9 of 3 * 3
     network.weights[0][:] = [[1], [-3]]
     expected[1, 2], expected[6, 5] = 2 / 9, -1
-    gradient = map_gradient(network, feature_map, 0, pooling)
+    gradient = gradient_of(network, feature_map, 0, pooling)
     assert np.allclose(signed(gradient, feature_map), expected)
 
 
@@ -165,14 +173,14 @@ def test_what_is_at_its_least_has_no_gradient(config, own):
 
 @pytest.mark.parametrize(("config", "measured"), [(TUNED, "jpeg-q5"), (LADDER, "jpeg-q75")])
 def test_heat_of_drift_is_that_of_the_payload_seen(photos, config, measured, monkeypatch):
-    """The maps of the payload and of the image, both as the state sees them, in this order."""
-    handed, gradient_of = [], drift_gradient
+    """The features of the payload and of the image, as the state sees them, in this order."""
+    handed = []
 
     def note(*arguments):
-        handed.append((*arguments, gradient_of(*arguments)))
+        handed.append((*arguments, feature_gradient(*arguments)))
         return handed[-1][-1]
 
-    monkeypatch.setattr(views_drift, "drift_gradient", note)
+    monkeypatch.setattr(views_drift, "feature_gradient", note)
     view, extractor, rng = DriftView(config), Extractor(threads=1), np.random.default_rng(0)
 
     class Agent:
@@ -186,11 +194,13 @@ def test_heat_of_drift_is_that_of_the_payload_seen(photos, config, measured, mon
     state = rng.random((len(view.encodings), view.inputs), np.float32)
     action = config.encodings.index("jpeg-q75")
     found = view.heat(Agent(), photo, state, action, extractor)
-    ((of_payload, of_image, by_drift, gradient),) = handed
+    ((of_payload, of_image, by_drift, by_feature),) = handed
     sent = codec.decode(codec.encode(photo.picture, Encoding.parse(measured)), 160)
     for seen, at in ((sent, of_payload), (codec.reduced(photo.picture, 160), of_image)):
-        expected = extractor.run(tensor(seen, "bilinear", 160)[None])[0]
-        np.testing.assert_allclose(at, expected, rtol=1e-3, atol=1e-3)
+        feature_map = extractor.run(tensor(seen, "bilinear", 160)[None])
+        np.testing.assert_allclose(at, pool(feature_map, "global")[0], rtol=1e-3, atol=1e-3)
     assert np.abs(by_drift).max() > 0
-    np.testing.assert_allclose(found, signed(gradient, of_payload))
+    sent_map = extractor.run(tensor(sent, "bilinear", 160)[None])[0]
+    expected = signed(map_gradient(by_feature, sent_map, "global"), sent_map)
+    np.testing.assert_allclose(found, expected, atol=1e-2)
     assert np.abs(found).max() == pytest.approx(1)
