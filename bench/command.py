@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,26 @@ def first_line(docstring: str | None) -> str:
     return (docstring or "").partition("\n")[0]
 
 
-def show(report: dict[str, Any], as_json: bool) -> None:
-    """A report of few numbers: JSON, on one line or on several."""
-    print(json.dumps(report, indent=None if as_json else 1))
+def reported(
+    name: str,
+    docstring: str | None,
+    measure: Callable[..., dict[str, Any]],
+    arguments: list[str] | None,
+    **defaults: float,
+) -> dict[str, Any]:
+    """What `measure` returns, printed too: JSON, on one line or on several.
+
+    Its arguments are options, by default these numbers.
+    """
+    command = parser(name, docstring)
+    for option, default in defaults.items():
+        flag, about_it = f"--{option.replace('_', '-')}", f"default: {default}"
+        command.add_argument(flag, type=type(default), default=default, metavar="N", help=about_it)
+    options = vars(command.parse_args(arguments))
+    indent = None if options.pop("json") else 1
+    report = measure(**options)
+    print(json.dumps(report, indent=indent))
+    return report
 
 
 def about(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from weights_helpers import write_manifest
 
 # Same examples on every run and on every machine, and no limit that a busy machine can break.
 settings.register_profile(
@@ -48,6 +49,21 @@ def photo_table(photos, tmp_path_factory):
         work.run(executor, lambda name: None)
     work.finish()
     return work.path
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Empty folders in the place of all that weights are searched in; `shipped` has a manifest."""
+    from adacompress_ref.storage import artifacts
+
+    for name in ("named", "shipped", "cache/adacompress_ref"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setenv("ADACOMPRESS_WEIGHTS", str(tmp_path / "named"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("ADACOMPRESS_OFFLINE", raising=False)
+    monkeypatch.setattr(artifacts, "shipped_folder", lambda: tmp_path / "shipped")
+    write_manifest(tmp_path, {}, {})
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

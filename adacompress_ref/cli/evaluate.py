@@ -37,10 +37,21 @@ def show_policies(report: dict[str, Any]) -> None:
             f"{policy['reward']:>7.3f} {policy['images']:>6}"
         )
     gap = report["gap_captured"]
+    captured = "none" if gap is None else f"{gap:.1%}"
     print(
         f"service {printable(report['service'])}, alpha {report['alpha']:g}, preset "
-        f"{report['preset']}: against the best fixed level ({report['best_fixed']}) the agent "
-        f"captures {'none' if gap is None else f'{gap:.1%}'} of the gap to the oracle; bytes saved "
-        f"against fixed levels of the same agreement: {report['saving_vs_fixed']:.1%}; Huffman "
-        f"tables of all rows: {report['huffman_tables']}; of the reference: standard"
+        f"{report['preset']}: against the best fixed level ({report['best_fixed']}, chosen on "
+        f"{report['best_fixed_chosen_on']}) the agent captures {captured} of the gap to the "
+        "oracle; bytes saved against fixed levels of the same agreement: "
+        f"{report['saving_vs_fixed']:.1%}"
     )
+    print(
+        "size ratio: the mean of the images' ratios to quality 75; Huffman tables of all rows: "
+        f"{report['huffman_tables']}; of the reference: standard{repeated(report)}"
+    )
+
+
+def repeated(report: dict[str, Any]) -> str:
+    """Why rows are the same, where they are: levels that are never smaller than the reference."""
+    same = [row["name"] for row in report["policies"] if row["agreement"] == row["size_ratio"] == 1]
+    return f"; {', '.join(same)}: the reference, as they are never smaller" if same[1:] else ""

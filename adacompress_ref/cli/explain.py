@@ -51,7 +51,8 @@ def main(arguments: argparse.Namespace) -> int:
         stream = io.BytesIO()
         sheet(explanations).save(stream, "PNG")
         write_output(arguments.output, stream.getvalue())
-    say(f"{len(explanations)} of {len(inputs)} images explained")
+    place = f": {printable(arguments.output)}" if explanations and not to_standard_output else ""
+    say(f"{len(explanations)} of {len(inputs)} images explained{place}")
     return 0 if len(explanations) == len(inputs) else 1
 
 

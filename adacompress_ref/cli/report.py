@@ -17,7 +17,7 @@ from ..imaging import read as images
 from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.read import Photo
 from ..report import Case
-from ..report.heatmaps import explain, fitted, overlay, scaled
+from ..report.heatmaps import explain, fitted, overlay
 from ..running import runlog, state
 from ..running.pilot import AdaCompress, open_extractor
 from ..running.state import StateError
@@ -152,19 +152,21 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
         if uploaded:
             picture = codec.decode(codec.encode(picture, uploaded))
         small.append(codec.encode(fitted(picture), _SHOWN))
-    heat = None
+    heat: tuple[Any, ...] = ()
     if pilot:
         try:
             heat = _heat(pilot, photo, encoding)
         except ValueError as error:
             say_of(photo.name, f"no heat map: {printable(str(error))}")
-    return Case(line, small[0], small[1], heat)
+    return Case(line, small[0], small[1], *heat)
 
 
-def _heat(pilot: AdaCompress, photo: Photo, name: str) -> bytes:
+def _heat(pilot: AdaCompress, photo: Photo, name: str) -> tuple[bytes, str]:
+    """The picture of it, and its verdict. Raises ValueError."""
     names = pilot.config.encodings
     if name not in names:
         raise ValueError(f"{name} is not of the agent's levels")
     formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
     explanation = explain(pilot, photo, names.index(name), formats)
-    return codec.encode(overlay(explanation.picture, scaled(explanation.heat)[0]), _SHOWN)
+    shown = overlay(explanation.picture, explanation.heat)
+    return codec.encode(shown, _SHOWN), explanation.verdict

@@ -24,6 +24,7 @@ class Case:
     reference: bytes | None = None
     compressed: bytes | None = None
     heat: bytes | None = None
+    verdict: str = ""  # in words, where nothing in the heat speaks for the level
 
 
 def disagreements(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -206,7 +207,8 @@ def _case(case: Case) -> str:
             shown += f"<li{kind}><span>{text(label)}</span><span>{score:.3f}</span></li>"
         figures += f"<figure>{shown}</ol></figure>"
     if case.heat:
-        shown = "<summary>Heat map: bright speaks for this level</summary>"
+        meaning = case.verdict or "orange speaks for this level"
+        shown = f"<summary>Heat map: {text(meaning)}, blue against it</summary>"
         shown += picture(case.heat, f"{line['image']}, heat map")
         heat = f"<details>{shown}</details>"
     name = text(line["image"])

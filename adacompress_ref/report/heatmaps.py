@@ -18,9 +18,8 @@ _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a 
 _COLUMNS = 3  # of a sheet, at most
 _MARGIN, _GAP, _TEXT, _LINE = 16, 6, 15, 21  # pixels
 _BAR = 240, 14  # pixels
-# Nine colours of viridis: lightness rises steadily, and the colour-blind see it rise.
-_COLOURS = "440154 472c7a 3b518b 2c718e 21908d 27ad81 5cc863 aadc32 fde725"
-_ANCHORS = np.array([tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()])  # [9, 3]
+# Orange and blue of Okabe and Ito, which the colour-blind tell apart.
+_FOR, _AGAINST, _STRENGTH = (230, 120, 0), (0, 100, 200), 0.85
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,15 @@ class Explanation:
     q_value: float
     chosen: str  # the agent's level
     order: int  # of the agent's level among all
-    heat: np.ndarray  # [7, 7] or, of drift, [5, 5], AC-9
+    heat: np.ndarray  # [7, 7] or, of drift, [5, 5], AC-9 in [-1, 1]
     picture: Image.Image
+
+    @property
+    def verdict(self) -> str:
+        """What is to be said of heat that has no orange in it."""
+        if self.heat.max() > 0:
+            return ""
+        return "nothing speaks for it" + ("" if self.heat.min() < 0 else " or against it")
 
 
 def explain(
@@ -67,61 +73,49 @@ def explain(
 
 
 def sheet(explanations: Sequence[Explanation]) -> Image.Image:
-    """Each photograph, and beside it in grey under its heat; the lowest chosen level first.
-
-    One scale of colours for all, with its numbers.
-    """
+    """Each photograph, and beside it in grey under its heat; the lowest chosen level first."""
     ordered = sorted(explanations, key=lambda explanation: explanation.order)  # stable
-    heats = np.stack([explanation.heat for explanation in ordered])  # [n, rows, columns]
-    shares, low, high = scaled(heats)
     side = _SIDE if len(ordered) == 1 else _SMALL_SIDE
-    tiles = [_tile(*pair, side) for pair in zip(ordered, shares, strict=True)]
+    tiles = [_tile(explanation, side) for explanation in ordered]
     width, height = tiles[0].width + _MARGIN, max(tile.height for tile in tiles) + _MARGIN
     columns = min(len(tiles), _COLUMNS)
     rows, top = -(-len(tiles) // columns), 2 * _MARGIN + 2 * _LINE  # below the scale
     canvas = Image.new("RGB", (_MARGIN + columns * width, top + rows * height), "white")
-    _draw_scale(canvas, low, high, heats.min() < low)
+    _draw_scale(canvas)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         canvas.paste(tile, (_MARGIN + column * width, top + row * height))
     return canvas
 
 
-def scaled(heats: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Heats as shares of a scale, and the ends of that; not below -1, as one cell may be far."""
-    low, high = min(0.0, max(-1.0, float(heats.min()))), float(heats.max())
-    if high <= low:  # no heat at all
-        high = low + 1
-    return ((heats - low) / (high - low)).clip(0, 1), low, high
-
-
-def _tile(explanation: Explanation, heat: np.ndarray, side: int) -> Image.Image:
-    """Caption, photograph and overlay; `heat` [rows, columns] in [0, 1]."""
+def _tile(explanation: Explanation, side: int) -> Image.Image:
+    """Caption, photograph and overlay."""
     picture, width = fitted(explanation.picture, side), 2 * side + _GAP
     level = f"{explanation.encoding}, Q = {explanation.q_value:.3f}"
     if explanation.encoding != explanation.chosen:
         level += f"; chosen: {explanation.chosen}"
+    level += f"; {explanation.verdict}" if explanation.verdict else ""
     tile = Image.new("RGB", (width, 2 * _LINE + picture.height), "white")
     _write(tile, (0, 0), Path(explanation.name).name, width)
     _write(tile, (0, _LINE), level, width)
     tile.paste(picture, (0, 2 * _LINE))
-    tile.paste(overlay(picture, heat), (picture.width + _GAP, 2 * _LINE))
+    tile.paste(overlay(picture, explanation.heat), (picture.width + _GAP, 2 * _LINE))
     return tile
 
 
 def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
-    """A picture in grey under heat [rows, columns] in [0, 1], smoothly enlarged."""
+    """A picture in grey under heat [rows, columns] in [-1, 1], smoothly enlarged.
+
+    The more heat, the more orange; the more below 0, the more blue; at 0 the picture alone.
+    """
     smooth = Image.fromarray(heat.astype(np.float32)).resize(
         picture.size, Image.Resampling.BILINEAR
     )
-    return Image.blend(picture.convert("L").convert("RGB"), _coloured(np.array(smooth)), 0.5)
-
-
-def _coloured(values: np.ndarray) -> Image.Image:
-    """Values [height, width] in [0, 1] as colours between the anchors."""
-    places = np.linspace(0, 1, len(_ANCHORS))
-    channels = [np.interp(values, places, _ANCHORS[:, channel]) for channel in range(3)]
-    return Image.fromarray(np.stack(channels, axis=2).round().astype(np.uint8))
+    grey = picture.convert("L").convert("RGB")
+    for colour, share in ((_FOR, np.array(smooth)), (_AGAINST, -np.array(smooth))):
+        mask = Image.fromarray((255 * _STRENGTH * share.clip(0, 1)).astype(np.uint8))
+        grey.paste(colour, mask=mask)
+    return grey
 
 
 def fitted(image: Image.Image, side: int = _SIDE) -> Image.Image:
@@ -131,16 +125,15 @@ def fitted(image: Image.Image, side: int = _SIDE) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _draw_scale(canvas: Image.Image, low: float, high: float, less: bool) -> None:
-    """The colours from `low` (`less`: and below) to `high`, numbers, and what they mean."""
-    bar = _coloured(np.tile(np.linspace(0, 1, _BAR[0]), (_BAR[1], 1)))
+def _draw_scale(canvas: Image.Image) -> None:
+    """The colours from -1 to 1 over grey, and what they mean."""
+    bar = overlay(Image.new("RGB", _BAR, "grey"), np.linspace(-1, 1, _BAR[0])[None])
     canvas.paste(bar, (_MARGIN, _MARGIN))
-    for share in (0.0, 0.5, 1.0):
-        text = f"{low + share * (high - low):.2g}" + (" and below" if less and not share else "")
-        shift = round(share * (_BAR[0] - ImageFont.load_default(_TEXT).getlength(text)))
+    for share, text in enumerate(("-1 against it", "0", "1 for it")):
+        shift = round(share / 2 * (_BAR[0] - ImageFont.load_default(_TEXT).getlength(text)))
         _write(canvas, (_MARGIN + shift, _MARGIN + _BAR[1] + 3), text, _BAR[0])
     left = 2 * _MARGIN + _BAR[0]
-    meaning = "heat (AC-9): what raises Q; 1 is an image's most"
+    meaning = "heat (AC-9): what speaks for the level named; 1 is an image's strongest"
     _write(canvas, (left, _MARGIN - 3), meaning, canvas.width - left)
 
 

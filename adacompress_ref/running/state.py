@@ -162,10 +162,9 @@ class StateFolder:
         for name, value in self.settings.items():
             before = fields["settings"].get(name)
             if before != value:
-                raise StateError(
-                    f"{self.path}: its run has {name} {before!r:.100}, now it is {value!r}; "
-                    f"{OTHER_FOLDER}"
-                )
+                was = f"no {name}" if before is None else f"{name} {before!r:.100}"
+                now = "there is none" if value is None else f"it is {value!r}"
+                raise StateError(f"{self.path}: its run has {was}, now {now}; {OTHER_FOLDER}")
         return controller
 
     def _read_log(self, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:

@@ -173,7 +173,7 @@ class Stream:
                 pause = min(max(1.0, error.retry_after or 5.0), given_up - now)
                 if not error.retryable or pause <= 0 or stopping():
                     raise
-                self.say(f"adacompress: {photo.name} waits {pause:.0f} s: {error}")
+                self.say(f"adacompress: {photo.name} waits {max(1, pause):.0f} s: {error}")
                 while time.monotonic() < now + pause and not stopping():
                     time.sleep(LOOK_EVERY)
                 if stopping():

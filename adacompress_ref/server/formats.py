@@ -1,120 +1,23 @@
-"""Four image services as they are on the wire: requests, answers and errors. No sockets here.
-
-What all have in common comes first, then Rekognition, Baidu, Face++ and Google.
-"""
+"""Rekognition, Baidu, Face++ and Google as they are on the wire; `wire` has what all share."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import re
 import secrets
 import uuid
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from email.message import Message
-from typing import Any, ClassVar, NamedTuple
-from urllib.parse import parse_qsl
+from typing import Any, ClassVar
 
 from PIL import Image
 
-from ..core.roles import Label
 from ..services import RefusedError
 from ..storage.files import ImageError
-
-Classify = Callable[[bytes], Sequence[Label]]
-
-# what reading JSON of another shape may raise
-MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+from .wire import MISSHAPEN, Answer, Classify, Refused, Request, WireFormat, decoded, fields
 
 
-class Request(NamedTuple):
-    """What was asked; `route` is method and path, as in "POST /"."""
-
-    route: str
-    query: Mapping[str, str]
-    headers: Message
-    body: bytes
-
-
-class Answer(NamedTuple):
-    """An HTTP status and what the body holds: an object, sent as JSON, or plain text."""
-
-    status: int
-    content: dict[str, Any] | str
-
-    def encoded(self) -> tuple[str, bytes]:
-        """Media type and body."""
-        if isinstance(self.content, str):
-            return "text/plain", self.content.encode()
-        return "application/json", json.dumps(self.content).encode()
-
-
-class Refused(Exception):
-    """There are no labels, but this answer."""
-
-
-class WireFormat(ABC):
-    """One service. `errors` by kind: image, quota, 429, 500 and 503; expired where keys can.
-
-    `variables` of its clients are for the endpoint and then for keys: any will do.
-    """
-
-    routes: ClassVar[tuple[str, ...]]
-    errors: ClassVar[Mapping[str, Answer]]
-    variables: ClassVar[tuple[str, ...]] = ()
-
-    def claims(self, request: Request) -> bool:
-        """Whether a request is for this service."""
-        return request.route in self.routes
-
-    def environment(self, url: str) -> dict[str, str]:
-        """What points a client at `url`."""
-        return {name: "local" for name in self.variables} | dict.fromkeys(self.variables[:1], url)
-
-    def answer(self, request: Request, classify: Classify) -> Answer:
-        """`classify` may raise Refused, ImageError or RefusedError; others are passed on."""
-        try:
-            return Answer(200, self._answer(request, classify))
-        except Refused as refused:
-            answer: Answer = refused.args[0]
-            return answer
-        except (ImageError, RefusedError):
-            return self.errors["image"]
-
-    def error(self, kind: str, request: Request) -> Answer:
-        """A fault, whatever the request."""
-        return self.errors[kind]
-
-    @abstractmethod
-    def _answer(self, request: Request, classify: Classify) -> dict[str, Any]: ...
-
-
-def decoded(encoded: Any) -> bytes:
-    """What base64 stands for. Raises ImageError."""
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (ValueError, TypeError) as error:
-        raise ImageError("the image is not base64") from error
-
-
-def fields(request: Request) -> dict[str, str]:
-    """The fields of a form; a byte is the letter of that number, as in Latin-1."""
-    text = request.body.decode("latin-1")
-    if request.headers.get_content_type() != "multipart/form-data":
-        return dict(parse_qsl(text, encoding="latin-1"))
-    values = {}
-    for part in f"\r\n{text}".split(f"\r\n--{request.headers.get_boundary()}"):
-        head, _, value = part.partition("\r\n\r\n")
-        if name := re.search(r'\bname="?([^";\r\n]*)', head):
-            values[name[1]] = value
-    return values
-
-
-def _aws(code: str, text: str, status: int = 400) -> Answer:
-    return Answer(status, {"__type": code, "Message": text})
+def _aws(code: str, text: str, status: int = 400) -> Refused:
+    return Refused(Answer(status, {"__type": code, "Message": text}))
 
 
 class Rekognition(WireFormat):
@@ -145,11 +48,9 @@ class Rekognition(WireFormat):
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if not request.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256"):
-            raise Refused(
-                _aws("MissingAuthenticationTokenException", "Missing Authentication Token")
-            )
+            raise _aws("MissingAuthenticationTokenException", "Missing Authentication Token")
         if request.headers["X-Amz-Target"] != "RekognitionService.DetectLabels":
-            raise Refused(_aws("UnknownOperationException", "This server knows DetectLabels alone"))
+            raise _aws("UnknownOperationException", "This server knows DetectLabels alone")
         try:
             options = json.loads(request.body)
             encoded, most = options["Image"]["Bytes"], int(options.get("MaxLabels", 1000))
@@ -157,12 +58,10 @@ class Rekognition(WireFormat):
             if most < 0 or not 0 <= least <= 100:
                 raise ValueError
         except MISSHAPEN as error:
-            raise Refused(
-                _aws("InvalidParameterException", "Request has invalid parameters")
-            ) from error
+            raise _aws("InvalidParameterException", "Request has invalid parameters") from error
         payload = decoded(encoded)
         if len(payload) > self.largest:
-            raise Refused(_aws("ImageTooLargeException", "Image size is too large"))
+            raise _aws("ImageTooLargeException", "Image size is too large")
         labels = [
             {"Name": name, "Confidence": 100 * score}
             for name, score in classify(payload)
@@ -171,8 +70,8 @@ class Rekognition(WireFormat):
         return {"Labels": labels[:most], "LabelModelVersion": "3.0"}
 
 
-def _baidu(code: int, text: str, status: int = 200) -> Answer:
-    return Answer(status, {"error_code": code, "error_msg": text})
+def _baidu(code: int, text: str, status: int = 200) -> Refused:
+    return Refused(Answer(status, {"error_code": code, "error_msg": text}))
 
 
 class Baidu(WireFormat):
@@ -182,7 +81,6 @@ class Baidu(WireFormat):
     errors: ClassVar = {
         "expired": _baidu(111, "Access token expired"),
         "image": _baidu(216201, "image format error"),
-        "size": _baidu(216202, "image size error"),
         "quota": _baidu(17, "Open api daily request limit reached"),
         "429": _baidu(18, "Open api qps request limit reached"),
         "500": _baidu(282000, "internal error"),
@@ -203,26 +101,26 @@ class Baidu(WireFormat):
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if request.query.get("access_token") not in self.tokens:
-            raise Refused(_baidu(110, "Access token invalid or no longer valid"))
+            raise _baidu(110, "Access token invalid or no longer valid")
         encoded = fields(request).get("image")
         if not encoded:
-            raise Refused(_baidu(216200, "empty image"))
+            raise _baidu(216200, "empty image")
         if len(encoded) > self.largest:
-            raise Refused(self.errors["size"])
+            raise _baidu(216202, "image size error")
         payload = decoded(encoded)
         try:
             sides = Image.open(io.BytesIO(payload)).size
         except Exception as error:  # damaged files raise nearly every kind of exception
             raise ImageError("no image") from error
         if min(sides) < self.shortest or max(sides) > self.longest:
-            raise Refused(self.errors["size"])
+            raise _baidu(216202, "image size error")
         labels = classify(payload)
         result = [{"score": score, "root": "", "keyword": name} for name, score in labels]
         return {"log_id": secrets.randbits(60), "result_num": len(result), "result": result}
 
 
-def _oauth(status: int, code: str, text: str) -> Answer:
-    return Answer(status, {"error": code, "error_description": text})
+def _oauth(status: int, code: str, text: str) -> Refused:
+    return Refused(Answer(status, {"error": code, "error_description": text}))
 
 
 class BaiduTokens(WireFormat):
@@ -242,16 +140,16 @@ class BaiduTokens(WireFormat):
         given = {**request.query, **fields(request)}
         if given.get("grant_type") != "client_credentials":
             text = "grant_type is not client_credentials"
-            raise Refused(_oauth(400, "unsupported_grant_type", text))
+            raise _oauth(400, "unsupported_grant_type", text)
         if not (given.get("client_id") and given.get("client_secret")):
-            raise Refused(_oauth(401, "invalid_client", "unknown client id"))
+            raise _oauth(401, "invalid_client", "unknown client id")
         token = secrets.token_hex(16)
         self.tokens.add(token)
         return {"access_token": token, "expires_in": 30 * 24 * 3600, "scope": "public"}
 
 
-def _facepp(status: int, text: str) -> Answer:
-    return Answer(status, {"error_message": text})
+def _facepp(status: int, text: str) -> Refused:
+    return Refused(Answer(status, {"error_message": text}))
 
 
 class FacePP(WireFormat):
@@ -263,7 +161,7 @@ class FacePP(WireFormat):
         "quota": _facepp(403, "AUTHORIZATION_ERROR:Insufficient Account Balance"),
         "429": _facepp(403, "CONCURRENCY_LIMIT_EXCEEDED"),
         "500": _facepp(500, "INTERNAL_ERROR"),
-        "503": Answer(503, "Service Unavailable"),
+        "503": Refused(Answer(503, "Service Unavailable")),
     }
     variables = ("FACEPP_ENDPOINT", "FACEPP_API_KEY", "FACEPP_API_SECRET")
     largest = 2 * 2**20  # bytes of a request
@@ -273,13 +171,13 @@ class FacePP(WireFormat):
             raise Refused(Answer(413, "Request Entity Too Large"))
         given = fields(request)
         if not (given.get("api_key") and given.get("api_secret")):
-            raise Refused(_facepp(401, "AUTHENTICATION_ERROR"))
+            raise _facepp(401, "AUTHENTICATION_ERROR")
         if "image_file" in given:
             payload = given["image_file"].encode("latin-1")
         elif "image_base64" in given:
             payload = decoded(given["image_base64"])
         else:
-            raise Refused(_facepp(400, "MISSING_ARGUMENTS: image_url, image_file, image_base64"))
+            raise _facepp(400, "MISSING_ARGUMENTS: image_url, image_file, image_base64")
         lists: dict[str, Any] = {"scenes": [], "objects": []}
         for name, score in classify(payload):
             # so that a client has to read both
@@ -289,8 +187,8 @@ class FacePP(WireFormat):
         return {"image_id": request_id, "request_id": request_id, "time_used": 1, **lists}
 
 
-def _google(status: int, code: str, text: str) -> Answer:
-    return Answer(status, {"error": {"code": status, "message": text, "status": code}})
+def _google(status: int, code: str, text: str) -> Refused:
+    return Refused(Answer(status, {"error": {"code": status, "message": text, "status": code}}))
 
 
 class GoogleVision(WireFormat):
@@ -307,7 +205,7 @@ class GoogleVision(WireFormat):
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if not (request.headers.get("X-Goog-Api-Key") or request.query.get("key")):
-            raise Refused(_google(403, "PERMISSION_DENIED", "The request has no API key."))
+            raise _google(403, "PERMISSION_DENIED", "The request has no API key.")
         images = []
         try:
             for image in json.loads(request.body)["requests"]:
@@ -316,7 +214,7 @@ class GoogleVision(WireFormat):
                 images.append((image["image"]["content"], most))
         except MISSHAPEN as error:
             text = "Request contains an invalid argument."
-            raise Refused(_google(400, "INVALID_ARGUMENT", text)) from error
+            raise _google(400, "INVALID_ARGUMENT", text) from error
         return {"responses": [_annotated(content, most, classify) for content, most in images]}
 
 

@@ -22,7 +22,8 @@ from urllib.parse import parse_qsl
 from ..core.roles import Label
 from ..services import Service, ask
 from ..storage.files import reason
-from .formats import Answer, Refused, Request, WireFormat, all_formats
+from .formats import all_formats
+from .wire import Answer, Refused, Request, WireFormat
 
 FAULTS = ("timeout", "reset", "429", "500", "503", "malformed", "truncated", "expired", "slow")
 BODY_LIMIT = 16 * 2**20  # bytes
@@ -112,7 +113,7 @@ class Server(ThreadingHTTPServer):
         def classify(payload: bytes) -> list[Label]:
             with self._classifying:
                 if self.answered >= self.quota:
-                    raise Refused(wire.errors["quota"])
+                    raise Refused(wire.errors["quota"].answer)
                 labels = ask(self.service, payload)
                 self.answered += 1
                 return labels
@@ -121,7 +122,7 @@ class Server(ThreadingHTTPServer):
             return wire.answer(request, classify)
         except Exception as error:  # of the service's own code
             print(f"adacompress: {reason(error)}", file=sys.stderr, flush=True)
-            return wire.errors["500"]
+            return wire.errors["500"].answer
 
 
 class _Handler(BaseHTTPRequestHandler):

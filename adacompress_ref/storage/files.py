@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .arrays import whole_file
 
-_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+_ENDINGS = ".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"
 
 
 class ImageError(ValueError):
@@ -47,7 +47,8 @@ def find(folder: str | os.PathLike[str]) -> list[str]:
             if is_image and (os.path.isfile(path) or not os.path.exists(path)):
                 names.append(path.relative_to(folder).as_posix())
     if not names:
-        raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
+        place, endings = printable(os.fspath(folder)), ", ".join(_ENDINGS)
+        raise ImageError(f"{place}: no image in this folder ({endings}); name another")
     return sorted(names)
 
 

@@ -69,8 +69,8 @@ class SurvivalAgent:
     def _z(self, rows: np.ndarray) -> np.ndarray:
         return drift.expand(rows, self.config) @ self.w[:-1] + self.w[-1]
 
-    def slope(self, row: np.ndarray) -> np.ndarray:
-        """dP/drow [inputs], by central differences."""
+    def survival_gradient(self, row: np.ndarray) -> np.ndarray:
+        """dP/drow [inputs] of P(labels survive), by central differences."""
         step = 1e-4 * np.eye(self.inputs)
         return (self.survival(row + step) - self.survival(row - step)) / 2e-4
 

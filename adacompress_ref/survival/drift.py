@@ -106,14 +106,16 @@ def _which(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
     return rows[..., -len(config.encodings) + LOG_REFERENCE : LOG_REFERENCE]
 
 
-def by_whole(by_row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
+def by_whole(by_row: np.ndarray, row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
     """From a gradient by a row [inputs], that by the drift of the whole image, [2], unscaled.
 
-    The drift of the probe, or with `own_drift` of the action itself.
+    The drift of the probe, or with `own_drift` of the action itself; 0 where it is at its least.
     """
+    place, mean, spread = slice(2, 4), _MEAN[2:4], _SPREAD[2:4]
     if config.own_drift:
-        return by_row[CONTEXT : CONTEXT + DRIFT] / _DRIFT_SPREAD
-    return by_row[2:4] / _SPREAD[2:4]
+        place, mean, spread = slice(CONTEXT, CONTEXT + DRIFT), _DRIFT_MEAN, _DRIFT_SPREAD
+    moves = row[place] * spread + mean > np.log(LEAST) + 1e-5  # rows are float32
+    return np.where(moves, by_row[place] / spread, 0)
 
 
 def row_length(config: SurvivalConfig) -> int:

@@ -154,6 +154,7 @@ def evaluate(
         "preset": agent.config.preset,
         "policies": policies,
         "best_fixed": names[best_fixed],
+        "best_fixed_chosen_on": "training images" if len(known.agreement) else "tested images",
         "gap_captured": float((chosen["reward"] - fixed) / room) if room > 0 else None,
         "saving_vs_fixed": float(saving),
     }

@@ -26,7 +26,7 @@ class View(Protocol):
     def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray: ...
     def stamp(self, sha256: str) -> dict[str, Any]: ...  # how states are made with this extractor
 
-    # AC-9 of one action: [rows, columns] of E's map.
+    # AC-9 of one action: [rows, columns] of E's map, in [-1, 1], 0 speaking for nothing.
     def heat(
         self, agent: Any, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
     ) -> np.ndarray: ...

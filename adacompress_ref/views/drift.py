@@ -16,7 +16,7 @@ from ..imaging.parallel import at_once
 from ..imaging.read import Photo
 from ..survival import drift
 from ..survival.config import SurvivalConfig
-from .heat import drift_heat
+from .heat import feature_gradient, map_gradient, signed
 from .payloads import Payloads
 
 PROBE = Encoding("jpeg", None, 5)
@@ -132,9 +132,13 @@ class DriftView:
     def heat(
         self, agent: Any, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
     ) -> np.ndarray:
-        """AC-9 of P(labels survive): [5, 5], of what is measured for this action's row."""
+        """AC-9 of P(labels survive): [5, 5] in [-1, 1], of what is measured for this action."""
         encoding = self.encodings[action] if self.config.own_drift else PROBE
         payload = codec.decode(codec.encode(photo.picture, encoding), SIDE)
         pair = payload, codec.reduced(photo.picture, SIDE)
         maps = extractor.run(np.stack([tensor(picture, "bilinear", SIDE) for picture in pair]))
-        return drift_heat(agent, state[action], *maps)
+        row = state[action]
+        by_drift = drift.by_whole(agent.survival_gradient(row), row, self.config)
+        feature, reference = pool(maps, "global")
+        by_feature = feature_gradient(feature, reference, by_drift)
+        return signed(map_gradient(by_feature, maps[0], "global"), maps[0])

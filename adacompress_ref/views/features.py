@@ -10,7 +10,7 @@ from ..core.config import Config
 from ..imaging.encoding import Encoding, parse_all
 from ..imaging.extractor import CHANNELS, INPUT_SIZE, Extractor, pool, tensor
 from ..imaging.read import Photo
-from .heat import feature_heat
+from .heat import map_gradient, signed
 from .payloads import Payloads
 
 RESIZES = ("bilinear", "nearest")  # the order of axis 1 of a table's features
@@ -46,6 +46,7 @@ class FeatureView:
     def heat(
         self, agent: Any, photo: Photo, state: np.ndarray, action: int, extractor: Extractor
     ) -> np.ndarray:
-        """AC-9 of Q(s, c): [7, 7]."""
+        """AC-9 of Q(s, c): [7, 7] in [-1, 1]."""
         feature_map = extractor.run(tensor(photo.picture, self.config.resize)[None])[0]
-        return feature_heat(agent.network, feature_map, action, self.config.pooling)
+        by_feature = agent.network.input_gradient(state, action)
+        return signed(map_gradient(by_feature, feature_map, self.config.pooling), feature_map)

@@ -21,7 +21,7 @@ import adacompress_ref as ac
 from adacompress_ref.server.standin import Server
 from adacompress_ref.storage.arrays import load_arrays
 
-from ..command import PHOTOGRAPHS, parser, show
+from ..command import PHOTOGRAPHS, reported
 from .faults import crops, use
 
 CLIENT = "baidu"
@@ -70,28 +70,28 @@ def same(one: Path, other: Path) -> bool:
     )
 
 
-def measure(count: int, kills: int, seed: int) -> dict[str, Any]:
+def measure(images: int, kills: int, seed: int) -> dict[str, Any]:
     """Both runs."""
     rng = np.random.default_rng(seed)
     service = ac.open_service("squeezenet")
     with tempfile.TemporaryDirectory() as made, Server(service) as server, use(server):
         folder, whole, parts = (Path(made, name) for name in ("photos", "whole", "parts"))
         folder.mkdir()
-        for number, photo in enumerate(crops(PHOTOGRAPHS, count, rng)):
+        for number, photo in enumerate(crops(PHOTOGRAPHS, images, rng)):
             (folder / f"{number:05}.jpg").write_bytes(photo.file)
         seconds = run(folder, whole)
         uploads = server.answered
-        each = max(0.0, seconds - 1.5) / count
+        each = max(0.0, seconds - 1.5) / images
         for number in range(kills):
-            left = count - lines(parts)
+            left = images - lines(parts)
             starting = rng.random() < 0.2
-            images = -1 if starting else int(rng.integers(2 * left // (kills - number) + 1))
-            run_and_kill(folder, parts, images, rng.uniform(0, 1.5 if starting else 2 * each))
+            before = -1 if starting else int(rng.integers(2 * left // (kills - number) + 1))
+            run_and_kill(folder, parts, before, rng.uniform(0, 1.5 if starting else 2 * each))
             print(f"kill {number + 1}/{kills}: {lines(parts)} images", file=sys.stderr)
         run(folder, parts)
         logs = [(state / "log.jsonl").read_bytes() for state in (whole, parts)]
         return {
-            "images": count,
+            "images": images,
             "kills": kills,
             "log_equal": logs[0] == logs[1],
             "agent_equal": same(whole / "state.npz", parts / "state.npz"),
@@ -103,13 +103,8 @@ def measure(count: int, kills: int, seed: int) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: log and agent are equal; 1: they are not."""
-    command = parser("bench.robustness.crash", __doc__)
-    command.add_argument("--images", type=int, default=1000, metavar="N", help="default: 1000")
-    command.add_argument("--kills", type=int, default=100, metavar="N", help="default: 100")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    options = command.parse_args(arguments)
-    report = measure(options.images, options.kills, options.seed)
-    show(report, options.json)
+    defaults = {"images": 1000, "kills": 100, "seed": 0}
+    report = reported("bench.robustness.crash", __doc__, measure, arguments, **defaults)
     return 0 if report["log_equal"] and report["agent_equal"] else 1
 
 

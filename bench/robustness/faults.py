@@ -32,7 +32,7 @@ from adacompress_ref.running.results import Result
 from adacompress_ref.server.standin import Server
 from adacompress_ref.services import ask
 
-from ..command import PHOTOGRAPHS, parser, show
+from ..command import PHOTOGRAPHS, reported
 
 CLIENTS = ("baidu", "facepp", "rekognition", "google")
 CROPS = 240  # different ones, each sent many times under many names
@@ -214,13 +214,8 @@ def measure(uploads: int, error_rate: float, seed: int) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: nothing is lost, sent twice or mislearned; 1: something is."""
-    command = parser("bench.robustness.faults", __doc__)
-    command.add_argument("--uploads", type=int, default=5000, metavar="N", help="default: 5000")
-    command.add_argument("--error-rate", type=float, default=0.2, metavar="P", help="default: 0.2")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    options = command.parse_args(arguments)
-    report = measure(options.uploads, options.error_rate, options.seed)
-    show(report, options.json)
+    defaults = {"uploads": 5000, "error_rate": 0.2, "seed": 0}
+    report = reported("bench.robustness.faults", __doc__, measure, arguments, **defaults)
     wrong = ("lost", "duplicated", "wrong_accuracies", "wrong_labels")
     return 1 if any(report[name] for name in wrong) else 0
 

@@ -1,6 +1,7 @@
 """Rooms: what they have is there, and those named run one after another."""
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -34,6 +35,23 @@ def test_a_bench_that_is_not_there_is_named():
     done = run("bench.paper", "replay_trace", "none")
     assert (done.returncode, done.stdout) == (2, "")
     assert "none: must be one of replay_trace, keras_parity" in done.stderr
+
+
+def test_what_is_measured_has_options(capsys):
+    def measure(kills, error_rate):
+        return {"kills": kills, "rate": error_rate}
+
+    def reported(*arguments):
+        defaults = {"kills": 3, "error_rate": 0.5}
+        report = command.reported("x", "Of x.", measure, arguments, **defaults)
+        printed = capsys.readouterr().out
+        assert json.loads(printed) == report
+        return *report.values(), printed.count("\n")
+
+    assert reported() == (3, 0.5, 4)
+    assert reported("--error-rate", "1", "--json") == (3, 1.0, 1)
+    with pytest.raises(SystemExit):
+        reported("--kills", "1.5")
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from adacompress_ref.cli import main as cli
 from adacompress_ref.cli import run as commands_run
 from adacompress_ref.cli import train as commands_train
 from adacompress_ref.cli import weights
+from adacompress_ref.cli.evaluate import repeated
 from adacompress_ref.core.roles import Label
 from adacompress_ref.running import labelling, stream
 from adacompress_ref.services import (
@@ -127,7 +128,7 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("compress - few", "one image, not 4"),
         ("explain few -o - --json", "leave out --json"),
         ("report few -o - --json", "leave out --json"),
-        ("compress bare.jpg", "bare.jpg: no image in this folder"),
+        ("compress bare.jpg", "bare.jpg: no image in this folder (.jpg, .jpeg, "),
         ("compress few --agent AGENT --preset authors", "an agent of preset paper"),
         ("explain few -o x.png --agent AGENT --preset authors", "an agent of preset paper"),
         ("evaluate --table few/clock.jpg --agent AGENT --preset authors", "clock.jpg"),
@@ -230,7 +231,8 @@ def test_the_chain(adacompress, few, tmp_path):
         assert {"name", "agreement", "size_ratio", "reward"} <= set(policy)
     status, out, _ = adacompress(*evaluate, "--alpha", 2)
     assert "alpha 2, preset paper" in out
-    assert len(out.splitlines()) == 15
+    assert len(out.splitlines()) == 16
+    assert f"({tested['best_fixed']}, chosen on training images)" in out
 
 
 def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo_table):
@@ -403,6 +405,14 @@ def test_training_live_goes_on_where_it_was(
     assert not (tmp_path / "parts.npz.partial").exists()
     lost = 0 if status in (130, 143) else 2  # of the image at hand
     assert whole.asked <= first.asked + rest.asked <= whole.asked + lost
+
+
+def test_rows_that_repeat_are_explained():
+    rows = [("fixed-5", 0.5, 0.2), ("fixed-85", 1.0, 1.0), ("fixed-95", 1.0, 1.0)]
+    names = "name", "agreement", "size_ratio"
+    policies = [dict(zip(names, row, strict=True)) for row in rows]
+    assert "fixed-85, fixed-95: the reference" in repeated({"policies": policies})
+    assert repeated({"policies": policies[:2]}) == ""
 
 
 def test_an_image_without_an_answer_is_learned_from_later(adacompress, few, counting, monkeypatch):

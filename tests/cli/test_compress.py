@@ -42,7 +42,12 @@ def test_compress_prints_one_object_a_line(adacompress, few):
         assert line["size_ratio"] == round(line["bytes"] / line["reference_bytes"], 6)
         assert line["error"] is None
     total, reference = (sum(line[name] for line in lines) for name in ("bytes", "reference_bytes"))
-    assert f"3 of 3 images, {total:,} bytes: {100 * total / reference:.1f}% of quality 75" in err
+    assert (
+        f"3 of 3 images, {total:,} bytes: in sum {100 * total / reference:.1f}% of quality 75"
+        in err
+    )
+    assert err.endswith("; in out\n")
+    assert "; in " not in adacompress("compress", few, "--noaction")[2]
 
 
 def test_any_number_of_workers_gives_the_same(adacompress, few):

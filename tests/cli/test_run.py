@@ -140,6 +140,7 @@ def refused(done, text):
     ("options", "text"),
     [
         (["--seed", "1"], "its run has seed 0, now it is 1"),
+        (["--alpha", "2"], "its run has no alpha, now it is 2.0; "),
         (["--preset", "authors"], "its run has preset 'tuned'"),
         (["--untrained"], "its run has untrained False"),
     ],

@@ -1,11 +1,10 @@
 """`weights`: whether the files are whole, how another is had."""
 
-import hashlib
-import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from weights_helpers import sha256, write_manifest
 
 from adacompress_ref.cli import weights
 from adacompress_ref.imaging.sidecar import Fields, Normalisation, beside
@@ -14,27 +13,7 @@ from adacompress_ref.storage.artifacts import ArtifactError
 
 BODY = b"the weights"
 
-
-@pytest.fixture(autouse=True)
-def places(tmp_path, monkeypatch):
-    """Empty folders in the place of all that are searched; `shipped` has a manifest."""
-    for name in ("named", "shipped", "cache/adacompress_ref"):
-        (tmp_path / name).mkdir(parents=True)
-    monkeypatch.setenv("ADACOMPRESS_WEIGHTS", str(tmp_path / "named"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("ADACOMPRESS_OFFLINE", raising=False)
-    monkeypatch.setattr(artifacts, "shipped_folder", lambda: tmp_path / "shipped")
-    write_manifest(tmp_path, {}, {})
-    return tmp_path
-
-
-def write_manifest(places, files, fetch):
-    text = json.dumps({"format": 1, "files": files, "fetch": fetch})
-    (places / "shipped" / "manifest.json").write_text(text)
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
+pytestmark = pytest.mark.usefixtures("places")
 
 
 # Verifying -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from bench.paper import insight
 
 
 def made(name, order, picture, heat=None):
-    heat = np.linspace(0, 1, 49).reshape(7, 7) if heat is None else heat
+    heat = np.linspace(-1, 1, 49).reshape(7, 7) if heat is None else heat
     level = f"jpeg-q{5 + 10 * order}"
     return Explanation(name, level, 0.5, level, order, heat, picture)
 
@@ -46,21 +46,26 @@ def test_the_photograph_its_heat_scale_and_caption(photos, monkeypatch):
     heated = picture[foot - height : foot, 16 + side + 6 : 16 + 2 * side + 6].astype(float)
     grey = np.asarray(photo.convert("L"), float)
     assert np.corrcoef(heated.mean(axis=2).ravel(), grey.ravel())[0, 1] > 0.5
-    scale = picture[16 + 7, 16 : 16 + 240].astype(float)
-    lightness = scale @ [0.2126, 0.7152, 0.0722]
-    assert np.all(np.diff(lightness) >= -0.5)
-    assert scale[0].tolist() == [68, 1, 84]
-    assert scale[-1].tolist() == [253, 231, 37]
-    assert {"0", "0.5", "1", "chelsea.jpg", "jpeg-q15, Q = 0.500"} <= set(drawn)
+    warmth = warmth_of(picture[16 + 7, 16 : 16 + 240])  # of the scale: blue, grey, orange
+    assert np.all(np.diff(warmth) >= 0)
+    assert warmth[0] < -100 < 100 < warmth[-1]
+    assert np.ptp(picture[16 + 7, 16 + 120]) <= 4
+    assert {"-1 against it", "0", "1 for it", "chelsea.jpg", "jpeg-q15, Q = 0.500"} <= set(drawn)
 
 
-def test_overlay_is_hot_where_the_heat_is():
+def warmth_of(pixels):
+    """Red less blue."""
+    return np.asarray(pixels, float) @ [1, 0, -1]
+
+
+def test_overlay_is_hot_where_the_heat_is_and_grey_where_there_is_none():
     heat = np.zeros((7, 7))
-    heat[5, 1] = 1
-    found = np.asarray(overlay(Image.new("RGB", (70, 140), "grey"), heat), float)
-    row, column = np.unravel_index(found[:, :, 1].argmax(), (140, 70))
-    assert abs(row - 110) <= 10
-    assert abs(column - 15) <= 5
+    heat[5, 1], heat[1, 5] = 1, -1
+    warmth = warmth_of(overlay(Image.new("RGB", (70, 140), "grey"), heat))
+    for found, row, column in ((warmth.argmax(), 110, 15), (warmth.argmin(), 30, 55)):
+        place = np.unravel_index(found, (140, 70))
+        assert abs(place[0] - row) <= 10 and abs(place[1] - column) <= 5
+    assert not warmth[70].any() and not warmth[0, 0]
 
 
 def test_the_sheet_begins_with_the_lowest_level(monkeypatch):
@@ -73,17 +78,17 @@ def test_the_sheet_begins_with_the_lowest_level(monkeypatch):
     assert first.tolist() == [[0, 255, 0], [255, 255, 255], [0, 0, 255]]
 
 
-@pytest.mark.parametrize("value", [0.0, -0.004])
-def test_no_heat_at_all(value):
-    sheet([made("a", 0, Image.new("RGB", (30, 20)), np.full((7, 7), value))])
-
-
-def test_one_cell_far_below_leaves_the_others_their_colours(monkeypatch):
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0.0, "nothing speaks for it or against it"), (-1.0, "nothing speaks for it"), (1.0, "")],
+)
+def test_no_support_is_said_in_words(monkeypatch, value, verdict):
     drawn = texts(monkeypatch)
-    heat = np.full((7, 7), 0.5)
-    heat[0, 0], heat[6, 6] = -400, 1
-    sheet([made("a", 0, Image.new("RGB", (30, 20)), heat)])
-    assert {"-1 and below", "0", "1"} <= set(drawn)
+    one = made("a", 0, Image.new("RGB", (400, 20), "grey"), np.full((7, 7), value))
+    picture = np.asarray(sheet([one]))
+    assert one.verdict == verdict
+    assert "jpeg-q5, Q = 0.500" + (f"; {verdict}" if verdict else "") in drawn
+    assert np.sign(warmth_of(picture[-20, -30])) == np.sign(value)  # under the heat
 
 
 def test_a_long_name_is_shortened(monkeypatch):
@@ -121,7 +126,7 @@ def test_explain_agrees_with_compress(adacompress, few, preset):
         assert line["chosen"] == line["encoding"] == other["encoding"]
         cells = 7 if preset in ("paper", "authors") else 5
         assert np.shape(line["heat"]) == (cells, cells)
-        assert np.max(line["heat"]) == pytest.approx(1) or np.max(line["heat"]) <= 0
+        assert np.max(np.abs(line["heat"])) == pytest.approx(1)
     assert Image.open("h.png").format == "PNG"
 
 
@@ -150,7 +155,7 @@ def test_the_others_are_done(adacompress, few):
     errors = [bool(json.loads(line)["error"]) for line in out.splitlines()]
     assert errors == [True, False, False, True]
     assert len([line for line in err.splitlines() if line.startswith("adacompress: ")]) == 2
-    assert "2 of 4 images explained" in err
+    assert "2 of 4 images explained: h.png" in err
     Image.open("h.png").load()
 
 

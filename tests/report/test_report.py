@@ -18,6 +18,7 @@ from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import Encoding
 from adacompress_ref.report import charts, timeline
+from adacompress_ref.report.heatmaps import explain
 from adacompress_ref.running import runlog
 from adacompress_ref.running.state import StateFolder
 from adacompress_ref.storage.files import printable
@@ -103,11 +104,18 @@ def test_a_run():
 
 
 def test_nothing_in_it_is_code_or_comes_from_elsewhere():
-    cases = [report.Case(each, b"one", b"two", b"three") for each in report.disagreements(LINES)]
+    pictures = b"one", b"two", b"three"
+    lost = zip(report.disagreements(LINES), ("", "nothing speaks for it"), strict=True)
+    cases = [report.Case(line, *pictures, verdict) for line, verdict in lost]
     html = report.of_run(LINES, TIMES, {"service": HOSTILE}, cases)
     page = Page(html)
     assert {tag for tag, _ in page.tags} >= {"img", "svg", "details"}
     assert not page.named("script") + page.named("b")
+    maps = [each for each in page.texts if each.startswith("Heat map: ")]
+    assert [each.partition(" for ")[0] for each in maps] == [
+        "Heat map: orange speaks",
+        "Heat map: nothing speaks",
+    ]
     for _, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         for name in ("src", "href"):
@@ -271,6 +279,8 @@ def test_the_command(adacompress, logged, photos, tmp_path):
     small = codec.resized(photo.picture, reference.shape[1::-1], "bilinear")
     errors = [np.abs(each - small).mean() for each in (reference, compressed, heat)]
     assert errors[0] < errors[1] / 2 < errors[2] / 4
+    verdict = explain(AdaCompress.load(threads=1), photo, 0).verdict
+    assert f"Heat map: {verdict or 'orange speaks for this level'}, blue" in html
     assert {path: path.read_bytes() for path in logged.iterdir()} == before
 
 

@@ -103,3 +103,12 @@ def test_what_was_known_to_be_refused(photos):
     assert (line["bytes_sent"], line["answered_by"]) == (line["bytes"], "compressed")
     assert "flaky takes 20,000 bytes" in line["fault"]
     assert Stream(photos, pilots[1], Silent(max_bytes=20_000))._learn_again(line)
+
+
+def test_a_short_pause_is_not_said_to_be_none(photos):
+    said = []
+    stream = Stream(photos, system("tuned"), Flaky(faults=0), wait=0.1, say=said.append)
+    stream.service.label = lambda payload: (_ for _ in ()).throw(UnavailableError("away"))
+    with pytest.raises(UnavailableError):
+        stream._send("clock.jpg", lambda: False)
+    assert said == ["adacompress: clock.jpg waits 1 s: away"]

@@ -1,34 +1,12 @@
 """Weight files: where they are looked for."""
 
-import hashlib
-import json
-
 import pytest
+from weights_helpers import sha256
 
 from adacompress_ref.storage import artifacts
 from adacompress_ref.storage.artifacts import ArtifactError
 
-
-@pytest.fixture(autouse=True)
-def places(tmp_path, monkeypatch):
-    """Empty folders in the place of all that are searched; `shipped` has a manifest."""
-    for name in ("named", "shipped", "cache/adacompress_ref"):
-        (tmp_path / name).mkdir(parents=True)
-    monkeypatch.setenv("ADACOMPRESS_WEIGHTS", str(tmp_path / "named"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("ADACOMPRESS_OFFLINE", raising=False)
-    monkeypatch.setattr(artifacts, "shipped_folder", lambda: tmp_path / "shipped")
-    write_manifest(tmp_path, {}, {})
-    return tmp_path
-
-
-def write_manifest(places, files, fetch):
-    text = json.dumps({"format": 1, "files": files, "fetch": fetch})
-    (places / "shipped" / "manifest.json").write_text(text)
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
+pytestmark = pytest.mark.usefixtures("places")
 
 
 # Finding ---------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ def test_every_figure_by_hand(table):
     assert figures(report, "agent") == pytest.approx((0.75, 0.325, 0.425))
     assert figures(report, "oracle") == pytest.approx((1, 0.375, 0.625))
     assert report["best_fixed"] == "fixed-25"
+    assert report["best_fixed_chosen_on"] == "tested images"
     assert report["gap_captured"] == pytest.approx((0.425 - 0.35) / (0.625 - 0.35))
     assert report["saving_vs_fixed"] == pytest.approx(1 - 0.325 / 0.4)
     assert (report["images"], report["unlabelled"], report["service"]) == (4, 0, "fake")
@@ -127,6 +128,7 @@ def test_trained_images_are_never_tested(table):
 def test_the_best_fixed_level_is_chosen_on_the_training_images(table):
     report = evaluate(table, agent_that_takes([0, 1, 1, 1], ["digest-0"]))
     assert report["best_fixed"] == "fixed-5"  # on image 0; on the others it is the worst
+    assert report["best_fixed_chosen_on"] == "training images"
     fixed, agent, oracle = -0.4 / 3, 0.8 / 3, 1.6 / 3
     assert report["gap_captured"] == pytest.approx((agent - fixed) / (oracle - fixed))
 

@@ -286,7 +286,7 @@ def test_the_wholes_part_of_a_gradient_is_unscaled():
         by_row = weights[: drift.row_length(config)]
         context, drifts = drift._MEAN.copy(), np.zeros((len(config.encodings), 2))
         before = value(context, drifts, config)
-        for number, slope in enumerate(drift.by_whole(by_row, config)):
+        for number, slope in enumerate(drift.by_whole(by_row, np.ones(len(by_row)), config)):
             moved, moved_drifts = context.copy(), drifts.copy()
             if config.own_drift:
                 moved_drifts[3, number] += 1

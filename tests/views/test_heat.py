@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from adacompress_ref.core import equations
 from adacompress_ref.core.qnetwork import QNetwork
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
@@ -12,9 +11,9 @@ from adacompress_ref.imaging.extractor import Extractor, pool, tensor
 from adacompress_ref.survival import drift
 from adacompress_ref.survival.agent import SurvivalAgent
 from adacompress_ref.survival.config import LADDER, TUNED
-from adacompress_ref.views import heat
+from adacompress_ref.views import drift as views_drift
 from adacompress_ref.views.drift import DriftView
-from adacompress_ref.views.heat import drift_gradient, feature_heat, map_gradient
+from adacompress_ref.views.heat import feature_gradient, map_gradient, signed
 
 POOLINGS = ("global", "corner")
 
@@ -29,6 +28,12 @@ def feature_map():
     return np.random.default_rng(1).random((6, 7, 7))
 
 
+def gradient_of(network, feature_map, action, pooling):
+    """dQ/dmap."""
+    by_feature = network.input_gradient(pool(feature_map[None], pooling)[0], action)
+    return map_gradient(by_feature, feature_map, pooling)
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("action", range(3))
 def test_gradient_against_finite_differences(network, feature_map, pooling, action):
@@ -40,7 +45,7 @@ def test_gradient_against_finite_differences(network, feature_map, pooling, acti
         step = np.zeros_like(feature_map)
         step[place] = 1e-5
         expected[place] = (q_value(feature_map + step) - q_value(feature_map - step)) / 2e-5
-    found = map_gradient(network, feature_map, action, pooling)
+    found = gradient_of(network, feature_map, action, pooling)
     assert np.abs(expected).max() > 1e-4
     assert np.abs(found - expected).max() < 1e-9
 
@@ -61,7 +66,9 @@ def test_drift_gradient_against_finite_differences(own_drift):
         own = drift.drift(pooled, itself)[None].repeat(5, axis=0)
         return drift.rows(context, own, np.linspace(0.1, 1, 5), config)[1].astype(np.float64)
 
-    found = drift_gradient(payload, image, drift.by_whole(weights, config))
+    pooled = payload.mean(axis=(1, 2))
+    by_drift = drift.by_whole(weights, row(payload), config)
+    found = map_gradient(feature_gradient(pooled, itself, by_drift), payload, "global")
     for place in [(0, 0, 0), (3, 2, 4), (5, 4, 1)]:
         step = np.zeros_like(payload)
         step[place] = 0.5  # rows are float32
@@ -80,17 +87,17 @@ def test_gradient_against_pytorch(network, feature_map, pooling):
         values = values @ torch.tensor(weight) + torch.tensor(bias)
         values = values.relu() if depth < len(network.weights) - 1 else values
     values[1].backward()
-    found = map_gradient(network, feature_map, 1, pooling)
+    found = gradient_of(network, feature_map, 1, pooling)
     assert np.abs(found - at.grad.numpy()).max() < 1e-12
     # AC-9 by PyTorch: weights [6], heat [7, 7]
     expected = (at.grad.mean(dim=(1, 2))[:, None, None] * at.detach()).mean(dim=0)
     assert expected.max() > 0
-    heat_found = feature_heat(network, feature_map, 1, pooling)
-    assert np.allclose(heat_found, (expected / expected.max()).numpy())
+    heat_found = signed(found, feature_map)
+    assert np.allclose(heat_found, (expected / expected.abs().max()).numpy())
 
 
 def test_a_cell_that_is_not_pooled_has_no_gradient(network, feature_map):
-    gradient = map_gradient(network, feature_map, 0, "corner")
+    gradient = gradient_of(network, feature_map, 0, "corner")
     assert np.all(gradient[:, :4, :4] != 0)
     assert not gradient[:, 4:].any()
     assert not gradient[:, :, 4:].any()
@@ -104,34 +111,96 @@ def test_heat_by_hand(pooling):
     feature_map = np.zeros((2, 7, 7))
     feature_map[0, 1, 2], feature_map[1, 6, 5] = 2, 3
     share = 1 / 49 if pooling == "global" else 1 / 16
-    gradient = map_gradient(network, feature_map, 0, pooling)
+    gradient = gradient_of(network, feature_map, 0, pooling)
     assert gradient[:, 0, 0].tolist() == pytest.approx([3 * share, -share])
     expected = np.zeros((7, 7))
     expected[1, 2], expected[6, 5] = 1, -0.5  # 3 * 2 = 6 is the maximum, -1 * 3 half of it
-    assert np.allclose(feature_heat(network, feature_map, 0, pooling), expected)
+    assert np.allclose(signed(gradient, feature_map), expected)
+    # Q(s, 0) = s0 - 3 s1: most of it is against, 1 * 2 is 2 / 9 of 3 * 3
+    network.weights[0][:] = [[1], [-3]]
+    expected[1, 2], expected[6, 5] = 2 / 9, -1
+    gradient = gradient_of(network, feature_map, 0, pooling)
+    assert np.allclose(signed(gradient, feature_map), expected)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1, 1e6])
+def test_a_map_of_no_support_is_as_dark_as_others(size):
+    gradient, feature_map = np.full((2, 2, 2), -size), np.ones((2, 2, 2))
+    feature_map[:, 0, 0] = 0.5
+    assert signed(gradient, feature_map).tolist() == [[-0.5, -1], [-1, -1]]
+    assert signed(0 * gradient, feature_map).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("config", [TUNED, LADDER])
+def test_survival_gradient_against_finite_differences(config):
+    """What heat asks of an agent whose state is drift: dP/drow."""
+    rng = np.random.default_rng(5)
+    inputs = drift.row_length(config)
+    agent = SurvivalAgent(config, inputs, rng)
+    agent.network.parameters[:] = rng.normal(size=len(agent.network.parameters)) / 4
+    row = rng.normal(size=inputs).astype(np.float32)
+    found = agent.survival_gradient(row)
+    steps = 4e-3 * np.eye(inputs, dtype=np.float32)
+    expected = (agent.survival(row + steps) - agent.survival(row - steps)) / 8e-3
+    assert found.shape == (inputs,) and np.abs(expected).max() > 1e-2
+    np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("config", "own"), [(TUNED, False), (LADDER, True)])
+def test_what_is_at_its_least_has_no_gradient(config, own):
+    """A payload equal to the image: a step of 1e-7 moves no logarithm that is clamped."""
+    image = np.random.default_rng(4).random((24, 5, 5)) + 0.1
+    weights = np.random.default_rng(6).normal(size=drift.row_length(config))
+
+    def row(at, ratio=0.5):
+        pooled, itself = at.mean(axis=(1, 2)), image.mean(axis=(1, 2))
+        context = drift.context(itself, pooled, itself, 0.5, 40)
+        actions = len(config.encodings)
+        own_drift = drift.drift(pooled, itself)[None].repeat(actions, axis=0)
+        return drift.rows(context, own_drift, np.full(actions, ratio), config)[1]
+
+    step = np.zeros_like(image)
+    step[3, 2, 2] = 1e-7
+    np.testing.assert_array_equal(row(image), row(image + step))
+    assert drift.by_whole(weights, row(image), config).tolist() == [0, 0]
+    longer = 1.5 * image  # the direction is the same, the distance is not
+    assert (drift.by_whole(weights, row(longer), config) != 0).tolist() == [False, True]
+    # where the reference stands in, nothing that a payload holds is looked at
+    other = image[::-1]
+    assert (drift.by_whole(weights, row(other), config) != 0).all()
+    assert (drift.by_whole(weights, row(other, 1.0), config) != 0).all() == (not own)
 
 
 @pytest.mark.parametrize(("config", "measured"), [(TUNED, "jpeg-q5"), (LADDER, "jpeg-q75")])
 def test_heat_of_drift_is_that_of_the_payload_seen(photos, config, measured, monkeypatch):
-    """The maps of the payload and of the image, both as the state sees them, in this order."""
-    handed, gradient_of = [], heat.drift_gradient
+    """The features of the payload and of the image, as the state sees them, in this order."""
+    handed = []
 
     def note(*arguments):
-        handed.append((*arguments, gradient_of(*arguments)))
+        handed.append((*arguments, feature_gradient(*arguments)))
         return handed[-1][-1]
 
-    monkeypatch.setattr(heat, "drift_gradient", note)
+    monkeypatch.setattr(views_drift, "feature_gradient", note)
     view, extractor, rng = DriftView(config), Extractor(threads=1), np.random.default_rng(0)
-    agent = SurvivalAgent(config, view.inputs, rng)
-    agent.network.weights[-1][:] = rng.normal(size=agent.network.weights[-1].shape)
+
+    class Agent:
+        """All that heat needs of one."""
+
+        def survival_gradient(self, row):
+            assert row.shape == (view.inputs,)
+            return np.linspace(0.5, 1, view.inputs)
+
     photo = images.read(photos / "coffee.jpg")
     state = rng.random((len(view.encodings), view.inputs), np.float32)
     action = config.encodings.index("jpeg-q75")
-    found = view.heat(agent, photo, state, action, extractor)
-    ((of_payload, of_image, by_drift, gradient),) = handed
+    found = view.heat(Agent(), photo, state, action, extractor)
+    ((of_payload, of_image, by_drift, by_feature),) = handed
     sent = codec.decode(codec.encode(photo.picture, Encoding.parse(measured)), 160)
     for seen, at in ((sent, of_payload), (codec.reduced(photo.picture, 160), of_image)):
-        expected = extractor.run(tensor(seen, "bilinear", 160)[None])[0]
-        np.testing.assert_allclose(at, expected, rtol=1e-3, atol=1e-3)
+        feature_map = extractor.run(tensor(seen, "bilinear", 160)[None])
+        np.testing.assert_allclose(at, pool(feature_map, "global")[0], rtol=1e-3, atol=1e-3)
     assert np.abs(by_drift).max() > 0
-    np.testing.assert_allclose(found, equations.grad_cam(gradient, of_payload))
+    sent_map = extractor.run(tensor(sent, "bilinear", 160)[None])[0]
+    expected = signed(map_gradient(by_feature, sent_map, "global"), sent_map)
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+    assert np.abs(found).max() == pytest.approx(1)
