@@ -20,7 +20,7 @@ class Part(NamedTuple):
 
     sceneries: tuple[str, ...]
     steps: int
-    other: bool = False  # the other service's labels
+    other: float = 0  # of the photographs, so many have the other service's labels
 
 
 class Trace(NamedTuple):
