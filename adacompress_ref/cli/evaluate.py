@@ -10,6 +10,7 @@ from .. import agents
 from ..storage import artifacts
 from ..storage.files import printable
 from ..tables.evaluation import evaluate
+from .alternatives import alternatives
 from .common import check_preset, load_table, read_names
 
 
@@ -21,6 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
     report = evaluate(table, agent, rows, arguments.alpha or 1.0)
+    report["policies"][-3:-3] = alternatives(table, agent, rows, report)
     if arguments.json:
         print(json.dumps(report))
     else:
