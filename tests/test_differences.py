@@ -1,4 +1,4 @@
-"""DIFFERENCES.md: what it points to exists, and nothing that must be in it is missing."""
+"""The rows of DIFFERENCES.md and survival/README.md: what they point to exists, none is missing."""
 
 import dataclasses
 import inspect
@@ -15,7 +15,8 @@ from adacompress_ref.survival.config import SurvivalConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "adacompress_ref"
-TEXT = (PACKAGE / "DIFFERENCES.md").read_text("utf-8")
+OF_THE_PAPER = (PACKAGE / "DIFFERENCES.md").read_text("utf-8")
+TEXT = OF_THE_PAPER + (PACKAGE / "survival" / "README.md").read_text("utf-8")
 PAPERS = {field.name for field in dataclasses.fields(Config)}
 OWN = {field.name for field in dataclasses.fields(SurvivalConfig)}
 FIELDS = PAPERS | OWN

@@ -32,7 +32,8 @@ from adacompress_ref.views.drift import SIDE, look
 from ..command import PHOTOGRAPHS, parser
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = (ROOT / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
+PAGES = ("DIFFERENCES.md", "survival/README.md")
+TABLES = "\n\n".join((ROOT / "adacompress_ref" / page).read_text("utf-8") for page in PAGES)
 ROWS = [table for table in TABLES.split("\n\n") if table.startswith("| number |")]
 SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", "\n".join(ROWS), re.MULTILINE))
 
