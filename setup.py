@@ -108,10 +108,11 @@ setup(
     ],
     package_dir={"adacompress_ref.weights": "weights"},
     package_data={
-        "adacompress_ref": ["py.typed", "*.pyi", "*.md", "LICENSE"],
+        "": ["*.md"],  # a page beside what it describes
+        "adacompress_ref": ["py.typed", "*.pyi", "LICENSE"],
         "adacompress_ref.cli": ["completion.bash", "completion.zsh"],
         "adacompress_ref.report": ["*.css"],
-        "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
+        "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.txt"],
     },
     cmdclass={"bdist_wheel": Wheel},
     entry_points={"console_scripts": ["adacompress = adacompress_ref.cli.main:main"]},

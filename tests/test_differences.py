@@ -1,6 +1,7 @@
-"""DIFFERENCES.md: what it points to exists, and nothing that must be in it is missing."""
+"""The rows of DIFFERENCES.md and survival/README.md: what they point to exists, none is missing."""
 
 import dataclasses
+import importlib.util
 import inspect
 import json
 import re
@@ -15,7 +16,8 @@ from adacompress_ref.survival.config import SurvivalConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "adacompress_ref"
-TEXT = (PACKAGE / "DIFFERENCES.md").read_text("utf-8")
+OF_THE_PAPER = (PACKAGE / "DIFFERENCES.md").read_text("utf-8")
+TEXT = OF_THE_PAPER + (PACKAGE / "survival" / "README.md").read_text("utf-8")
 PAPERS = {field.name for field in dataclasses.fields(Config)}
 OWN = {field.name for field in dataclasses.fields(SurvivalConfig)}
 FIELDS = PAPERS | OWN
@@ -159,6 +161,12 @@ def test_what_stands_in_a_module_or_class_is_there():
     files = [(path.stem, path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")]
     files.append(("numpy", "def gradient"))
     for first, *names in re.findall(r"`(\w+)\.(\w+)(?:\.(\w+))?`", TEXT):
+        if names[0] in ("png", "json"):  # a figure
+            assert (REPOSITORY / "bench" / "results" / f"{first}.{names[0]}").exists()
+            continue
+        if first == "bench":
+            assert importlib.util.find_spec(".".join(filter(None, (first, *names))))
+            continue
         of_module = "\n".join(text for stem, text in files if stem == first)  # rooms may share one
         of_class = "\n".join(text for _, text in files if f"class {first}" in text)
         for name in filter(None, names):
@@ -194,3 +202,27 @@ def test_the_figures_are_those_that_were_measured():
             found = values[name]
             text = f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
             assert row[column] == text
+
+
+CLAIMS = next(table for table in TABLES if table and "claim" in table[0])
+
+
+def test_every_claim_is_answered_by_something_that_is_there():
+    """By a row, a test, a figure, a bench, or in words that nothing was measured."""
+    assert len(CLAIMS) > 35 and all(all(claim.values()) for claim in CLAIMS)
+    sources = "".join(path.read_text("utf-8") for path in (REPOSITORY / "bench").rglob("*.py"))
+    for claim in CLAIMS:
+        shown = claim["shown by"]
+        rows = re.findall(r"rows? (\d+)(?:, (\d+))*(?: to (\d+))?", shown)
+        numbers = [int(number) for row in rows for number in row if number]
+        assert all(1 <= number <= len(ROWS) for number in numbers)
+        for figure in re.findall(r"--only (\w+)", shown):
+            assert f'"{figure}": (' in sources
+        for test in re.findall(r"`(test_\w+)`", shown):
+            assert test in TESTS
+        for path in re.findall(r"`(tests/\S+)`", shown):
+            assert (REPOSITORY / path).exists()
+        if shown == "-":
+            assert claim["verdict"].startswith("not ")
+        else:
+            assert numbers or re.search(r"`|\]\(|picture above", shown), shown

@@ -79,11 +79,11 @@ def test_the_dqn_of_stable_baselines3_learns_in_it(recorded, name):
 
 
 @pytest.mark.slow
-def test_the_example_of_the_readme(capsys):
+def test_the_example_of_the_page(capsys):
     pytest.importorskip("stable_baselines3", reason="the extra `bench` installs it")
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    before, example = re.search(r"(.*)^```py\n(.*?)^```", readme, re.DOTALL | re.MULTILINE).groups()
-    names = {"ac": adacompress_ref}  # of the first example
+    page = (Path(adacompress_ref.__file__).parent / "core" / "README.md").read_text("utf-8")
+    before, example = re.search(r"(.*)^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE).groups()
+    names = {}
     exec(re.findall(r"```python\n(.*?)```", before, re.DOTALL)[-1], names)
     assert capsys.readouterr().out == "[0 3]\n"
     exec(example, names)

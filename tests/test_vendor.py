@@ -38,7 +38,8 @@ def test_the_stamp_has_version_and_digests(made):
     assert listed == {
         name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in copied.items()
     }
-    assert set(listed) == {"LICENSE", *(path.name for path in (PACKAGE / "core").glob("*.py"))}
+    core = [path.name for path in (PACKAGE / "core").glob("*.*")]
+    assert set(listed) == {"LICENSE", "README.md", *core}
     subprocess.run(["sha256sum", "--check", "--quiet", "VERSION"], cwd=made, check=True)
 
 

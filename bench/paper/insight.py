@@ -1,9 +1,10 @@
-"""The claim behind the paper's Figure 7, measured: smooth images get low levels, busy ones high.
+"""Do smooth images need a higher level, and busy ones a lower, as the paper's Figure 7 has it?
 
 `python -m bench.paper.insight [--table TABLE --images DIR] [--json]`
 
 Correlation of two levels with two measures of the photograph, all over the images of TABLE; without
-it, of the table of `imagenet` by SqueezeNet (`bench.tables`).
+it, of the table of `imagenet` by SqueezeNet (`bench.tables`). The claim expects a negative
+coefficient for the first measure and a positive one for the second.
 
 Levels, by their place among the table's encodings:
 - chosen by the shipped agent of a preset (AC-4), over the images that it was not trained on;

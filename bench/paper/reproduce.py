@@ -21,7 +21,7 @@ from adacompress_ref.storage.files import save_atomically
 
 from ..command import parser
 from ..tables import Missing
-from .figures import latency, levels, photographs, services, streams
+from .figures import latency, levels, photographs, recorded, services, streams
 from .figures.common import Bench
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -37,6 +37,9 @@ FIGURES: dict[str, tuple[Measure, Callable[..., Any]]] = {
     "slides": (photographs.slides, photographs.draw_slides),
     "top_five": (photographs.top_five, photographs.draw_top_five),
     "deeper": (services.deeper, services.draw_deeper),
+    "real_services": (recorded.real_services, recorded.draw_real_services),
+    "quantisation": (recorded.quantisation, recorded.draw_quantisation),
+    "more_uploads": (recorded.more_uploads, recorded.draw_more_uploads),
 }
 
 

@@ -1,13 +1,15 @@
 """One photograph through one step of the system: every number, its equation, its function.
 
-`python -m bench.tour.for_auditors [IMAGE [NEXT]] [--preset NAME]`. First each equation by itself,
-in the order of the step; then the whole step at once, by `AdaCompress.upload`, which must agree.
-Below each equation stand the rows of DIFFERENCES.md that concern it, first those of the config
-fields in which the preset is not as preset `paper`.
+`python -m bench.tour.for_auditors [IMAGE [NEXT]] [--preset NAME] [--markdown]`. First each equation
+by itself, in the order of the step; then the whole step at once, by `AdaCompress.upload`, which
+must agree. Below each equation stand the rows of DIFFERENCES.md that concern it, first those of the
+config fields in which the preset is not as preset `paper`; with --markdown they are links.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import sys
 import textwrap
@@ -32,7 +34,8 @@ from adacompress_ref.views.drift import SIDE, look
 from ..command import PHOTOGRAPHS, parser
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = (ROOT / "adacompress_ref" / "DIFFERENCES.md").read_text("utf-8")
+PAGES = ("DIFFERENCES.md", "survival/README.md")
+TABLES = "\n\n".join((ROOT / "adacompress_ref" / page).read_text("utf-8") for page in PAGES)
 ROWS = [table for table in TABLES.split("\n\n") if table.startswith("| number |")]
 SWITCHES = dict(re.findall(r"^\| (\d+) \|.* \| (.+) \|$", "\n".join(ROWS), re.MULTILINE))
 
@@ -228,6 +231,46 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     return same
 
 
+def markdown(printed: str) -> str:
+    """The same as a page: a heading, links to the rows and a table for each equation."""
+    page: list[str] = []
+    values: list[list[str]] = []  # of the table at hand: what, value, function
+    for line in [*printed.splitlines(), ""]:
+        if line.startswith("  see ") or (page[-1:] and page[-1].endswith(",")):
+            page[-1] += line.removeprefix("  see").rstrip()  # the rows, on one or two lines
+            continue
+        if re.match(r"  \S", line):
+            what, value, function = line[2:17], line[17:75], line[76:]
+            name = (
+                f"`{function.strip()}`" if re.fullmatch(r"[\w.]+", function.strip()) else function
+            )
+            values.append([what.strip(), value.strip(), name.strip()])
+        elif line.startswith("  "):  # a value goes on
+            values[-1][1] += " " + " ".join(line.split())
+        else:
+            if values:
+                page += ["", "| what | value | function |", "|---|---|---|"]
+                page += [f"| {' | '.join(each)} |" for each in values]
+            values, ended = [], bool(values)
+            tag, _, text = line.partition("  ")
+            if tag.startswith("AC-"):
+                heading = re.search(rf"^## ({tag}: .+)$", TABLES, re.MULTILINE)
+                assert heading
+                place = re.sub(r"[^\w -]", "", heading[1].lower()).replace(" ", "-")
+                rows = f"[Rows](adacompress_ref/DIFFERENCES.md#{place})"
+                page += [
+                    "",
+                    f"### {heading[1]}",
+                    "",
+                    f"`{text.partition(': ')[2] or text}`",
+                    "",
+                    rows,
+                ]
+            else:
+                page += ["", line] if ended else [line]
+    return "\n".join(page).strip() + "\n"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: the pieces and the whole agree; 1: they do not; 2: no such image."""
     command = parser("bench.tour.for_auditors", __doc__, as_json=False)
@@ -235,12 +278,20 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("image", nargs="?", type=Path, default=image, metavar="IMAGE")
     command.add_argument("following", nargs="?", type=Path, default=following, metavar="NEXT")
     command.add_argument("--preset", choices=agents.presets(), default="authors")
+    command.add_argument("--markdown", action="store_true", help="print a page")
     options = command.parse_args(arguments)
     try:
         photos = [images.read(path) for path in (options.image, options.following)]
     except ac.ImageError as error:
         print(error, file=sys.stderr)
         return 2
+    if options.markdown:
+        lines = io.StringIO()
+        as_text = [str(options.image), str(options.following), "--preset", options.preset]
+        with contextlib.redirect_stdout(lines):
+            status = main(as_text)
+        print(markdown(lines.getvalue()), end="")
+        return status
     about = f"Preset {options.preset}, service squeezenet."
     print(f"{about} On the right the function, if without a dot")
     print("of equations.py; numbers below an equation are rows of DIFFERENCES.md.")

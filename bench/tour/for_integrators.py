@@ -1,6 +1,6 @@
 """AdaCompress in front of a service of one's own: what an integrator would copy.
 
-`python -m bench.tour.for_integrators` sends the photographs of tests/photos.
+`python -m bench.tour.for_integrators` sends the photographs of the first run.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ class MyService:  # the call to your own service goes into label
 
 
 pilot, service, sent, reference = ac.AdaCompress.load(), MyService(), 0, 0
-for photo in sorted(Path(__file__).parents[2].glob("tests/photos/*.jpg")):
+for photo in sorted(Path(__file__).parents[2].glob("photos/*.jpg")):
     result = pilot.upload(photo, service)
     sent, reference = sent + result.bytes_sent, reference + (result.reference_bytes or 0)
     best = ", ".join(label.name for label in result.labels[:2])

@@ -91,10 +91,15 @@ def test_where_there_is_no_json_it_is_refused(room, capsys):
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "bench/RESULTS.md", "weights/manifest.json", "adacompress_ref/DIFFERENCES.md"],
+    [
+        *("README.md", "CONTRIBUTING.md", "bench/RESULTS.md", "weights/manifest.json"),
+        *(f"adacompress_ref/{page}" for page in ("DIFFERENCES.md", "core/README.md")),
+        *(f"adacompress_ref/{page}" for page in ("cli/README.md", "services/README.md")),
+    ],
 )
 def test_commands_that_documents_name_exist(document):
-    named = re.findall(r"python -m (bench[\w.]*\w)", (ROOT / document).read_text("utf-8"))
+    text = (ROOT / document).read_text("utf-8")
+    named = re.findall(r"(?:python\s-m |^\| `)(bench[\w.]*\w)", text, re.MULTILINE)
     assert named
     for name in named:
         assert importlib.util.find_spec(name), name

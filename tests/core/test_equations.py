@@ -65,6 +65,25 @@ def test_ac_1_as_printed_wants_all_answers_equal():
     assert equations.accuracy_as_printed(["a"], []) == 0
 
 
+@given(labels, labels)
+def test_ac_1_as_printed_is_nothing_where_two_labels_differ(reference, compressed):
+    printed = equations.accuracy_as_printed(reference, compressed)
+    answers = set(compressed[:5])
+    one_word = compressed[0] if len(answers) == 1 else None
+    assert printed == sum(label == one_word for label in reference)
+
+
+def test_ac_1_as_printed_is_nothing_in_all_uploads(photo_table):
+    from adacompress_ref.tables.table import Table
+
+    table = Table.load(photo_table)  # of twelve photographs at ten levels
+    for image in range(len(table.images)):
+        reference, *answers = (
+            [label.name for label in table.answers(image, column)] for column in range(-1, 10)
+        )
+        assert [equations.accuracy_as_printed(reference, each) for each in answers] == [0] * 10
+
+
 # AC-2, AC-3 --------------------------------------------------------------------------------------
 
 
