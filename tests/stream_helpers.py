@@ -13,6 +13,7 @@ from adacompress_ref.survival.agent import SurvivalAgent
 
 SCRIPT = {"good": ["cat"], "bad": ["dog"]}  # what the compressed upload returns; reference: cat
 LEVELS = ("jpeg-q5", "jpeg-q15", "jpeg-q25")
+INPUTS = 9 + 2 + 3 + 3  # as preset `ladder` has them, with three actions
 CERTAIN = {"p_0": 1.0, "p_min": 1.0, "p_max": 1.0}
 
 
@@ -37,13 +38,21 @@ class Image:
 
 
 class Sized(Image):
-    """An image as the project's own agent sees it: a row for each action, its ds last."""
+    """An image as the project's own agent sees it: a row for each action, its ds last.
 
-    def __init__(self, answer="good", *, ratios=(0.25, 0.5, 0.75), score=0.9, **image):
+    Each has `inputs` numbers: of the image, the first of which is `number`, which action it is, and
+    of sizes, the reference having 100 bytes.
+    """
+
+    def __init__(
+        self, answer="good", *, ratios=(0.25, 0.5, 0.75), score=0.9, inputs=INPUTS, **image
+    ):
         super().__init__(answer, **image)
         ratios = np.array(ratios, np.float32)
-        number = np.full(len(ratios), self.state[0])
-        self.state = np.stack([number, np.ones_like(ratios), np.log(ratios), ratios], axis=1)
+        shared = np.zeros((len(ratios), inputs - len(ratios) - 3))
+        shared[:, 0] = self.state[0]
+        sizes = np.stack([np.full_like(ratios, np.log(100)), np.log(ratios), ratios], axis=1)
+        self.state = np.hstack([shared, np.eye(len(ratios)), sizes]).astype(np.float32)
         self.score = score
 
     def one(self, action):
@@ -67,20 +76,20 @@ def controller(name="authors", *, start="estimate", trained=True, seed=0, epsilo
 
 
 def survivor(
-    name="tuned", *, start="estimate", trained=True, seed=0, suspect=0, frozen=False, **changes
+    name="tuned", *, start="estimate", trained=True, seed=0, goal=None, frozen=False, **changes
 ):
-    """The same of the project's own, which is used to what it sees, unless `suspect` says else.
+    """The same of the project's own, whose alpha stays, unless there is a `goal`.
 
-    `frozen`: estimates teach nothing, so P stays one half.
+    `frozen`: services do not differ, so estimates teach nothing, and P stays one half.
     """
-    settings = {"encodings": LEVELS, "batch_size": 8, "p_0": 1.0, "p_min": 1.0}
-    agent = SurvivalAgent(
-        preset(name).replace(**(settings | changes)), 4, np.random.default_rng(seed)
-    )
+    settings = {"encodings": LEVELS, "early_losses": 1e6, "p_0": 1.0, "p_min": 1.0}
+    config = preset(name).replace(**(settings | changes))
+    agent = SurvivalAgent(config, INPUTS, np.random.default_rng(seed))
+    agent.aim(None if goal else config.alpha, goal)
     if frozen:
-        agent.learn = lambda: 0.0
+        agent.sigma *= 1e-12
+        agent.begin_training()
     system = Controller(agent, monitor_of(agent), trained)
-    system.monitor.suspect, system.monitor.suspicious = suspect, suspect > 0
     if trained:
         system.state = start
     return system
