@@ -253,13 +253,6 @@ def test_begin_training_explores_anew():
     assert [learns(agent) for _ in range(3)] == [False, False, True]
 
 
-def test_an_estimate_teaches_nothing():
-    agent = make()
-    remember(agent, np.ones(4), 0, 1.0, np.ones(4))
-    agent.estimate_step()
-    assert (agent.optimiser.steps, agent.steps) == (0, 0)
-
-
 # Does it learn? ----------------------------------------------------------------------------------
 
 

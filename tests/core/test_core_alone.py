@@ -36,32 +36,37 @@ roles, Controller = use("roles"), use("controller").Controller
 
 class Image:
     def __init__(self, shape):
-        self.state = np.ones(shape, np.float32)
+        self.state = np.full(shape, 0.25, np.float32)
     def upload(self, action, reference):
         return self.one(action), self.one(None) if reference else None
     def one(self, action):
         return roles.Upload(10, [roles.Label("cat", 0.9)])
 
-def learn(config, agent, monitor, shape, steps):
-    learner = agent(config.replace(batch_size=8, learning_starts=2), 4, np.random.default_rng(0))
+def learn(config, agent, monitor, shape):
+    learner = agent(config, shape[-1], np.random.default_rng(0))
     system = Controller(learner, monitor(learner), trained=False)
     for _ in range(5):
         step = system.step(Image(shape))
-    assert learner.optimiser.steps == steps, learner.optimiser.steps
-    print(step.reward)
+    print(step.accuracy - 10 / 10)
+    return learner
 """
 
 PAPER = """
-config = use("config").PAPER.replace(hidden=(4,), learn_every=1)
-learn(config, use("agent").DQNAgent, use("estimator").Estimator, 4, 15)
+config = use("config").PAPER.replace(hidden=(4,), batch_size=8, learning_starts=2, learn_every=1)
+learner = learn(config, use("agent").DQNAgent, use("estimator").Estimator, (4,))
+assert learner.optimiser.steps == 15, learner.optimiser.steps
 learner = use("agent").DQNAgent(config.replace(training_steps=9), 4, np.random.default_rng(0))
 use("training").train(learner, use("estimator").Estimator(learner), [Image(4)])
 """
 
 SURVIVAL = """
 CORE = f"{ALLOWED}.survival"
-learn(use("config").TUNED, use("agent").SurvivalAgent, use("monitor").Surprise, (5, 4), 45)
-use("drift")
+config, drift = use("config").TUNED, use("drift")
+shape = 5, drift.row_length(config)
+learner = learn(config, use("agent").SurvivalAgent, use("monitor").Surprise, shape)
+assert len(learner.replay) == 5
+learner.study([[Image(shape)]])
+assert learner.w.any()
 """
 
 
