@@ -341,7 +341,7 @@ KINDS = {"paper": controller, "authors": controller, "tuned": survivor, "ladder"
 def eventful(name):
     """A small system, and 150 images that lead it through all states, some without labels."""
     changes = {"surprise_limit": 1.5} if KINDS[name] is survivor else {"retrain_threshold": 0.6}
-    changes |= SHORT if KINDS[name] is controller else {"window": 5, "learning_starts": 2}
+    changes |= SHORT if KINDS[name] is controller else {"window": 5}
     system = KINDS[name](name, seed=4, p_0=0.5, p_min=0.4, p_max=0.9, **changes)
     draw, kind = np.random.default_rng(9), Image if KINDS[name] is controller else Sized
     answers = ["good"] * 40 + ["bad"] * 30 + ["good"] * 80

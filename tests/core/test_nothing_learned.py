@@ -29,7 +29,7 @@ class Image:
 def system(state, seed=0):
     agent = new_agent(TUNED, np.random.default_rng(seed))
     running = Controller(agent, monitor_of(agent))
-    running.state = state
+    running.state, running.monitor.suspect = state, 7
     return running
 
 
@@ -37,13 +37,16 @@ def system(state, seed=0):
 def test_a_failed_upload_is_no_measurement(state, failed):
     uploads = ANSWERED | {failed: Upload(30, None)}
     running = system(state)
-    rows = np.ones((5, running.agent.inputs), np.float32)
+    rows = np.full((5, running.agent.inputs), 0.5, np.float32)
     before, suspect = snapshot.pack(running), running.monitor.suspect
     step = running.step(Image(rows, **uploads))
     assert (step.accuracy, step.agreement, step.reward, step.labels) == (None, None, None, CAT)
     assert running.monitor.suspect == suspect - (state == "estimate")  # paid for
     # what is seen without a reference is seen where the compressed upload has a score
     assert len(running.monitor.shift.recent) == (failed == "reference" and state == "estimate")
+    # and what it will cost is known, as that of each image
+    assert (running.agent.images, len(running.agent.states)) == (1, 1)
+    assert running.monitor.images == (failed == "reference" and state == "estimate")
     fresh = system(state).agent.rng  # the same draws: epsilon's and, but in retrain, the state's
     for _ in range(1 + (state != "retrain")):
         fresh.random()
@@ -51,6 +54,10 @@ def test_a_failed_upload_is_no_measurement(state, failed):
     # and nothing else has changed
     running.state, running.monitor.suspect = state, suspect
     running.monitor.shift.recent.clear()
+    running.monitor.images, running.monitor.sent = 0, 0.0
+    running.agent.states.clear()
+    running.agent.images, running.agent.bytes = 0, 0.0
+    running.monitor.p_est = before[0]["monitor"]["p_est"]
     running.agent.rng.bit_generator.state = before[0]["agent"]["rng"]
     after = snapshot.pack(running)
     assert json.dumps(after[0]) == json.dumps(before[0])

@@ -194,9 +194,9 @@ def test_a_small_png_that_the_service_takes_is_sent_on_the_ladder():
 
 @pytest.mark.parametrize("name", ["tuned", "ladder"])
 def test_a_system_of_drift_runs_from_nothing(photos, name):
-    pilot = untaught(name, training_steps=3, batch_size=4, gradient_passes=1)
+    pilot = untaught(name, training_steps=12)
     results = [pilot.upload(photos / "clock.jpg", FakeService()) for _ in range(4)]
-    assert [result.state for result in results[:3]] == ["retrain"] * 3
+    assert [result.state for result in results[:3]] == ["retrain"] * 3  # a quarter
     assert results[3].state == "inference"
     assert all(result.step.compressed.size <= result.reference_bytes for result in results)
 
@@ -219,16 +219,23 @@ def test_alpha_and_agreement_are_for_presets_of_drift(tmp_path, extractor):
     tuned = untaught("tuned").agent
     ac.save(tuned, tmp_path / "tuned.npz")
     assert ac.AdaCompress.load(agent=tmp_path / "tuned.npz", alpha=4.0).agent.alpha == 4
-    pilot = ac.AdaCompress.load(agent=tmp_path / "tuned.npz", agreement=0.9)
-    assert (pilot.agent.alpha, pilot.controller.monitor.goal) == (1, 0.9)
+    pilot = ac.AdaCompress.load(agent=tmp_path / "tuned.npz", agreement=0.9, confidence=0.8)
+    assert (pilot.agent.alpha, pilot.agent.goal, pilot.agent.confidence) == (tuned.alpha, 0.9, 0.8)
+    pilot = ac.AdaCompress.load(agent=tmp_path / "tuned.npz")
+    assert (pilot.agent.goal, pilot.agent.confidence) == (pilot.config.agreement, None)
     ac.save(taking(1, extractor).agent, tmp_path / "paper.npz")
-    for options in ({"alpha": 2.0}, {"agreement": 0.9}):
-        with pytest.raises(ValueError, match="alone; alpha and agreement are for presets tuned"):
+    for options in ({"alpha": 2.0}, {"agreement": 0.9}, {"confidence": 0.9}):
+        with pytest.raises(ValueError, match="alone; alpha, agreement and confidence are for pres"):
             ac.AdaCompress.load(agent=tmp_path / "paper.npz", **options)
 
 
 @pytest.mark.parametrize(
-    "options", [{"alpha": 0.0}, {"alpha": -1.0}, {"agreement": 0.0}, {"agreement": 1.5}], ids=str
+    "options",
+    [
+        *({"alpha": 0.0}, {"alpha": -1.0}, {"agreement": 0.0}, {"agreement": 1.5}),
+        *({"confidence": 0.4}, {"confidence": 1.0}, {"confidence": 0.9, "alpha": 2.0}),
+    ],
+    ids=str,
 )
 def test_an_alpha_or_agreement_that_means_nothing_is_refused(tmp_path, options):
     ac.save(untaught("tuned").agent, tmp_path / "tuned.npz")

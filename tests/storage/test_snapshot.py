@@ -18,14 +18,15 @@ ANSWERS = ["good"] * 60 + ["bad"] * 40 + ["good"] * 60
 def system(name, trained=True, seed=5):
     """A small system of a preset that soon retrains where labels are lost."""
     ours = name in ("tuned", "ladder")
-    changes = {"encodings": LEVELS, "batch_size": 8, "window": 5, "p_0": 0.5, "p_min": 0.4}
-    changes |= {"training_steps": 50, "replay_capacity": 30, "learning_starts": 5, "p_max": 0.9}
-    changes |= {"surprise_limit": 1.5} if ours else {"hidden": (4,), "learn_every": 1}
+    changes = {"encodings": LEVELS, "window": 5, "p_0": 0.5, "p_min": 0.4}
+    changes |= {"training_steps": 50, "replay_capacity": 30, "p_max": 0.9}
+    paper = {"hidden": (4,), "batch_size": 8, "learning_starts": 5, "learn_every": 1}
+    changes |= {"surprise_limit": 1.5, "early_losses": 10.0, "goal_images": 9} if ours else paper
     rng = np.random.default_rng(seed)
     agent = agents.new_agent(agents.preset(name).replace(**changes), rng, channels=2)
     running = Controller(agent, agents.monitor_of(agent), trained)
     if ours and trained:
-        running.monitor.goal = 0.9
+        agent.aim(None, 0.9, 0.8)
     return running
 
 
@@ -36,9 +37,8 @@ def images(name, numbers):
         reference = () if number % 13 == 4 else ("cat",)
         image = Image(answer, number=draw.normal(), reference=reference)
         if name in ("tuned", "ladder"):
-            image = Sized(answer, number=draw.normal(), reference=reference)
-            width = system(name).agent.inputs
-            image.state = np.pad(image.state, ((0, 0), (width - 4, 0)))
+            inputs = system(name).agent.inputs
+            image = Sized(answer, number=draw.normal(), reference=reference, inputs=inputs)
         yield image
 
 
@@ -88,6 +88,22 @@ def test_only_what_is_kept_is_packed_and_all_of_it():
     assert set(arrays) == {"network.parameters", "optimiser.mean", "optimiser.variance"}
 
 
+def test_what_an_agent_does_not_take_along_is_of_what_it_keeps():
+    for name in agents.presets():
+        agent = system(name).agent
+        assert set(agent.MEMORY) < set(agent.KEPT)
+    fields, arrays = snapshot.pack(agent, leave=agent.MEMORY)
+    assert set(fields) == {"alpha", "epsilon", "steps"}
+    assert set(arrays) == {"w", "sigma"}
+
+
+def learned(arrays):
+    """Names of arrays that learning has made."""
+    paper = ("network.parameters", "optimiser.mean", "optimiser.variance")
+    ours = ("w", "u", "covariance")
+    return [f"agent.{name}" for name in (ours if "agent.w" in arrays else paper)]
+
+
 DAMAGES = {
     "state": lambda fields, arrays: fields.update(state=5),
     "a class": lambda fields, arrays: fields.pop("agent"),
@@ -97,12 +113,12 @@ DAMAGES = {
     "a list": lambda fields, arrays: fields["monitor"].pop("accuracies"),
     "the generator": lambda fields, arrays: fields["agent"]["rng"].pop("state"),
     "the count": lambda fields, arrays: fields["agent"]["replay"].update(count=3),
-    "NaN": lambda fields, arrays: arrays["agent.network.parameters"].__setitem__(3, np.nan),
-    "infinity": lambda fields, arrays: arrays["agent.optimiser.mean"].__setitem__(3, np.inf),
+    "NaN": lambda fields, arrays: arrays[learned(arrays)[0]].__setitem__(1, np.nan),
+    "infinity": lambda fields, arrays: arrays[learned(arrays)[1]].__setitem__(1, np.inf),
     "length": lambda fields, arrays: arrays.update(
-        {"agent.network.parameters": arrays["agent.network.parameters"][:-1]}
+        {learned(arrays)[0]: arrays[learned(arrays)[0]][:-1]}
     ),
-    "absence": lambda fields, arrays: arrays.pop("agent.optimiser.variance"),
+    "absence": lambda fields, arrays: arrays.pop(learned(arrays)[2]),
     "kind": lambda fields, arrays: arrays.update(
         {"agent.replay.actions": arrays["agent.replay.actions"].astype(float)}
     ),

@@ -121,12 +121,13 @@ def test_states_of_drift_have_a_row_for_each_encoding(table, own):
     config = TUNED.replace(own_drift=own, encodings=names(table))
     view = view_of(config)
     states = view.of_table(table)
-    assert states.shape == (2, 2, 9 + 2 * own + 2 + 2)
+    assert states.shape == (2, 2, 9 + 2 * own + 2 + 3)
     np.testing.assert_array_equal(states[:, :, -1], table.size_ratios())
     np.testing.assert_allclose(states[:, :, -2], np.log(table.size_ratios()), rtol=1e-6)
     for image in range(2):
         ratios = table.size_ratios()[image]
-        rows = drift.rows(table.context[image], table.drift[image], ratios, config)
+        seen, reference = (table.context[image], table.drift[image]), table.bytes[image, -1]
+        rows = drift.rows(*seen, ratios, reference, config)
         np.testing.assert_array_equal(states[image], rows)
         np.testing.assert_array_equal(view.of_table(table, image), rows)
 

@@ -249,14 +249,14 @@ def test_rows_by_hand(own):
     config = TUNED.replace(encodings=TUNED.encodings[:3], own_drift=own)
     context = drift._MEAN + np.arange(9) * drift._SPREAD
     drifts = drift._DRIFT_MEAN + np.array([[0], [3], [5]]) * drift._DRIFT_SPREAD
-    found = drift.rows(context, drifts, np.array([0.5, np.inf, 1]), config)
+    found = drift.rows(context, drifts, np.array([0.5, np.inf, 1]), np.array(400), config)
     assert (found.shape, found.dtype) == ((3, drift.row_length(config)), np.float32)
     none = (FLOOR - drift._DRIFT_MEAN) / drift._DRIFT_SPREAD  # the reference, or nothing at all
     middle = [[0.0] * 2, none, none] if own else [[]] * 3
     expected = [
-        [*range(9), *middle[0], 1, 0, 0, np.log(0.5), 0.5],
-        [*range(9), *middle[1], 0, 1, 0, np.inf, np.inf],
-        [*range(9), *middle[2], 0, 0, 1, 0, 1],
+        [*range(9), *middle[0], 1, 0, 0, np.log(400), np.log(0.5), 0.5],
+        [*range(9), *middle[1], 0, 1, 0, np.log(400), np.inf, np.inf],
+        [*range(9), *middle[2], 0, 0, 1, np.log(400), 0, 1],
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -267,10 +267,14 @@ def test_rows_of_many_images_are_those_of_each(config, numbers):
     actions = len(config.encodings)
     context, drifts = draw.normal(size=(5, 9)), draw.normal(size=(5, actions, 2))
     ratios = draw.uniform(0.1, 1, (5, actions))
-    together = drift.rows(context, drifts, ratios, config)
-    assert together.shape == (5, actions, numbers + actions + 2)
+    references = draw.uniform(100, 1000, 5)
+    together = drift.rows(context, drifts, ratios, references, config)
+    assert together.shape == (5, actions, numbers + actions + 3)
+    logs = np.log(references)[:, None].repeat(actions, axis=1)
+    np.testing.assert_allclose(together[..., drift.LOG_REFERENCE], logs, rtol=1e-6)
     for row in range(5):
-        alone = drift.rows(context[row], drifts[row], ratios[row], config)
+        seen = context[row], drifts[row], ratios[row]
+        alone = drift.rows(*seen, references[row], config)
         np.testing.assert_array_equal(together[row], alone)
 
 
@@ -279,7 +283,8 @@ def test_the_wholes_part_of_a_gradient_is_unscaled():
     weights = np.random.default_rng(0).normal(size=60)
 
     def value(context, drifts, config):
-        row = drift.rows(context, drifts, np.full(len(config.encodings), 0.5), config)[3]
+        ratios = np.full(len(config.encodings), 0.5)
+        row = drift.rows(context, drifts, ratios, np.array(400), config)[3]
         return row @ weights[: len(row)]
 
     for config in (TUNED, LADDER):

@@ -64,7 +64,9 @@ def test_drift_gradient_against_finite_differences(own_drift):
         pooled = at.mean(axis=(1, 2))  # [channels]
         context = drift.context(itself, probe if own_drift else pooled, centre, 0.5, 40)
         own = drift.drift(pooled, itself)[None].repeat(5, axis=0)
-        return drift.rows(context, own, np.linspace(0.1, 1, 5), config)[1].astype(np.float64)
+        return drift.rows(context, own, np.linspace(0.1, 1, 5), np.array(400), config)[1].astype(
+            np.float64
+        )
 
     pooled = payload.mean(axis=(1, 2))
     by_drift = drift.by_whole(weights, row(payload), config)
