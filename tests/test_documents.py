@@ -66,7 +66,7 @@ def test_links_to_the_authors_have_commit_and_line(page):
 
 
 @pytest.mark.parametrize("page", make.PAGES, ids=name)
-def test_the_commands_of_a_page_run(page, monkeypatch, tmp_path, photo_table):
+def test_the_commands_of_a_page_run(page, monkeypatch, tmp_path):
     blocks = re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
     shutil.copytree(ROOT / "photos", tmp_path / "photos")
