@@ -237,7 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
             if not options.json:
                 print("\n".join(lines(these)), flush=True)
             if plt is not None and not runs:
-                picture = draw([run for run in these if run["seed"] == 0], plt)
+                firsts = [run for run in these if run["seed"] == 0]
+                picture = draw(firsts, STREAMS[name], plt)
                 picture.savefig(options.figure, dpi=150, metadata={"Software": None})
             runs += [{key: run[key] for key in run if key != "trace"} for run in these]
     except (Missing, ImageError, OSError, ValueError) as error:

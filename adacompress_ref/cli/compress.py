@@ -93,7 +93,7 @@ def main(arguments: argparse.Namespace) -> int:
         if to_standard_output and not isinstance(choice, ImageError):
             write_output("-", choice.payload)
     if arguments.totals or not (arguments.quiet or (to_standard_output and not totals)):
-        _say_totals(totals, len(inputs), arguments.reference, folder)
+        _say_totals(totals, len(inputs), arguments)
     return 0 if totals["done"] == len(inputs) else 1
 
 
@@ -163,13 +163,12 @@ def _show(record: dict[str, Any], rows: str) -> None:
         say(f"adacompress: {record['error']}")
 
 
-def _say_totals(
-    totals: Counter[str], count: int, with_reference: bool, folder: _Folder | None
-) -> None:
+def _say_totals(totals: Counter[str], count: int, arguments: argparse.Namespace) -> None:
     shares = f"{percent(totals['bytes'], totals['original'])} of the files as they were"
     shares += f" ({totals['original']:,})"
-    if with_reference:
+    if arguments.reference:
         reference = totals["reference"]
         shares = f"{percent(totals['bytes'], reference)} of quality 75 ({reference:,}), {shares}"
-    place = f"; in {printable(str(folder.path))}" if folder and totals["done"] else ""
+    written = totals["done"] and not arguments.noaction and arguments.output != "-"
+    place = f"; in {printable(arguments.output)}" if written else ""
     say(f"{totals['done']} of {count} images, {totals['bytes']:,} bytes: in sum {shares}{place}")

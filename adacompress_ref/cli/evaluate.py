@@ -13,6 +13,13 @@ from ..tables.evaluation import evaluate
 from .alternatives import alternatives
 from .common import check_preset, load_table, read_names
 
+_BELOW = """\
+service {service}, alpha {alpha:g}, preset {preset}: against the best fixed level ({best_fixed}, \
+chosen on {best_fixed_chosen_on}) the agent captures {captured} of the gap to the oracle; bytes \
+saved against fixed levels of the same agreement: {saving_vs_fixed:.1%}
+size ratio: the mean of the images' ratios to quality 75; Huffman tables of all rows: \
+{huffman_tables}; of the reference: standard{repeated}"""
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Policies side by side on images that the agent was not trained on."""
@@ -39,18 +46,9 @@ def show_policies(report: dict[str, Any]) -> None:
             f"{policy['reward']:>7.3f} {policy['images']:>6}"
         )
     gap = report["gap_captured"]
-    captured = "none" if gap is None else f"{gap:.1%}"
-    print(
-        f"service {printable(report['service'])}, alpha {report['alpha']:g}, preset "
-        f"{report['preset']}: against the best fixed level ({report['best_fixed']}, chosen on "
-        f"{report['best_fixed_chosen_on']}) the agent captures {captured} of the gap to the "
-        "oracle; bytes saved against fixed levels of the same agreement: "
-        f"{report['saving_vs_fixed']:.1%}"
-    )
-    print(
-        "size ratio: the mean of the images' ratios to quality 75; Huffman tables of all rows: "
-        f"{report['huffman_tables']}; of the reference: standard{repeated(report)}"
-    )
+    words = {"service": printable(report["service"]), "repeated": repeated(report)}
+    words["captured"] = "none" if gap is None else f"{gap:.1%}"
+    print(_BELOW.format(**report | words))
 
 
 def repeated(report: dict[str, Any]) -> str:

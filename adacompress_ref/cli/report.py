@@ -163,10 +163,7 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
 
 def _heat(pilot: AdaCompress, photo: Photo, name: str) -> tuple[bytes, str]:
     """The picture of it, and its verdict. Raises ValueError."""
-    names = pilot.config.encodings
-    if name not in names:
-        raise ValueError(f"{name} is not of the agent's levels")
     formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
-    explanation = explain(pilot, photo, names.index(name), formats)
+    explanation = explain(pilot, photo, name, formats)
     shown = overlay(explanation.picture, explanation.heat)
     return codec.encode(shown, _SHOWN), explanation.verdict

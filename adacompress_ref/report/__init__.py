@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -68,20 +69,22 @@ def of_run(
 def of_evaluation(found: dict[str, Any]) -> str:
     """The page of what `evaluate` returned; raises KeyError, TypeError, ValueError for others."""
     policies = found["policies"]
-    names = [text(policy["name"]) for policy in policies]
+    names = ["scale", *(text(policy["name"]) for policy in policies)]
     rows = zip(names, *(_measured(policies, name) for name in MEASURED), strict=True)
+    chosen_on = found.get("best_fixed_chosen_on", "unknown images")  # by 0.1.0
     images, gap = f"{_number(found['images']):,.0f}", found["gap_captured"]
     figures = [
         ("Images", images, f"{_number(found['unlabelled']):,.0f} of them without a label"),
         ("Bytes saved", f"{_number(found['saving_vs_fixed']):.1%}", "by the agent, against fixed "
          "levels of the same agreement"),
         ("Gap captured", "none" if gap is None else f"{_number(gap):.1%}",
-         f"from the best fixed level, {found['best_fixed']}, to the oracle"),
+         f"from the best fixed level, {found['best_fixed']}, chosen on {chosen_on}, to the oracle"),
     ]  # fmt: skip
     about = (
         "Means and their 95% intervals over the same images: where those overlap, the difference "
-        "may yet be sure. Reward is alpha times agreement, less size ratio; the oracle is the best "
-        "level of each image, known afterwards."
+        "may yet be sure. Size ratio is the mean of the images' ratios to quality 75, reward alpha "
+        "times agreement, less size ratio; the oracle is the best level of each image, known "
+        "afterwards. Where levels are never smaller than the reference, it is sent: rows repeat."
     )
     head = ("policy", *(name.replace("_", " ") for name in MEASURED))
     shown = table("policies", head, rows, "agent")
@@ -106,10 +109,11 @@ def _size(count: float) -> str:
 
 
 def _measured(policies: list[dict[str, Any]], name: str) -> list[str]:
-    """Cells of a column: the mean, its interval in small, and both on the scale of the column."""
-    cells = []
+    """Cells of a column: a scale, then each mean, its interval in small, and both on the scale."""
     ends = [_number(end) for policy in policies for end in policy["intervals"][name]]
-    least, width = min(ends), (max(ends) - min(ends)) or 1.0
+    least, most = math.floor(10 * min(ends)) / 10, math.ceil(10 * max(ends)) / 10
+    width = (most - least) or 1.0
+    cells = [charts.scale(least, least + width)]
     for policy in policies:
         low, high = policy["intervals"][name]
         mean, interval = f"{_number(policy[name]):.3f}", f"{low:.3f}–{high:.3f}"
@@ -134,10 +138,10 @@ def _totals(totals: dict[str, Any]) -> str:
             kept += f"{low:.3f} to {high:.3f}"
         figures += [
             ("Bytes sent", f"{totals['net_size_ratio']:.1%}", "of always quality 75: "
-             f"{_size(sent)} of {_size(reference)}, references included; "
+             f"in sum {_size(sent)} of {_size(reference)}, references included; "
              f"{sent / totals['original_bytes']:.1%} of the files as they were"),
             ("Compressed uploads", f"{totals['size_ratio']:.1%}",
-             "of quality 75, in the mean of images, without references"),
+             "of quality 75: the mean of the images' ratios, without references"),
             ("Agreement", agreement, kept),
         ]  # fmt: skip
     return tiles(figures)

@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core import equations
+from ..imaging.encoding import Encoding
 from ..imaging.read import Photo
 from ..running.live import LiveImage
 from ..running.pilot import AdaCompress
+from ..storage.files import printable
 
 _SIDE, _SMALL_SIDE = 420, 200  # pixels that a photograph may take: alone, in a sheet of many
 _COLUMNS = 3  # of a sheet, at most
@@ -45,18 +47,19 @@ class Explanation:
 def explain(
     pilot: AdaCompress,
     photo: Photo,
-    action: int | None = None,
+    level: str | None = None,
     formats: Collection[str] | None = None,
 ) -> Explanation:
-    """Which cells of E's map the Q-value of an action comes from; by default of the chosen one.
+    """Which cells of E's map the Q-value of a level comes from; by default of the chosen one.
 
-    `formats` may be sent, by default JPEG. Raises ValueError for an action that may not.
+    `level` is the name of an encoding, or the quality of one alone. `formats` may be sent, by
+    default JPEG. Raises ValueError for a level that may not, or that is not the agent's.
     """
     view, agent = pilot.view, pilot.agent
     state = LiveImage(photo, view, pilot.extractor, formats=formats).state
     q_values = agent.q_values(state)  # [actions]
     chosen = equations.best_action(q_values)
-    action = chosen if action is None else action
+    action = chosen if level is None else _action(level, view.encodings)
     if not np.isfinite(q_values[action]):
         raise ValueError(
             f"{view.encodings[action].name}: cannot be sent here, or is never better than WebP"
@@ -70,6 +73,14 @@ def explain(
         heat=view.heat(agent, photo, state, action, pilot.extractor),
         picture=fitted(photo.picture),
     )
+
+
+def _action(level: str, encodings: tuple[Encoding, ...]) -> int:
+    names = [encoding.name for encoding in encodings]
+    for words in (names, [str(encoding.quality) for encoding in encodings]):
+        if words.count(level) == 1:
+            return words.index(level)
+    raise ValueError(f"level {printable(level)}: must be one of {', '.join(names)}")
 
 
 def sheet(explanations: Sequence[Explanation]) -> Image.Image:

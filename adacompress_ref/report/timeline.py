@@ -36,8 +36,8 @@ def section_of(sent: list[dict[str, Any]]) -> str:
     p_est = np.array([line["p_est"] for line in sent], float)  # NaN where there is none
     return section(
         "Over images",
-        f"In their order: means of the latest {RECENT_IMAGES} images, agreement of the latest "
-        f"{RECENT_MEASURED} that were measured.",
+        f"In their order, numbered below: bytes of the latest {RECENT_IMAGES} images, in sum; "
+        f"agreement, the mean of the latest {RECENT_MEASURED} that were measured.",
         key({name: name for name in ("inference", "estimate", "retrain")}),
         chart(
             "Bytes, of always quality 75",

@@ -130,11 +130,12 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     action = equations.best_action(q_values)
     show("level c", f"{action}, {config.encodings[action]}", "best_action")
 
-    equation(9, "Grad-CAM of that level, scaled to its maximum", config)
+    equation(9, "Grad-CAM of that level, by its largest magnitude", config)
     if of_paper:
         slope = agent.network.input_gradient(image.state, action)
         show("dQ(s, c)/ds", some(slope), "QNetwork.input_gradient")
-    heat = explain(pilot, photo, action, image.payloads.limits.formats).heat
+    level = config.encodings[action]
+    heat = explain(pilot, photo, level, image.payloads.limits.formats).heat
     show("heat", f"of {heat.size} cells", "grad_cam")
     for row in heat:
         print(" " * 8 + "".join(f"{cell:12.4g}" for cell in row))

@@ -289,7 +289,8 @@ def test_of_ladder_the_level_chosen_is_the_one_shown():
         ac.AdaCompress.load("ladder"),
         images.read(for_auditors.PHOTOGRAPHS / "coffee.jpg"),
     )
-    heat = explain(pilot, photo, level, ["jpeg", "webp"]).heat  # not of JPEG alone
+    name = pilot.config.encodings[level]
+    heat = explain(pilot, photo, name, ["jpeg", "webp"]).heat  # not of JPEG alone
     assert audit.numbers("heat")[1:] == pytest.approx(heat.ravel(), rel=2e-3)
 
 

@@ -227,6 +227,11 @@ def test_an_evaluation():
     page = Page(report.of_evaluation(EVALUATION))
     for text in ("fixed-5", "0.250 ", "0.900 ", "0.100–1.000", "14.7%", "7.4%"):
         assert text in page.texts
+    assert "chosen on unknown images" in "".join(page.texts)
+    named = report.of_evaluation(EVALUATION | {"best_fixed_chosen_on": "training images"})
+    assert "fixed-5, chosen on training images, to" in named
+    scale = page.texts.index("scale")
+    assert page.texts[scale + 1 : scale + 7] == ["0.1", "1", "0.1", "1", "0", "1"]
     lines = [each for each in page.named("line") if "x2" in each]
     assert lines[3] == {"x1": "0.00%", "x2": "100.00%", "y1": "50%", "y2": "50%"}  # of the agent
     assert page.named("circle")[0]["cx"] == "16.67%"  # .25 from .1 to 1
@@ -279,7 +284,7 @@ def test_the_command(adacompress, logged, photos, tmp_path):
     small = codec.resized(photo.picture, reference.shape[1::-1], "bilinear")
     errors = [np.abs(each - small).mean() for each in (reference, compressed, heat)]
     assert errors[0] < errors[1] / 2 < errors[2] / 4
-    verdict = explain(AdaCompress.load(threads=1), photo, 0).verdict
+    verdict = explain(AdaCompress.load(threads=1), photo, "5").verdict
     assert f"Heat map: {verdict or 'orange speaks for this level'}, blue" in html
     assert {path: path.read_bytes() for path in logged.iterdir()} == before
 
@@ -291,7 +296,7 @@ def test_a_log_alone(adacompress, logged, photos, tmp_path):
     assert len(pictures((tmp_path / "page.html").read_text("utf-8"))) == 2
     agent = "--preset", "ladder"
     status, _, err = adacompress("report", log, "--images", photos, "-o", "page.html", *agent)
-    assert (status, "clock.jpg: no heat map: jpeg-q5 is not of" in err) == (0, True)
+    assert (status, "clock.jpg: no heat map: level jpeg-q5: must be one of" in err) == (0, True)
     status, _, _ = adacompress("report", log, "-o", "page.html", "--worst", 0)
     assert (status, "Worst" in (tmp_path / "page.html").read_text("utf-8")) == (0, False)
 

@@ -123,8 +123,9 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
     return [*text, ""]
 
 
-def draw(runs: list[dict[str, Any]], plt: Any) -> Any:
+def draw(runs: list[dict[str, Any]], parts: tuple[Part, ...], plt: Any) -> Any:
     """One run of each preset, one under the other: what the client gets, bytes, p_est, states."""
+    ends = np.cumsum([part.steps for part in parts])
     height = 1.9 * len(runs) + 1.1
     shape = {"figsize": (WIDTH, height), "height_ratios": [5, 1] * len(runs)}
     figure, grid = plt.subplots(2 * len(runs), 1, sharex=True, squeeze=False, **shape)
@@ -147,12 +148,21 @@ def draw(runs: list[dict[str, Any]], plt: Any) -> Any:
             for change in run["changes"]:
                 axes.axvline(change["step"], color="black", linewidth=1, linestyle=":")
             axes.margins(x=0)
-        upper.set(ylim=(0, 2.2), yticks=(0, 0.5, 1, 1.5, 2))
-        upper.set_title(TITLES.get(run["preset"], f"preset {run['preset']}"), fontsize=10)
+        upper.set(ylim=(0, 2.2), yticks=(0, 0.5, 1, 1.5, 2), ylabel="ratio, share")
+        told = (
+            f"preset {run['preset']}: {run['net_size_ratio']:.0%} of the bytes of always quality 75"
+        )
+        if run["agreement"] is not None:
+            told += f", agreement {run['agreement']:.2f}"
+        upper.set_title(told, fontsize=9.5, loc="left")
+        for part, end in zip(parts, ends, strict=True):
+            what = " and ".join(part.sceneries) + (", another service" if part.other else "")
+            upper.text(end - part.steps / 2, 1.95, what, ha="center", fontsize=8.5)
         strip.set(ylim=(0, 1), yticks=())
-    strip.set_xlabel("step (image)")
+    strip.set_xlabel("image of the stream")
     handles = [*upper.get_lines()[:3], *state_handles(plt)]
-    figure.suptitle(f"{runs[0]['stream']}, {TITLES[runs[0]['service']]}", fontsize=11)
+    about = f"stream '{runs[0]['stream']}', {TITLES[runs[0]['service']]}; shaded: retrain"
+    figure.suptitle(about, fontsize=10)
     figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=8.5, frameon=False)
     figure.tight_layout(rect=(0, 0.7 / height, 1, 1), h_pad=0.3)
     return figure

@@ -12,6 +12,7 @@ from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.training import passes
 from adacompress_ref.tables.environment import RecordedImage, split
+from adacompress_ref.tables.evaluation import Measures
 from adacompress_ref.tables.table import Table
 
 from .common import (
@@ -36,6 +37,7 @@ EVERY = 20  # steps between the points of it that are kept
 STREAM_SEEDS = 3
 STATES = ("inference", "estimate", "retrain")
 STATE_COLOURS = {"inference": SKY, "estimate": "#F0E442", "retrain": ORANGE}
+SHOWN = ("tuned", "ladder", "authors", "paper")  # in Figure 10, the default first
 STREAM = (("imagenet", 500), ("night", 1500), ("imagenet", 1500))
 WINDOW = 100  # of the curves drawn
 
@@ -52,16 +54,18 @@ class Trace(NamedTuple):
 
 
 def run(agent: Any, trained: bool, visits: Iterable[tuple[Table, int]]) -> Trace:
-    """The running system over recorded images."""
+    """The running system over recorded images, of tables that have the agent's actions alone."""
     controller = Controller(agent, agents.monitor_of(agent), trained)
     view, trace = agents.view_of(agent.config), Trace([], [], [], [], [], [])
+    kept: dict[int, np.ndarray] = {}  # of each table, [images, actions]
     for table, row in visits:
+        if id(table) not in kept:
+            kept[id(table)] = Measures.of(table, view, 1.0, 0.0).agreement
         step = controller.step(RecordedImage(table, row, view))
         trace.state.append(STATES.index(step.state))
         trace.sent.append(step.bytes_sent)
         trace.reference.append(int(table.bytes[row, -1]))
-        best = table.labels[row, -1, 0]
-        trace.agreement.append(bool(best in table.labels[row, step.action]))
+        trace.agreement.append(bool(kept[id(table)][row, step.action] == 1))
         trace.mean_accuracy.append(step.mean_accuracy)
         trace.p_est.append(step.p_est)
     return trace
@@ -161,19 +165,24 @@ def figure_10(bench: Bench) -> dict[str, Any]:
     It is trained on 80% of the ImageNet photographs; the stream shows the others, in pass after
     pass, and the night copies. Means over seeds, and the trace of the first.
     """
-    sceneries = {scenery: bench.table(SERVICE, scenery) for scenery in ("imagenet", "night")}
-    table = sceneries["imagenet"]
     presets = {}
-    for name in PRESETS:
+    for name in SHOWN:
+        config = agents.preset(name)
+        actions = agents.view_of(config).encodings
+        ladder = name == "ladder"
+        day, night = (
+            bench.table(SERVICE, scenery).only(actions)
+            for scenery in (("ladder", "ladder-night") if ladder else ("imagenet", "night"))
+        )
         runs = []
         for seed in range(STREAM_SEEDS):
             rng = np.random.default_rng(seed)
-            train_rows, test_rows = split(len(table.images), TEST_SHARE, rng)
-            agent = train_agent(table, agents.preset(name), train_rows, seed)
+            train_rows, test_rows = split(len(day.images), TEST_SHARE, rng)
+            agent = train_agent(day, config, train_rows, seed)
             visits = []
             for scenery, count in STREAM:
-                here = sceneries[scenery]
-                rows = test_rows if here is table else np.arange(len(here.images))
+                here, rows = (day, test_rows) if scenery == "imagenet" else (night, None)
+                rows = np.arange(len(here.images)) if rows is None else rows
                 visits += visited(here, rows, count, rng)
             runs.append(run(agent, True, visits))
         first = runs[0]._replace(
@@ -208,51 +217,68 @@ def summary(trace: Trace) -> dict[str, Any]:
     return {"net_size_ratio": sum(trace.sent) / sum(trace.reference), "parts": parts}
 
 
+def in_words(name: str, runs: list[dict[str, Any]]) -> str:
+    """What to see of a preset: a title, means over its runs."""
+    net = np.mean([run["net_size_ratio"] for run in runs])
+    day, night, _ = np.mean([[part["agreement"] for part in run["parts"]] for run in runs], axis=0)
+    shown = f"{name}, the default" if name == agents.DEFAULT_PRESET else name
+    return (
+        f"{shown}: {net:.0%} of the bytes of always quality 75, references included; "
+        f"agreement {day:.2f} by day, {night:.2f} by night"
+    )
+
+
 def draw_figure_10(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
-    presets = results["presets"]
-    shape = {"figsize": (WIDTH, 7.6), "height_ratios": (3, 2.2, 1.6, 3)}
-    figure, grid = plt.subplots(4, len(presets), sharex=True, sharey="row", squeeze=False, **shape)
+    """A preset in two rows: agreement, A and p_est beside the bytes; and the states below."""
+    presets, window = results["presets"], results["window"]
+    heights = [2.2] * len(presets) + [0.7]  # inches
+    figure = plt.figure(figsize=(WIDTH, sum(heights)))
+    *parts, legend = figure.subfigures(len(heights), 1, height_ratios=heights)
     ends = np.cumsum([count for _, count in results["stream"]])
-    for column, (name, values) in enumerate(presets.items()):
+    middles = ends - [count / 2 for _, count in results["stream"]]
+    for part, (name, values) in zip(parts, presets.items(), strict=True):
         trace = values["first"]
         steps = np.arange(len(trace["state"]))
-        upper, middle, strip, lower = grid[:, column]
+        shape = {"height_ratios": (5, 1), "width_ratios": (5, 2), "hspace": 0.12, "wspace": 0.2}
+        grid = part.add_gridspec(2, 2, left=0.07, right=0.985, top=0.79, bottom=0.2, **shape)
+        upper, strip = (part.add_subplot(grid[row, 0]) for row in (0, 1))
+        lower = part.add_subplot(grid[:, 1])
+        part.suptitle(in_words(name, values["summary"]), fontsize=9.5, x=0.07, ha="left")
         measured = np.array(trace["mean_accuracy"], float)  # None becomes NaN
-        kept = moving_mean(np.array(trace["agreement"], float), results["window"])
-        upper.plot(steps, measured, color=GREY, linewidth=0.6, label="A, mean of the window")
-        upper.plot(steps, kept, color=BLUE, label=f"agreement, latest {results['window']}")
-        middle.plot(steps, trace["p_est"], color="black", linewidth=0.8)
+        kept = moving_mean(np.array(trace["agreement"], float), window)
+        upper.plot(steps, measured, color=GREY, linewidth=0.5, label="A, mean of the window")
+        upper.plot(steps, trace["p_est"], color="black", linewidth=0.8, label="p_est")
+        upper.plot(steps, kept, color=BLUE, label=f"agreement of the latest {window}")
+        upper.set(ylim=(0, 1.05), yticks=(0, 0.5, 1), ylabel="share", xticklabels=())
         shares = [
-            moving_mean(np.array(trace["state"]) == index, results["window"] // 2)
+            moving_mean(np.array(trace["state"]) == index, window // 2)
             for index in range(len(STATES))
         ]
         strip.stackplot(steps, shares, colors=list(STATE_COLOURS.values()), linewidth=0)
+        strip.set(ylim=(0, 1), yticks=())
         for key, colour, style, label in (
             ("sent", "black", "-", "sent"),
             ("reference", GREEN, "--", "always quality 75"),
         ):
             megabytes = cumulative(np.array(trace[key])) / 1e6
             lower.plot(steps, megabytes, style, color=colour, label=label)
-        for axes in grid[:, column]:
+        lower.set(ylim=(0, None), ylabel="MB in all")
+        for axes in (upper, strip, lower):
             for end in ends[:-1]:
                 axes.axvline(end, color="black", linewidth=1, linestyle=":")
-            axes.margins(x=0)
-        for axes in (upper, middle, lower):
+            axes.set(xlim=(0, len(steps)), xticks=range(0, len(steps), 1000))
+            axes.tick_params(labelsize=8)
+        for axes in (upper, lower):
             _shade(axes, trace["state"])
-        for (scenery, count), end in zip(results["stream"], ends, strict=True):
-            text = "night" if scenery == "night" else TITLES[scenery]
-            upper.text(end - count / 2, 1.08, text, ha="center", fontsize=8)
-        upper.set_title(TITLES[name], fontsize=10, pad=16)
-        lower.set(xlabel="step (image)", xticks=range(0, len(steps), 1000))
-    titles = ("accuracy", "p_est", "share of\nstates", "MB sent")
-    for axes, text in zip(grid[:, 0], titles, strict=True):
-        axes.set_ylabel(text)
-    for row, top in ((0, 1.05), (1, 1), (2, 1), (3, None)):
-        grid[row, 0].set_ylim(0, top)
-    handles = [*grid[0, 0].get_lines()[:2], *grid[3, 0].get_lines()[:2]]
-    handles += state_handles(plt)
-    figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=8.5, frameon=False)
-    figure.tight_layout(rect=(0, 0.07, 1, 1))
+        for (scenery, _), middle in zip(results["stream"], middles, strict=True):
+            text = "day" if scenery == "imagenet" else scenery
+            upper.text(middle, 1.07, text, ha="center", fontsize=8)
+        for axes in (strip, lower):
+            axes.set_xlabel("image", fontsize=8, labelpad=1)
+    handles = [*upper.get_lines()[:3], *lower.get_lines()[:2], *state_handles(plt)]
+    about = "day: photographs of ImageNet; night: simulated, 1/16 of the light; shaded: retrain"
+    look = {"fontsize": 8.5, "title_fontsize": 8.5, "frameon": False}
+    legend.legend(handles=handles, loc="center", ncols=4, title=about, **look)
     return figure
 
 
