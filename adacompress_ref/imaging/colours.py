@@ -28,7 +28,7 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
     alpha = None
     if image.has_transparency_data:
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
         alpha = image.getchannel("A")
     colours = _through_profile(image.convert(mode), icc) if icc else None
     if colours is None:  # a broken profile counts as none

@@ -32,6 +32,7 @@ FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 # What is read here, and how such files end; some need a module that may be missing.
 _ALL = {"JPEG": "jpg jpeg jpe jfif", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 _ALL |= {"TIFF": "tif tiff", "AVIF": "avif", "HEIF": "heic heif hif"}
+_HEAVY = ("WEBP", "TIFF", "AVIF", "HEIF")
 _NEEDS = {"AVIF": "PIL._avif", "HEIF": "pillow_heif"}
 _FORMATS = tuple(name for name in _ALL if find_spec(_NEEDS.get(name, "PIL")))
 ENDINGS = frozenset(" ".join(_ALL[name] for name in _FORMATS).split())
@@ -68,16 +69,19 @@ def read(
     """The image in a file, in bytes or in a binary stream; of several frames, the first.
 
     EXIF orientation is applied, colours are converted to sRGB, transparency lies on white.
-    `name` is how messages call it; WebP and TIFF may have half of `pixel_limit`. Raises
-    ImageError, and nothing else, for an unusable image; TypeError for what is none of these.
+    `name` is how messages call it; what takes more memory than a JPEG, WebP and TIFF among them,
+    may have half of `pixel_limit`. Raises ImageError, and nothing else, for an unusable image;
+    TypeError for what is none of these.
     """
     name, data = _load(source, name)
     try:
         with quiet():
             image = _opened(data)
         width, height = image.size
-        # decoders of these two hold up to six copies
-        most = pixel_limit // 2 if image.format in ("WEBP", "TIFF") else pixel_limit
+        # their decoders hold up to six copies; a transparent colour takes one more here
+        clear = image.mode == "RGB" and "transparency" in image.info
+        is_heavy = clear or image.format in _HEAVY or len(data) > 4 * PIXEL_LIMIT
+        most = pixel_limit // 2 if is_heavy else pixel_limit
         if width * height > most:
             raise ImageError(
                 f"{name}: too many pixels ({width} x {height}, the limit is {most:,}); "
@@ -90,17 +94,18 @@ def read(
             image.load()
         if image.format in ("JPEG", "MPO") and _is_cut(image, data, header):
             raise ValueError("image file is truncated")
-        exif = data if image.format == "TIFF" else image.info.get("exif", b"")
+        exif = data if image.format == "TIFF" else image.info.get("exif") or b""
         icc = image.info.get("icc_profile") or said_profile(image.info, exif)
         icc = None if icc and is_srgb(icc) else icc
         with quiet():
             image.load()  # TIFF alone warns while it decodes
-            decoded, said = image.im, None
+            said, upright = None, True
             with contextlib.suppress(Exception):  # broken EXIF is common, and no reason to refuse
                 said = image.getexif()
                 said = None if not said and image.info.get("exif") else said
+                upright = image.getexif().get(0x0112) not in range(2, 9)
                 ImageOps.exif_transpose(image, in_place=True)
-        changed = icc or image.im is not decoded or image.has_transparency_data
+        changed = icc or not upright or image.has_transparency_data
         is_one = image.mode in ("RGB", "L") and not getattr(image, "is_animated", False)
         plain_format = str(image.format).lower() if is_one and not changed else None
         picture = to_srgb(image, icc)

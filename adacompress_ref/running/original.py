@@ -6,11 +6,11 @@ import re
 
 from ..imaging.read import Photo
 
-_SEGMENT = re.compile(rb"\xff+([\xc0-\xfe])(..)?", re.DOTALL)  # of JPEG: its kind and its length
-_AFTER_SCAN = re.compile(rb"\xff(?![\x00\xd0-\xd7\xff])")
+_SEGMENT = re.compile(rb"\xff+([\xc0-\xd8\xda-\xfe])(..)", re.DOTALL)  # its kind and its length
+_AFTER_SCAN = re.compile(rb"\xff(?![\x00\xd0-\xd7\xff])|\Z")
 _COLOURS = re.compile(rb"JFIF\0.{9}|Adobe.{7}", re.DOTALL)  # what the channels are
-_PROGRESSIVE, _HUFFMAN, _END, _SCAN = 0xC2, 0xC4, 0xD9, 0xDA
-_NEEDED = (0xC0, 0xC1, _PROGRESSIVE, _HUFFMAN, _SCAN, 0xDB, 0xDD)  # frames of Huffman codes, tables
+_FRAMES, _HUFFMAN, _SCAN = (0xC0, 0xC1, 0xC2), 0xC4, 0xDA  # frames of Huffman codes
+_NEEDED = (*_FRAMES, _HUFFMAN, _SCAN, 0xDB, 0xDD)
 
 
 def original(photo: Photo) -> bytes | None:
@@ -23,31 +23,24 @@ def original(photo: Photo) -> bytes | None:
 
 
 def _jpeg(data: bytes) -> bytes | None:
-    parts, place, frame, tables = [data[:2]], 2, 0, {-1}
+    parts, place, table_count, tables = [data[:2]], 2, 0, set()
     while segment := _SEGMENT.match(data, place):
-        start, kind = place, segment[1][0]
-        if kind == _END:
-            return b"".join(parts) + b"\xff\xd9"
-        place = segment.end() - 2 + int.from_bytes(segment[2] or b"", "big")
+        start, kind, place = place, segment[1][0], segment.start(2)
+        place += int.from_bytes(segment[2], "big")
         body = data[segment.end() : place]
-        if kind == _HUFFMAN:
-            while body:
-                tables.add(body[0])  # 16 and its number, where it is for AC
-                body = body[17 + sum(body[1:17]) :]
-        elif kind == _SCAN:
-            codes = body[2:-3:2]  # of each component: tables, 4 bits for DC and 4 for AC
-            needed = {code >> 4 for code in codes} | {16 | code & 15 for code in codes}
-            after = _AFTER_SCAN.search(data, place)
-            if not after or (frame != _PROGRESSIVE and not needed <= tables):
-                return None
-            place = after.start()
-        elif kind in _NEEDED[:3]:
-            frame = kind
         if kind in _NEEDED or _COLOURS.fullmatch(body):
+            if kind == _SCAN and (after := _AFTER_SCAN.search(data, place)):
+                place = after.start()
             parts.append(data[start:place])
         elif not (0xE0 <= kind <= 0xEF or kind == 0xFE):  # metadata, a comment
             return None
-    return None
+        if kind in _FRAMES:
+            table_count = 4 if body[5:6] > b"\1" else 2  # of luminance, of colour; for DC, for AC
+        while kind == _HUFFMAN and body:
+            tables.add(body[0])
+            body = body[17 + sum(body[1:17]) :]
+    end = data[place : place + 2]
+    return b"".join([*parts, end]) if end == b"\xff\xd9" and len(tables) >= table_count else None
 
 
 def _png(data: bytes) -> bytes:
