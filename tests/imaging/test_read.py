@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin, features
 
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
@@ -263,6 +263,25 @@ def test_tiny(image_format, size):
         payload = codec.encode(found, Encoding.parse(name))
         codec.decode(payload).load()
         assert min(codec.decode(payload, 160).size) >= 1
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+def test_avif():
+    photo = images.read(saved(Image.new("RGB", (30, 20), RED), "AVIF", quality=95))
+    assert (photo.picture.size, "avif" in images.ENDINGS) == ((30, 20), True)
+    assert np.abs(photo.pixels - np.array(RED)).max() <= 4
+
+
+def test_heic_is_read_with_its_extra_alone():
+    head = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(99)
+    if "heic" not in images.ENDINGS:
+        assert "the extra heif: pip install" in refusal(head)
+        return
+    stream = io.BytesIO()
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), RED)).save(stream, quality=95)
+    assert np.abs(images.read(stream.getvalue()).pixels - np.array(RED)).max() <= 4
+    assert "cannot be read" in refusal(head)
 
 
 # Refusing.
