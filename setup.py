@@ -120,6 +120,7 @@ setup(
     extras_require={
         "keras": ["h5py"],
         "onnx": ["onnx"],
+        "heif": ["pillow-heif"],
         "plot": ["matplotlib"],
         "dask": ["distributed"],
         "bench": ["torch", "onnx", "h5py", "matplotlib", "stable-baselines3"],

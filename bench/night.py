@@ -86,7 +86,7 @@ def write_png(pixels: np.ndarray, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: done; 1: some photographs could not be read; 2: no folder to read."""
     from adacompress_ref.imaging import read as images
-    from adacompress_ref.storage import files
+    from adacompress_ref.running import folder as files
 
     command = parser("bench.night", __doc__, as_json=False)
     command.add_argument("--images", type=Path, required=True, metavar="DIR")

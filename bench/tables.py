@@ -31,9 +31,9 @@ from adacompress_ref.core.roles import Label, Step
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, parse_all
+from adacompress_ref.running import folder as files
 from adacompress_ref.running.labelling import Labelling
 from adacompress_ref.services import Service, ask, open_service
-from adacompress_ref.storage import files
 from adacompress_ref.tables.environment import RecordedImage
 from adacompress_ref.tables.table import Table
 

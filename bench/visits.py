@@ -22,8 +22,8 @@ from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
 from adacompress_ref.imaging.extractor import Extractor, pool, tensor
+from adacompress_ref.running.folder import find
 from adacompress_ref.running.labelling import own_sizes
-from adacompress_ref.storage import files
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.survival.drift import CONTEXT, DRIFT
 from adacompress_ref.tables.table import Source, Table
@@ -81,7 +81,7 @@ def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, n
         if kept["context"].shape[1] == CONTEXT and "own_bytes" in kept:  # else of another version
             return kept
     folder, exposure = SCENERIES[scenery]
-    names = files.find(data / folder)
+    names = find(data / folder)
     jobs = [
         (str(data / folder / names[n % len(names)]), n // len(names), exposure)
         for n in range(COUNTS[scenery])

@@ -79,6 +79,8 @@ def trained(name="paper", seed=3):
         agent.arrive(here)
         agent.observe(Measurement(here, action, nothing, nothing, *rng.random(2)))
         agent.training_step()
+    if name == "tuned":
+        agent.end_training(True)
     return agent
 
 
@@ -100,7 +102,6 @@ def same_bits(one, other):
 def test_a_saved_agent_comes_back_bit_by_bit_and_learns_on_as_it_would(name, tmp_path):
     before = trained(name)
     if name == "tuned":
-        before.end_training(True)
         before.alpha = 2.5
     agents.save(before, str(tmp_path / "agent.npz"))
     after = agents.load(tmp_path / "agent.npz", np.random.default_rng(7))

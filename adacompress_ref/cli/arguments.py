@@ -69,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     _flag(printed, "--csv", "print CSV with a header line instead")
     _flag(one, "--totals", "the totals with --quiet too")
     _flag(one, "--keep-exif", "copy EXIF into the output")
+    _flag(one, "--keep-tree", "name outputs by all of the input's path: DIR/2023/a.gif.jpg")
+    _flag(one, "--preserve", "give outputs the dates of their inputs")
     _flag(one, "--webp", "the service takes WebP too (for --preset ladder)")
     _flag(one, "--overwrite", "replace files that differ from the new ones")
     text = "do not encode quality 75 too, to compare with: faster on large images"

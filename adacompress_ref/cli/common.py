@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 from .. import agents
 from ..core.config import BaseConfig
 from ..imaging.encoding import Encoding, parse_all
+from ..running.folder import find
 from ..running.pilot import AdaCompress
 from ..services import Service, ServiceError, open_service
 from ..storage import files
@@ -34,10 +35,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def about(image: str, trouble: object) -> str:
+    """What is wrong with an image, which is named."""
+    name, text = printable(image), str(trouble)
+    return text if text.startswith(name) else f"{name}: {text}"
+
+
 def say_of(image: str, trouble: object) -> None:
     """A message about an image, which names it."""
-    name, text = printable(image), str(trouble)
-    say(f"adacompress: {text if text.startswith(name) else f'{name}: {text}'}")
+    say(f"adacompress: {about(image, trouble)}")
 
 
 def percent(part: float, whole: float) -> str:
@@ -106,6 +112,16 @@ class Input(NamedTuple):
     error: ImageError | None = None
     piped: BinaryIO | None = None  # standard input
 
+    @property
+    def shown(self) -> str:
+        """Its name in messages."""
+        return printable(str(self.path))
+
+
+def real(path: Path) -> Path:
+    """Without links. Unlike `Path.resolve`, it takes one that leads to itself."""
+    return Path(os.path.realpath(path))
+
 
 def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
     """Files, and the images of folders; an output folder within a folder is no input.
@@ -118,12 +134,12 @@ def find_inputs(named: list[str], output: Path | None = None) -> list[Input]:
             inputs.append(Input(place, place.name))
             continue
         try:
-            within = [Input(place / name, name) for name in files.find(place)]
+            within = [Input(place / name, name) for name in find(place, say)]
         except ImageError as error:
             within = [Input(place, place.name, error)]
-        own = output and output.resolve()
-        if own and place.resolve() in own.parents:
-            within = [image for image in within if own not in image.path.resolve().parents]
+        own = output and real(output)
+        if own and real(place) in own.parents:
+            within = [image for image in within if own not in real(image.path).parents]
         inputs += within
     errors = [image.error for image in inputs if image.error]
     if errors and len(errors) == len(inputs):
@@ -144,7 +160,7 @@ def check_output(path: str, inputs: Iterable[Path] = (), kind: str = "") -> None
         raise ValueError(f"{shown}: a folder; name a file with -o")
     if not place.parent.is_dir():
         raise ValueError(f"{shown}: there is no such folder; make it, or name another with -o")
-    if place.resolve() in {image.resolve() for image in inputs}:
+    if real(place) in {real(image) for image in inputs}:
         raise ValueError(f"{shown}: would overwrite an input; name another file with -o")
     try:
         tempfile.TemporaryFile(dir=place.parent).close()
@@ -185,17 +201,22 @@ def write_output(path: str, data: bytes) -> None:
 def read_names(path: str) -> list[str]:
     """The image names in a file, or `-`, standard input: one a line, or each ended by a zero byte.
 
-    Any other byte may be in a name, as in arguments. Raises ValueError.
+    UTF-16 needs its byte-order mark. Otherwise any byte may be in a name. Raises ValueError.
     """
     try:
-        text = os.fsdecode(standard_input() if path == "-" else Path(path).read_bytes())
-        if "\0" in text and text[-1] != "\0":
-            raise OSError("not text")
-    except OSError as error:
+        data = standard_input() if path == "-" else Path(path).read_bytes()
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            text = data.decode("utf-16")
+        else:
+            text = os.fsdecode(data.removeprefix(b"\xef\xbb\xbf"))
+        names = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+        letters = sum(len(name) == 1 for name in names)
+        if "\0" in text and (text[-1] != "\0" or letters > len(names) / 3):
+            raise OSError("not text, or UTF-16 without a byte-order mark; save it as UTF-8")
+    except (OSError, UnicodeError) as error:
         raise ValueError(
-            f"{path}: cannot be read as a list of image names ({reason(error)})"
+            f"{printable(path)}: cannot be read as a list of image names ({reason(error)})"
         ) from error
-    names = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
     return [name for name in names if name]
 
 

@@ -7,7 +7,7 @@
 
 _shtab_adacompress_subparsers=(compress label train evaluate run explain report serve weights completion)
 
-_shtab_adacompress_compress_option_strings=(-h --help --files-from -o --output --dest --noaction --json --csv --totals --keep-exif --webp --overwrite --no-reference --workers --preset --agent --alpha --extractor --pixel-limit --quiet)
+_shtab_adacompress_compress_option_strings=(-h --help --files-from -o --output --dest --noaction --json --csv --totals --keep-exif --keep-tree --preserve --webp --overwrite --no-reference --workers --preset --agent --alpha --extractor --pixel-limit --quiet)
 _shtab_adacompress_label_option_strings=(-h --help --json --images --service --record --timeout --rate -o --output --workers --scheduler --preset --encodings --extractor --pixel-limit --quiet)
 _shtab_adacompress_train_option_strings=(-h --help --json --table --images --service --record --timeout --rate -o --output --test-images --test-share --steps --preset --seed --encodings --extractor --pixel-limit --quiet)
 _shtab_adacompress_evaluate_option_strings=(-h --help --json --table --test-images --preset --agent --alpha)
@@ -81,6 +81,8 @@ _shtab_adacompress_compress___json_nargs=0
 _shtab_adacompress_compress___csv_nargs=0
 _shtab_adacompress_compress___totals_nargs=0
 _shtab_adacompress_compress___keep_exif_nargs=0
+_shtab_adacompress_compress___keep_tree_nargs=0
+_shtab_adacompress_compress___preserve_nargs=0
 _shtab_adacompress_compress___webp_nargs=0
 _shtab_adacompress_compress___overwrite_nargs=0
 _shtab_adacompress_compress___no_reference_nargs=0

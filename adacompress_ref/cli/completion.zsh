@@ -49,6 +49,8 @@ _shtab_adacompress_compress_options=(
   "--csv[print CSV with a header line instead]"
   "--totals[the totals with --quiet too]"
   "--keep-exif[copy EXIF into the output]"
+  "--keep-tree[name outputs by all of the input\'s path\: DIR\/2023\/a.gif.jpg]"
+  "--preserve[give outputs the dates of their inputs]"
   "--webp[the service takes WebP too (for --preset ladder)]"
   "--overwrite[replace files that differ from the new ones]"
   "--no-reference[do not encode quality 75 too, to compare with\: faster on large images]"

@@ -6,7 +6,9 @@ import argparse
 import csv
 import io
 import json
+import os
 import sys
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,15 @@ from ..storage import files
 from ..storage.files import ImageError, printable, reason
 from .common import (
     Input,
+    about,
     find_inputs,
     on_standard_output,
     open_pilot,
     percent,
     read_names,
+    real,
     say,
+    say_of,
     standard_input,
     write_output,
 )
@@ -39,11 +44,11 @@ def main(arguments: argparse.Namespace) -> int:
     inputs = _inputs(arguments)
     if to_standard_output and len(inputs) != 1:
         raise ValueError(f"standard output is for one image, not {len(inputs)}; name a folder")
-    folder = None
-    if not (to_standard_output or arguments.noaction):
-        folder = _Folder(Path(arguments.output), inputs, arguments.overwrite)
     pilot = open_pilot(arguments, threads=max(1, cores() // arguments.workers))
     has_webp = any(encoding.format == "webp" for encoding in pilot.view.encodings)
+    folder = None
+    if not (to_standard_output or arguments.noaction):
+        folder = _Folder(arguments, inputs, has_webp or arguments.webp)
     if arguments.webp and not has_webp and not arguments.quiet:
         say(f"adacompress: preset {pilot.config.preset} has no WebP level; --preset ladder has")
     if "-" in arguments.images:  # read before others work, so that Ctrl-C need not wait for it
@@ -54,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
     if rows == "text" and (arguments.quiet or to_standard_output):
         rows = "none"
     if rows == "text":
-        print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}")
+        print(f"{'image':<40} {'encoding':>10} {'bytes':>9} {'of quality 75':>13}  output")
     elif rows == "csv":
         print(",".join([*_FIELDS, "error"]))
 
@@ -73,8 +78,11 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             choice = image.error or next(choices)
             if isinstance(choice, ImageError):
-                raise choice
-            output = folder.save(image.name, choice.payload) if folder else None
+                raise ImageError(about(str(image.path), choice)) from choice
+            if choice.lost_exif and not arguments.quiet:
+                lost = ", ".join(choice.lost_exif)
+                say_of(str(image.path), f"EXIF is kept without what cannot be: {lost}")
+            output = folder.save(image, choice.payload) if folder else None
             ratio = choice.size_ratio
             record["output"] = output and str(output)
             record |= {"encoding": choice.encoding, "quality": choice.quality}
@@ -102,7 +110,8 @@ def _inputs(arguments: argparse.Namespace) -> list[Input]:
     named = [name for name in arguments.images if name != "-"]
     if arguments.files_from:
         named += read_names(arguments.files_from)
-    inputs = find_inputs(named, Path(arguments.output))
+    found = find_inputs(named, Path(arguments.output))
+    inputs = list({image.path: image for image in found}.values())
     if "-" in arguments.images:
         inputs.insert(0, Input(Path("stdin"), "stdin"))
     if not inputs:
@@ -111,37 +120,63 @@ def _inputs(arguments: argparse.Namespace) -> list[Input]:
 
 
 class _Folder:
-    """Where payloads go: no two of a run to one name, and none in the place of an input."""
+    """Where payloads go: each input has an output of its own, which its path alone decides.
 
-    def __init__(self, path: Path, inputs: list[Input], overwrite: bool) -> None:
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{printable(str(path))}: a file; name a folder with -o")
-        self.path, self.overwrite = path, overwrite
-        self.protected = {image.path.resolve() for image in inputs}
-        self.taken: set[Path] = set()
+    Raises ValueError where two inputs have one output, on any file system, or it is an input.
+    """
 
-    def save(self, name: str, payload: bytes) -> Path:
-        """Write a payload where it belongs. Raises ImageError where that must not be replaced."""
-        base = self.path / Path(name).with_suffix("")
-        ending = "webp" if payload[8:12] == b"WEBP" else "jpg"
-        output, number = base.with_name(f"{base.name}.{ending}"), 2
-        while output in self.taken:
-            output, number = base.with_name(f"{base.name}-{number}.{ending}"), number + 1
-        self.taken.add(output)
-        shown = printable(str(output))
-        if output.resolve() in self.protected:
-            raise ImageError(f"{shown}: would overwrite an input; name another folder with -o")
-        if output.is_file():
-            if output.read_bytes() == payload:
-                return output
-            if not self.overwrite:
-                raise ImageError(
-                    f"{shown}: exists and differs; name another folder with -o, or replace it "
-                    "with --overwrite"
+    def __init__(self, arguments: argparse.Namespace, inputs: list[Input], has_webp: bool) -> None:
+        self.path, self.overwrite = Path(arguments.output), arguments.overwrite
+        self.keep_tree, self.preserve = arguments.keep_tree, arguments.preserve
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{printable(str(self.path))}: a file; name a folder with -o")
+        owners: dict[str, Input] = {}
+        for image in (image for image in inputs if not image.error):
+            for ending in ("jpg", "webp")[: 1 + has_webp]:
+                output = self.output(image, ending)
+                owner = owners.setdefault(_folded(output), image)
+                if owner is not image:
+                    raise ValueError(
+                        f"{owner.shown} and {image.shown}: both would be written as "
+                        f"{printable(str(output))}; rename one, or use --keep-tree"
+                    )
+        for image in inputs:
+            if writer := owners.get(_folded(image.path)):
+                raise ValueError(
+                    f"{writer.shown}: would overwrite an input, {image.shown}; name another folder "
+                    "with -o"
                 )
-        output.parent.mkdir(parents=True, exist_ok=True)
-        files.save_atomically(output, payload)
+
+    def output(self, image: Input, ending: str) -> Path:
+        """The file for an input, by its path below the folder named, or all of it."""
+        name, replaced = Path(image.name), images.ENDINGS
+        if self.keep_tree:
+            parts = (part for part in image.path.parts if part not in (image.path.anchor, ".."))
+            name, replaced = Path(*parts), frozenset(("jpg",))
+        base = name.with_suffix("") if name.suffix[1:].lower() in replaced else name
+        return self.path / base.with_name(f"{base.name}.{ending}")
+
+    def save(self, image: Input, payload: bytes) -> Path:
+        """Write a payload where it belongs. Raises ImageError where that must not be replaced."""
+        output = self.output(image, "webp" if payload[8:12] == b"WEBP" else "jpg")
+        is_there = output.is_file() and output.read_bytes() == payload
+        if output.is_file() and not (is_there or self.overwrite):
+            raise ImageError(
+                f"{printable(str(output))}: exists and differs; name another folder with -o, or "
+                "replace it with --overwrite"
+            )
+        if not is_there:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            files.save_atomically(output, payload)
+        if self.preserve and not image.piped:
+            dates = os.stat(image.path)
+            os.utime(output, ns=(dates.st_atime_ns, dates.st_mtime_ns))
         return output
+
+
+def _folded(path: Path) -> str:
+    """The same for names that are one on some file system; a link that leads nowhere has one."""
+    return unicodedata.normalize("NFC", str(real(path))).casefold()
 
 
 def _show(record: dict[str, Any], rows: str) -> None:
@@ -150,13 +185,15 @@ def _show(record: dict[str, Any], rows: str) -> None:
     elif rows == "csv":
         shown = printable if sys.stdout.isatty() else str  # programs get names as they are
         values = [shown(value) if isinstance(value, str) else value for value in record.values()]
-        csv.writer(sys.stdout, lineterminator="\n").writerow(values)
+        csv.writer(row := io.StringIO(), lineterminator="\n").writerow(values)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(row.getvalue()))  # a name is bytes
         sys.stdout.flush()
     elif rows == "text" and record["error"] is None:
         ratio = percent(record["bytes"], record["reference_bytes"] or 0)
         print(
             f"{printable(record['image']):<40} {record['encoding']:>10} "
-            f"{record['bytes']:>9} {ratio:>13}",
+            f"{record['bytes']:>9} {ratio:>13}  {printable(record['output'] or '')}",
             flush=True,
         )
     if record["error"] is not None:

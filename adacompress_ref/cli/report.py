@@ -19,10 +19,10 @@ from ..imaging.read import Photo
 from ..report import Case
 from ..report.heatmaps import explain, fitted, overlay
 from ..running import runlog, state
+from ..running.folder import find
 from ..running.pilot import AdaCompress, open_extractor
 from ..running.state import StateError
 from ..services.jsonlines import read_lines
-from ..storage import files
 from ..storage.files import ImageError, printable, reason
 from .common import (
     check_output,
@@ -115,7 +115,7 @@ def _cases(
     worst = report.disagreements(lines)[: arguments.worst]
     if not arguments.images or not worst:
         return [Case(line) for line in worst], 0
-    files.find(arguments.images)
+    find(arguments.images)
     pilot = None
     if arguments.agent or arguments.preset:
         pilot = open_pilot(arguments)

@@ -8,10 +8,11 @@ from typing import Any
 
 from .. import agents
 from ..running import runlog
+from ..running.folder import find
 from ..running.pilot import AdaCompress
 from ..running.state import StateFolder
 from ..running.stream import Stream
-from ..storage import artifacts, files
+from ..storage import artifacts
 from ..storage.files import printable
 from ..survival.agent import ALPHAS
 from .common import open_named_service, open_pilot, percent, say, say_of, stop_signal
@@ -21,7 +22,7 @@ from .progress import Progress
 def main(arguments: argparse.Namespace) -> int:
     """Send the images of a folder in the order of their names; with a state folder, go on."""
     service = open_named_service(arguments)
-    names = files.find(arguments.images)
+    names = find(arguments.images, say)
     if arguments.untrained:
         config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
         pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)

@@ -17,10 +17,10 @@ from .. import agents
 from ..agents import AgentError
 from ..core.roles import Agent
 from ..imaging.encoding import parse_all
+from ..running.folder import find
 from ..running.pilot import AdaCompress
 from ..running.state import StateFolder
 from ..running.stream import Stream
-from ..storage import files
 from ..tables.environment import RecordedImage, split
 from ..tables.evaluation import evaluate
 from ..tables.table import TableError
@@ -133,7 +133,7 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
     The exit status where it was stopped, or the service is gone; the same command goes on.
     """
     service = open_named_service(arguments)
-    names = files.find(arguments.images)
+    names = find(arguments.images, say)
     config = config.replace(encodings=tuple(e.name for e in encodings(arguments)))
     learned, tested = _split(arguments, names, np.random.default_rng(arguments.seed))
     pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)

@@ -12,27 +12,32 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import PREFIXES
 
 from ..storage.files import ImageError, printable, reason
-from .colours import is_srgb, to_srgb
+from . import tiff
+from .colours import is_srgb, said_profile, to_srgb
 
 PIXEL_LIMIT = 8192 * 6144  # declared width times height: below 1 GB while it is read
 FILE_LIMIT = 512 * 2**20  # bytes: more than PIXEL_LIMIT pixels of 32 bits take
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-_ORIENTATION = 0x0112
-# What a plain file may hold beside pixels: JPEG segments, entries of Pillow's `info`.
-_PLAIN_SEGMENT = re.compile(rb"JFIF\0.{9}|ICC_PROFILE\0.*|Adobe.{7}", re.DOTALL)
-_PLAIN_INFO = re.compile(
-    "jfif.*|adobe.*|progress.*|dpi|aspect|gamma|srgb|chromaticity|icc_profile"
-    "|loop|background|timestamp|duration"
-)
+# What is read here, and how such files end; some need a module that may be missing.
+_ALL = {"JPEG": "jpg jpeg jpe jfif", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
+_ALL |= {"TIFF": "tif tiff", "AVIF": "avif", "HEIF": "heic heif hif"}
+_HEAVY = ("WEBP", "TIFF", "AVIF", "HEIF")
+_NEEDS = {"AVIF": "PIL._avif", "HEIF": "pillow_heif"}
+_FORMATS = tuple(name for name in _ALL if find_spec(_NEEDS.get(name, "PIL")))
+ENDINGS = frozenset(" ".join(_ALL[name] for name in _FORMATS).split())
+_GREYS = {"1": 255, "L;2": 85, "L;4": 17}  # PNG: what Pillow multiplies samples by
+_HEIC = re.compile(rb"(?s).{4}ftyp(?!avi[fs]).{0,60}?(?:hei[cmsx]|hev[cmsx])")
 
 # Pillow warns of odd metadata and of big images. `catch_warnings` swaps a global list: one thread
 # at a time may be inside, but not while it decodes pixels (TIFF apart).
@@ -46,17 +51,13 @@ class Photo:
     name: str  # for messages: control characters escaped
     picture: Image.Image  # mode RGB: sRGB, upright; without metadata
     file: bytes  # as it was
-    plain_format: str | None  # jpeg, png or webp where the file could be sent as it is, else None
-    exif: bytes | None  # EXIF block without orientation and thumbnail; None where there is none
+    plain_format: str | None  # in lower case, where its pixels are those of the picture
+    said: Image.Exif | None  # of itself; None where it cannot be read
 
     @property
     def pixels(self) -> np.ndarray:
         """A copy of the picture, [height, width, 3] uint8."""
         return np.array(self.picture)
-
-    def is_enough(self, size: int, formats: Collection[str]) -> bool:
-        """Whether the file itself may go to a service that takes `formats`, in less than `size`."""
-        return self.plain_format in formats and len(self.file) < size
 
 
 def read(
@@ -68,35 +69,50 @@ def read(
     """The image in a file, in bytes or in a binary stream; of several frames, the first.
 
     EXIF orientation is applied, colours are converted to sRGB, transparency lies on white.
-    `name` is how messages call it; WebP and TIFF may have half of `pixel_limit`. Raises
-    ImageError, and nothing else, for an unusable image; TypeError for what is none of these.
+    `name` is how messages call it; what takes more memory than a JPEG, WebP and TIFF among them,
+    may have half of `pixel_limit`. Raises ImageError, and nothing else, for an unusable image;
+    TypeError for what is none of these.
     """
     name, data = _load(source, name)
     try:
         with quiet():
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            image = _opened(data)
         width, height = image.size
-        # decoders of these two hold up to six copies
-        most = pixel_limit // 2 if image.format in ("WEBP", "TIFF") else pixel_limit
+        # their decoders hold up to six copies; a transparent colour takes one more here
+        clear = image.mode == "RGB" and "transparency" in image.info
+        is_heavy = clear or image.format in _HEAVY or len(data) > 4 * PIXEL_LIMIT
+        most = pixel_limit // 2 if is_heavy else pixel_limit
         if width * height > most:
             raise ImageError(
                 f"{name}: too many pixels ({width} x {height}, the limit is {most:,}); "
                 "make it smaller first"
             )
+        if image.format == "PNG":
+            _mend_transparency(image)
+        header = image.fp.tell()  # of a JPEG: Pillow has read up to its first scan
         if image.format != "TIFF":
             image.load()
+        if image.format in ("JPEG", "MPO") and _is_cut(image, data, header):
+            raise ValueError("image file is truncated")
+        exif = data if image.format == "TIFF" else image.info.get("exif") or b""
+        icc = image.info.get("icc_profile") or said_profile(image.info, exif)
+        icc = None if icc and is_srgb(icc) else icc
         with quiet():
             image.load()  # TIFF alone warns while it decodes
-            exif = _turn(image)
-        icc = image.info.get("icc_profile")
-        if icc and is_srgb(icc):
-            icc = None
-        plain_format = str(image.format).lower() if not icc and _is_plain(image, data) else None
+            said, upright = None, True
+            with contextlib.suppress(Exception):  # broken EXIF is common, and no reason to refuse
+                said = image.getexif()
+                said = None if not said and image.info.get("exif") else said
+                upright = image.getexif().get(0x0112) not in range(2, 9)
+                ImageOps.exif_transpose(image, in_place=True)
+        changed = icc or not upright or image.has_transparency_data
+        is_one = image.mode in ("RGB", "L") and not getattr(image, "is_animated", False)
+        plain_format = str(image.format).lower() if is_one and not changed else None
         picture = to_srgb(image, icc)
         del image  # before there is a third copy
         picture = picture._new(picture.im)  # without its decoder, which may hold more
         picture.info = {}  # else encoders would copy some of it
-        return Photo(name, picture, data, plain_format, exif)
+        return Photo(name, picture, data, plain_format, said)
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"{name}: too many pixels (Pillow itself refuses more than "
@@ -105,12 +121,20 @@ def read(
     except ImageError:
         raise
     except Exception as error:  # damaged files raise nearly every kind of exception in Pillow
-        unknown = isinstance(error, UnidentifiedImageError)  # its text names an object of Python
         raise ImageError(
-            f"{name}: cannot be read as JPEG, PNG, WebP, GIF, BMP or TIFF "
-            f"({'format not recognised' if unknown else reason(error)}); "
-            "fetch it again or convert it"
+            f"{name}: cannot be read as JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC "
+            f"({_fault(error)}); fetch it again or convert it"
         ) from error
+
+
+def _fault(error: Exception) -> str:
+    """In words of the field, where Pillow speaks of itself or of Python."""
+    if isinstance(error, UnidentifiedImageError):
+        return "format not recognised, or its header is damaged"
+    if not isinstance(error, (OSError, SyntaxError, ValueError, MemoryError)):
+        return "damaged"
+    text = reason(error)
+    return "its texts are too large" if "MAX_TEXT" in text else re.sub(r"\bb'(\w*)'", r"\1", text)
 
 
 def _load(source: Any, name: str | None) -> tuple[str, bytes]:
@@ -154,30 +178,37 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _turn(image: Image.Image) -> bytes | None:
-    """Upright, in place; the EXIF block. A broken one is common, and no reason to refuse pixels."""
-    with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
-        exif = image.getexif()
-        exif.pop(_ORIENTATION, None)  # one that says nothing
-        # TIFF keeps such entries among those that place its own pixels: not to be copied.
-        if exif and image.format != "TIFF":
-            return exif.tobytes()
-    return None
+def _opened(data: bytes) -> Any:
+    """Raises whatever Pillow does."""
+    formats = tuple(name for name in _FORMATS if name != "HEIF")
+    if data[:4] in PREFIXES:
+        return tiff.photograph(data)
+    if _HEIC.match(data):
+        if "HEIF" not in _FORMATS:
+            raise ValueError("HEIC needs the extra heif: pip install 'adacompress_ref[heif]'")
+        formats = ("HEIF",)
+        import_module("pillow_heif").register_heif_opener()
+    return Image.open(io.BytesIO(data), formats=formats)
 
 
-def _is_plain(image: Image.Image, data: bytes) -> bool:
-    """Whether the file holds RGB or grey pixels and little else, up to its last byte."""
-    whole = {
-        "JPEG": data.endswith(b"\xff\xd9"),
-        "PNG": data.endswith(b"IEND\xaeB`\x82"),
-        "WEBP": len(data) == 8 + int.from_bytes(data[4:8], "little"),
-    }
-    return (
-        whole.get(image.format or "", False)
-        and image.mode in ("RGB", "L")
-        and not getattr(image, "is_animated", False)
-        and all(_PLAIN_INFO.fullmatch(key) for key in map(str, image.info))
-        and all(_PLAIN_SEGMENT.fullmatch(body) for _, body in getattr(image, "applist", ()))
-        and not getattr(image, "private_chunks", ())
-    )
+def _is_cut(image: Image.Image, data: bytes, header: int) -> bool:
+    """Whether a decoded JPEG has no end marker, or its data end before its pixels do.
+
+    Decoders fill the rest with grey and say so to nobody. Whether grey at the end is meant, other
+    data in front of the end marker tell: none but missing pixels are made of them.
+    """
+    end = data.rfind(b"\xff\xd9", header)
+    corner = max(image.width - 8, 0), max(image.height - 8, 0), *image.size
+    if end < 0 or {*np.ravel(image.crop(corner).getextrema()).tolist()} != {128}:
+        return end < 0
+    longer = io.BytesIO(data[:end] + b"\xaa" * 5000 + data[end:])
+    return Image.open(longer, formats=("JPEG",)).tobytes() != image.tobytes()
+
+
+def _mend_transparency(image: Any) -> None:
+    """The transparent grey of a PNG in the range that Pillow's pixels have. Raises ValueError."""
+    clear, samples = image.info.get("transparency"), image.tile[0][3]
+    if samples in _GREYS and clear is not None:
+        image.info["transparency"] = min(clear * _GREYS[samples], 255)
+    elif clear is not None and samples == "RGB;16B":  # only the upper halves are at hand
+        raise ValueError("a transparent colour among those of 16 bits is not read")

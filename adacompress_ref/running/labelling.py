@@ -26,12 +26,12 @@ from ..imaging import read as images
 from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.extractor import Extractor, pool, tensor
 from ..services import AccountError, Service, ServiceError, ask, limits, open_service
-from ..storage import files
 from ..storage.artifacts import ArtifactError
 from ..storage.files import printable
 from ..tables.table import Row, Source, Table, TableError
 from ..views import drift
 from ..views.features import POOLINGS, RESIZES
+from .folder import digest, find
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
 
@@ -138,10 +138,10 @@ class Labelling:
         for encoding in encodings:
             if encoding.format not in accepted:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
-        names = files.find(folder)
+        names = find(folder)
         self.rows = {row.image: row for row in self._kept()}
         for name in names:
-            if name in self.rows and files.digest(self.folder / name) != self.rows[name].digest:
+            if name in self.rows and digest(self.folder / name) != self.rows[name].digest:
                 del self.rows[name]  # the answers of another version of the file
         self.left = [n for n in names if n not in self.rows or not self.rows[n].own_bytes.all()]
         self.done_before = len(names) - len(self.left)

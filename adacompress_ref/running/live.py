@@ -14,6 +14,7 @@ from ..imaging.read import Photo
 from ..services import NoAnswerError, RefusedError, Service, ServiceError, ask_all, limits
 from ..views import View
 from ..views.payloads import Payloads
+from .original import original
 
 
 class LiveImage:
@@ -36,7 +37,11 @@ class LiveImage:
         accepted = limits(service) if service else Limits()
         if formats is not None:
             accepted = accepted._replace(formats=tuple(formats))
-        self.payloads = Payloads(photo, view.encodings, accepted, exif, view.probe, view.own_tables)
+        # an original has no EXIF
+        own = None if exif or photo.plain_format not in accepted.formats else original(photo)
+        self.payloads = Payloads(
+            photo, view.encodings, accepted, exif, view.probe, view.own_tables, own
+        )
         self._state: np.ndarray | None = None
         self.fault: str | None = None  # why one of two uploads had no answer
         self.seconds: dict[str, float] = {}  # of decision, encode, upload

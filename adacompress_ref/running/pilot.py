@@ -24,6 +24,7 @@ from ..storage import artifacts
 from ..storage.files import ImageError
 from ..views import View
 from .ahead import in_order
+from .exif import kept_exif
 from .live import LiveImage
 from .results import Choice, Result
 from .waiting import Queue
@@ -152,13 +153,14 @@ class AdaCompress:
         with. Raises ImageError.
         """
         photo = _photo(source, pixel_limit)
-        exif = photo.exif if keep_exif else None
+        sides = [encoding.short_side for encoding in self.view.encodings]
+        exif, lost = kept_exif(photo, any(sides)) if keep_exif else (None, [])
         image = LiveImage(photo, self.view, self.extractor, service, exif, formats)
         q_values = self.agent.q_values(image.state)
         action = int(np.argmax(q_values))
         name, payload = image.payloads.of(action)
         compared = len(image.payloads.reference) if reference else None
-        return Choice(name, _quality(name), payload, compared, q_values, len(photo.file))
+        return Choice(name, _quality(name), payload, compared, q_values, len(photo.file), lost)
 
     def choose_many(
         self, sources: Iterable[Source | Photo], *, workers: int = 1, **options: Any

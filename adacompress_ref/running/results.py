@@ -21,6 +21,7 @@ class Choice:
     reference_bytes: int | None  # of JPEG quality 75, where it was asked for
     q_values: np.ndarray  # [actions]
     original_bytes: int  # the file as it was
+    lost_exif: Sequence[str] = ()  # names of tags that could not be kept
 
     @property
     def size_ratio(self) -> float | None:

@@ -13,8 +13,9 @@ from ..core.controller import Controller
 from ..imaging import read as images
 from ..imaging.read import Photo
 from ..services import AccountError, NoAnswerError, RefusedError, Service, ServiceError
-from ..storage.files import ImageError, digest, printable
+from ..storage.files import ImageError, printable
 from . import runlog
+from .folder import digest
 from .live import LiveImage
 from .pilot import AdaCompress
 from .results import Result

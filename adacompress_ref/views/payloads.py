@@ -26,7 +26,7 @@ class Payloads:
     With `own_tables`, JPEGs have Huffman tables of their own, all but the reference: a rung
     `jpeg-q75` is another payload. Where there is a `probe`, an encoding that is made in any case,
     actions are compared by size before they are made, estimated where all are JPEGs of full size;
-    nothing above the reference is sent.
+    nothing above the reference is sent. `original` is what may be sent instead where it is smaller.
     """
 
     def __init__(
@@ -37,9 +37,10 @@ class Payloads:
         exif: bytes | None = None,
         probe: Encoding | None = None,
         own_tables: bool = False,
+        original: bytes | None = None,
     ) -> None:
         self.photo, self.encodings, self.limits, self.exif = photo, encodings, limits, exif
-        self.probe, self.own_tables = probe, own_tables
+        self.probe, self.own_tables, self.original = probe, own_tables, original
         self._encoded: dict[tuple[Encoding, bool], bytes] = {}
         self._sample = self._sampled() if probe else None
         self._estimates: dict[tuple[Encoding, bool], int] = {}
@@ -65,8 +66,8 @@ class Payloads:
         payload = self.encoded(*made)
         if self.probe and self.size(*made) > self.size(*_REFERENCE):
             made, payload = _REFERENCE, self.reference
-        if self.photo.is_enough(len(payload), self.limits.formats):
-            return "original", self.photo.file
+        if self.original and len(self.original) < len(payload):
+            return "original", self.original
         return made[0].name, payload
 
     def _made(self, action: int) -> tuple[Encoding, bool]:
@@ -109,8 +110,8 @@ class Payloads:
             except ImageError as error:  # another encoding may hold it
                 refused = str(error)
                 continue
-            if self.photo.is_enough(size, formats):
-                size = len(self.photo.file)
+            if self.original:
+                size = min(size, len(self.original))
             fault = self.limits.fault(size, *made[0].dimensions(self.photo.picture.size))
             refused = fault or refused
             ratios[action] = np.inf if fault else size / reference

@@ -34,6 +34,7 @@ import numpy as np
 from PIL import Image
 
 from adacompress_ref.cli.progress import Progress
+from adacompress_ref.running.folder import find
 from adacompress_ref.services.errors import ServiceError
 from adacompress_ref.storage import files
 
@@ -96,7 +97,7 @@ def opened(path: Path) -> Image.Image:
 
 @functools.cache
 def names_in(folder: Path) -> list[str]:
-    return files.find(folder)
+    return find(folder)
 
 
 def photograph(rng: Random, data: Path | None) -> Image.Image:

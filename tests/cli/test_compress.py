@@ -153,18 +153,89 @@ def test_another_file_is_replaced_only_when_asked(adacompress, few, tmp_path):
     assert adacompress(*compress)[0] == 0  # the same bytes are there
 
 
-def test_names_that_collide(adacompress, few, tmp_path):
-    (few / "sub").mkdir()
-    shutil.copy(few / "clock.jpg", few / "sub" / "clock.jpg")
-    Image.open(few / "clock.jpg").save(few / "clock.png")
-    Image.open(few / "clock.jpg").save(few / "clock-2.bmp")
-    files = [few / "clock.jpg", few / "sub" / "clock.jpg", few / "clock.png", few / "clock-2.bmp"]
-    status, out, _ = adacompress("compress", *files, "-o", "out", "--json")
-    outputs = [line["output"] for line in records(out)]
-    assert status == 0
-    assert len(set(outputs)) == 4
-    assert outputs[0] == "out/clock.jpg"
-    assert all((tmp_path / path).is_file() for path in outputs)
+def outputs(out):
+    return [line["output"] for line in records(out)]
+
+
+def tree(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("names", [("y/2023/a.jpg", "y/2024/a.jpg"), ("a.gif", "a.jpg"),
+                                   ("a.jpg", "A.JPG"), ("é.png", "e\u0301.jpg")])  # fmt: skip
+def test_names_that_collide_are_refused_before_work_starts(adacompress, few, tmp_path, names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(few / "clock.jpg").save(tmp_path / name)
+    before = tree(tmp_path)
+    for order in (names, names[::-1]):
+        for options in ([], ["--overwrite"]):
+            status, out, err = adacompress("compress", *order, "-o", "out", *options)
+            assert (status, out, err.count("\n")) == (2, "", 1)
+            assert "--keep-tree" in err and all(name in err for name in names)
+    assert tree(tmp_path) == before
+
+
+def test_kept_trees_collide_by_case_alone(adacompress, few, tmp_path):
+    names = ["y/2023/a.jpg", "y/2024/a.jpg", "a.gif", "a.jpg", "../up/a.jpg", "a.jpeg"]
+    found = []
+    (tmp_path / "here").mkdir()
+    os.chdir(tmp_path / "here")
+    for number, name in enumerate(names):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(few / "clock.jpg").resize((200 + 9 * number, 99)).save(name)
+    for order in (names, names[::-1]):
+        command = ("compress", *order, "-o", "out", "--keep-tree", "--json", "--overwrite")
+        status, out, _ = adacompress(*command)
+        assert status == 0
+        lines = {line["image"]: Path(line["output"]) for line in records(out)}
+        found.append({name: (path, path.read_bytes()) for name, path in lines.items()})
+    assert found[0] == found[1]
+    assert found[0]["y/2023/a.jpg"][0] == Path("out/y/2023/a.jpg")
+    assert found[0]["a.gif"][0] == Path("out/a.gif.jpg")
+    assert found[0]["../up/a.jpg"][0] == Path("out/up/a.jpg")
+    Image.open(few / "clock.jpg").save("A.jpg")
+    assert adacompress("compress", *names, "A.jpg", "-o", "new", "--keep-tree")[0] == 2
+
+
+def test_only_endings_of_images_are_replaced(adacompress, few, tmp_path):
+    names = ["snap.20240101", "snap.20240102", "b.png", "c.JPEG", "d.v2.jfif", "e", "f.txt"]
+    wanted = ["snap.20240101.jpg", "snap.20240102.jpg", "b.jpg", "c.jpg", "d.v2.jpg", "e.jpg"]
+    for name in names:
+        Image.open(few / "clock.jpg").save(tmp_path / name, "PNG")
+    found = {}
+    for order in (names, names[::-1]):
+        for name in order:  # one run each
+            status, out, _ = adacompress("compress", name, "-o", "out", "--json")
+            assert status == 0
+            found.setdefault(name, set()).update(outputs(out))
+    assert list(found.values()) == [{f"out/{name}"} for name in (*wanted, "f.txt.jpg")]
+
+
+def test_into_its_own_folder_again_and_again(adacompress, few, tmp_path):
+    (tmp_path / "d").mkdir()
+    Image.open(few / "clock.jpg").save(tmp_path / "d" / "a.png")
+    assert adacompress("compress", "d", "-o", "d")[0] == 0
+    first = tree(tmp_path / "d")
+    assert {path.name for path in first} == {"a.png", "a.jpg"}
+    for _ in range(2):
+        status, _, err = adacompress("compress", "d", "-o", "d")
+        assert (status, "d/a.png" in err, "d/a.jpg" in err) == (2, True, True)
+    assert tree(tmp_path / "d") == first
+
+
+def test_an_image_named_twice_is_one(adacompress, few):
+    status, out, err = adacompress("compress", few, few / "clock.jpg", "-o", "out", "--json")
+    assert (status, len(records(out)), "3 of 3 images" in err) == (0, 3, True)
+
+
+def test_rows_show_outputs_and_dates_are_kept(adacompress, few, tmp_path):
+    os.utime(few / "clock.jpg", ns=(10**18, 10**18 + 7 * 10**9))
+    status, out, _ = adacompress("compress", few / "clock.jpg", "-o", "out", "--preserve")
+    assert (status, out.splitlines()[1].endswith(f"  {Path('out') / 'clock.jpg'}")) == (0, True)
+    assert (tmp_path / "out" / "clock.jpg").stat().st_mtime_ns == 10**18 + 7 * 10**9
+    adacompress("compress", few / "chelsea.jpg", "-o", "out")
+    assert (tmp_path / "out" / "chelsea.jpg").stat().st_mtime_ns > 10**18 + 10**10
 
 
 def test_folders_keep_their_shape(adacompress, few, tmp_path):
@@ -182,7 +253,7 @@ def test_an_input_is_never_overwritten(adacompress, few, tmp_path, output, optio
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")}
     images_named = sorted(tmp_path.glob("*.jpg")) or [few]
     status, _, err = adacompress("compress", *images_named, "-o", output, *options)
-    assert status == 1
+    assert status == 2
     assert "would overwrite an input" in err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")} == before
 
@@ -312,11 +383,54 @@ def test_files_from(adacompress, piped, few, tmp_path, end):
 
 @pytest.mark.parametrize(
     ("listed", "match"),
-    [(b"", "names no image"), (None, "closed"), (b"\xff\xd8\0\xff", "not text")],
+    [
+        (b"", "names no image"),
+        (None, "closed"),
+        (b"\xff\xd8\0\xff", "not text"),
+        *(("photos/wanted.jpg\n".encode(name), "UTF-16") for name in ("utf-16-le", "utf-16-be")),
+        *(("photos/wanted.jpg".encode(name), "UTF-16") for name in ("utf-16-le", "utf-16-be")),
+        *(("写真/画像1.jpg\r\n".encode(name) * 2, "UTF-16") for name in ("utf-16-le", "utf-16-be")),
+        (b"\xff\xfe\0\xd8", "cannot be read as a list"),
+    ],
 )
-def test_a_list_that_is_none(piped, listed, match):
+def test_a_list_that_is_none(piped, listed, match, monkeypatch):
+    monkeypatch.setattr(os, "walk", lambda *_, **__: pytest.fail("a folder is walked"))
     status, out, err = piped(listed, "compress", "--files-from", "-")
     assert (status, out, err.count("\n"), match in err) == (2, b"", 1, True)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_says_how_a_list_is_coded(piped, few, coding, end):
+    (few / "clock.jpg").rename(few / "ührig.jpg")
+    data = end.join(["\ufefffew/ührig.jpg", "few/chelsea.jpg", ""]).encode(coding)
+    status, out, _ = piped(data, "compress", "--files-from", "-", "--json", "-o", "out")
+    names = [line["image"] for line in records(out.decode())]
+    assert (status, names) == (0, ["few/ührig.jpg", "few/chelsea.jpg"])
+
+
+def test_names_that_are_no_text_come_back_byte_for_byte(piped, few):
+    (few / "clock.jpg").rename(few / ODD)
+    status, out, _ = piped(b"", "compress", "few", "--csv", "-o", "out")
+    assert status == 0
+    assert b"few/odd \xff<script>.jpg ," not in out  # not in a folder: its ending is none
+    named = os.fsencode(few / ODD)
+    status, out, _ = piped(b"", "compress", few / ODD, "--csv", "-o", "out")
+    assert (status, out.splitlines()[1].startswith(named + b",out/odd \xff<script>.jpg ")) == (
+        0,
+        True,
+    )
+
+
+def test_a_link_to_itself_ends_no_other_image(adacompress, few, tmp_path):
+    (few / "loop.jpg").symlink_to("loop.jpg")
+    (few / "folder").symlink_to(few)
+    (tmp_path / "own.jpg").symlink_to("own.jpg")
+    for inputs in ([few], [few / "clock.jpg", "own.jpg"]):
+        status, out, _ = adacompress("compress", *inputs, "-o", "out", "--json")
+        errors = [line["error"] for line in records(out)]
+        assert (status, len([error for error in errors if error])) == (1, 1)
+    assert adacompress("explain", few, "own.jpg", "-o", "heat.png")[0] == 1
 
 
 def test_from_standard_input_to_standard_output(piped, adacompress, few, tmp_path):

@@ -84,7 +84,7 @@ def test_on_the_ladder_no_payload_costs_more_or_is_larger_than_what_it_stands_fo
     photo = images.read(stream.getvalue())
     image = LiveImage(photo, LADDER, Colours(), Taking(*formats))
     state = image.state
-    assert state.shape == (len(RUNGS), 9 + 2 + len(RUNGS) + 2)
+    assert state.shape == (len(RUNGS), 9 + 2 + len(RUNGS) + 3)
     usable = np.isfinite(state[:, -1])
     assert not np.isnan(state).any()
     assert np.isfinite(state[usable]).all()
@@ -167,7 +167,8 @@ def test_a_state_by_hand(photo, view, threads):
             ratios[action] = sizes[each] / reference
             drifts[action] = drift.of_payloads(seeing, itself, [files[each]])[0]
     ratios[~view.open_actions(("jpeg", "webp"))] = np.inf
-    np.testing.assert_allclose(found, numbers.rows(context, drifts, ratios, config), rtol=1e-6)
+    expected = numbers.rows(context, drifts, ratios, np.array(reference), config)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is shown, found and written."""
+"""What is shown and written."""
 
 import errno
 import os
@@ -6,25 +6,6 @@ import os
 import pytest
 
 from adacompress_ref.storage import files
-from adacompress_ref.storage.files import ImageError
-
-
-def test_find(tmp_path):
-    for name in ("b.JPG", "a/z.tiff", "a/.hidden.png", ".h/c.png", "a.txt", "a/é.WebP", "jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "gone.gif").symlink_to("nowhere")  # to be found, and to fail when it is read
-    (tmp_path / "zero.gif").symlink_to("/dev/zero")
-    os.mkfifo(tmp_path / "a" / "pipe.jpg")
-    (tmp_path / "link.jpg").symlink_to("b.JPG")
-    assert files.find(tmp_path) == ["a/z.tiff", "a/é.WebP", "b.JPG", "gone.gif", "link.jpg"]
-    assert files.find(os.path.relpath(tmp_path / "a")) == ["z.tiff", "é.WebP"]
-    for folder, reason in (("jpg", "Not a directory"), ("no\nne", r"no\\nne: No such")):
-        with pytest.raises(ImageError, match=reason):
-            files.find(tmp_path / folder)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ImageError, match="empty: no image in this folder"):
-        files.find(tmp_path / "empty")
 
 
 def test_save_atomically(tmp_path):

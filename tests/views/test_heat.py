@@ -139,7 +139,7 @@ def test_survival_gradient_against_finite_differences(config):
     rng = np.random.default_rng(5)
     inputs = drift.row_length(config)
     agent = SurvivalAgent(config, inputs, rng)
-    agent.network.parameters[:] = rng.normal(size=len(agent.network.parameters)) / 4
+    agent.w[:] = rng.normal(size=agent.w.shape) / 8
     row = rng.normal(size=inputs).astype(np.float32)
     found = agent.survival_gradient(row)
     steps = 4e-3 * np.eye(inputs, dtype=np.float32)
@@ -159,7 +159,7 @@ def test_what_is_at_its_least_has_no_gradient(config, own):
         context = drift.context(itself, pooled, itself, 0.5, 40)
         actions = len(config.encodings)
         own_drift = drift.drift(pooled, itself)[None].repeat(actions, axis=0)
-        return drift.rows(context, own_drift, np.full(actions, ratio), config)[1]
+        return drift.rows(context, own_drift, np.full(actions, ratio), np.array(400), config)[1]
 
     step = np.zeros_like(image)
     step[3, 2, 2] = 1e-7

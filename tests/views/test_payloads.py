@@ -27,9 +27,9 @@ FIVE = parse_all(TUNED.encodings)
 JPEG, BOTH = Limits(), Limits(formats=("jpeg", "webp"))
 
 
-def probed(photo, encodings=TEN_LEVELS, limits=JPEG, exif=None):
+def probed(photo, encodings=TEN_LEVELS, limits=JPEG, exif=None, original=None):
     """Payloads as the project's own agent has them."""
-    return Payloads(photo, encodings, limits, exif, PROBE, own_tables=True)
+    return Payloads(photo, encodings, limits, exif, PROBE, own_tables=True, original=original)
 
 
 def sent(picture, encoding, exif=None):
@@ -130,15 +130,14 @@ def test_above_the_reference_but_smaller_is_what_it_is(small):
 def test_the_file_itself_where_it_is_smaller(small):
     file = sent(small.picture, Encoding("jpeg", None, 30))
     photo = images.read(file)
-    payloads = probed(photo)
+    payloads = probed(photo, original=file)
     assert payloads.of(5) == ("original", file)
     assert payloads.of(9) == ("original", file)
     assert payloads.of(0)[0] == "jpeg-q5"
     ratios, reference = payloads.ratios(every(TEN_LEVELS)), payloads.size(REFERENCE, False)
     assert ratios[[5, 9]].tolist() == [len(file) / reference] * 2
     assert ratios[0] == len(payloads.of(0)[1]) / reference
-    other = probed(photo, limits=Limits(formats=("webp",)))  # the file's format is not taken
-    assert other.of(5)[0] == "jpeg-q55"
+    assert probed(photo).of(5)[0] == "jpeg-q55"  # the file may not be sent
 
 
 def test_exif_goes_with_every_payload_and_into_every_size(small, large):
@@ -299,7 +298,7 @@ def test_the_file_itself_is_held_to_the_limits_too(small):
     photo = images.read(file)
     action = 5  # quality 55
     for most, usable in ((len(file), True), (len(file) - 1, False)):
-        payloads = probed(photo, limits=Limits(max_bytes=most))
+        payloads = probed(photo, limits=Limits(max_bytes=most), original=file)
         assert np.isfinite(payloads.ratios(every(TEN_LEVELS))[action]) == usable
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE, Encoding
-from adacompress_ref.storage import files
+from adacompress_ref.running.folder import find
 
 from ... import tables
 from .common import BLUE, ORANGE, QUALITIES, SERVICES, TITLES, WIDTH, Bench
@@ -92,7 +92,7 @@ def top_five(bench: Bench) -> dict[str, Any]:
     Of a sea snake, as in the summary; where there is none, of another snake, or of any image.
     """
     folder = tables.folder_of("imagenet", bench.data, bench.cache)
-    names = files.find(folder)
+    names = find(folder)
     wanted = (lambda each: each.startswith(SEA_SNAKE), lambda each: "snake" in each, bool)
     name = next(each for fits in wanted for each in names if fits(each))
     photo = images.read(folder / name, name=name)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from adacompress_ref import agents
 from adacompress_ref.core.agent import DQNAgent
+from adacompress_ref.core.config import Config
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.imaging import codec
@@ -44,9 +45,9 @@ class Fixed:
 
 def small_agent(preset: str) -> Any:
     names = tuple(encoding.name for encoding in TEN_LEVELS[:3])
-    config = agents.preset(preset).replace(
-        encodings=names, hidden=(6,), replay_capacity=12, learning_starts=4, window=3
-    )
+    config = agents.preset(preset).replace(encodings=names, replay_capacity=12, window=3)
+    if isinstance(config, Config):
+        config = config.replace(hidden=(6,), learning_starts=4)
     agent = agents.new_agent(config, np.random.default_rng(0), channels=4)
     agent.stamp = {"service": "fake"}
     return agent
