@@ -66,13 +66,13 @@ def said_profile(info: dict[Any, Any], exif: bytes) -> bytes | None:
     cones = _CONES @ _D50 / (_CONES @ white)
     adapted = np.linalg.solve(_CONES, cones[:, None] * _CONES)  # Bradford
     colours = adapted @ (colours * np.linalg.solve(colours, white))
-    curve = struct.pack(">4s4xIH2x", b"curv", 1, round(256 / gamma))
-    body = curve + b"".join(b"XYZ \0\0\0\0" + _fixed(colour) for colour in colours.T)
-    places = ((204, 14), (204, 14), (204, 14), (220, 20), (240, 20), (260, 20))
+    parts = [struct.pack(">4s4xIH6x", b"curv", 1, round(256 / gamma))]  # 20 bytes each
+    parts += [b"XYZ \0\0\0\0" + _fixed(colour) for colour in colours.T]
     names = (b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ")
-    table = [struct.pack(">4s2I", name, *place) for name, place in zip(names, places, strict=True)]
-    head = struct.pack(">I4xI12s12x4s28x", 280, 0x02400000, b"mntrRGB XYZ ", b"acsp") + _fixed(_D50)
-    return b"".join([head.ljust(128, b"\0"), struct.pack(">I", 6), *table, body])
+    table = zip(names, (204, 204, 204, 224, 244, 264), strict=True)
+    tags = [struct.pack(">4s2I", name, place, 20) for name, place in table]
+    head = struct.pack(">I4xI12s12x4s28x", 284, 0x02400000, b"mntrRGB XYZ ", b"acsp") + _fixed(_D50)
+    return b"".join([head.ljust(128, b"\0"), struct.pack(">I", 6), *tags, *parts])
 
 
 def _fixed(values: np.ndarray) -> bytes:

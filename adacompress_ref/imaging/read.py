@@ -198,8 +198,8 @@ def _is_cut(image: Image.Image, data: bytes, header: int) -> bool:
     data in front of the end marker tell: none but missing pixels are made of them.
     """
     end = data.rfind(b"\xff\xd9", header)
-    corner = max(image.width - 8, 0), max(image.height - 8, 0), *image.size
-    if end < 0 or {*np.ravel(image.crop(corner).getextrema()).tolist()} != {128}:
+    last: Any = image.getpixel((image.width - 1, image.height - 1))
+    if end < 0 or last not in (128, (128, 128, 128)):
         return end < 0
     longer = io.BytesIO(data[:end] + b"\xaa" * 5000 + data[end:])
     return Image.open(longer, formats=("JPEG",)).tobytes() != image.tobytes()

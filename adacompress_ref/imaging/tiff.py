@@ -22,19 +22,20 @@ def photograph(data: bytes) -> Image.Image:
     a damaged file whatever Pillow does.
     """
     size = 8 if data[2:3] == b"+" else 4  # of an offset: BigTIFF or not
-    directories = _directories(data, 2 * size)
-    first = place, directory = next(directories)
-    if directory.get(254, 0) & 1:  # reduced; 4: a mask
-        full = (each for each in directories if not each[1].get(254, 0) & 5)
-        place, directory = next(full, first)
-    if directory.get(262) in _RAW or data[8:10] == b"CR":
+    pictures = _directories(data, 2 * size)
+    place, first = next(pictures)
+    chosen = first
+    if first.get(254, 0) & 1:  # reduced; 4: a mask
+        full = (each for each in pictures if not each[1].get(254, 0) & 5)
+        place, chosen = next(full, (place, first))
+    if chosen.get(262) in _RAW or data[8:10] == b"CR":
         raise ValueError("a raw photograph: develop it first")
-    if directory is not first[1]:  # it becomes the first
+    if chosen is not first:  # it becomes the first
         order: Any = "little" if data[:1] == b"I" else "big"
         data = data[:size] + place.to_bytes(size, order) + data[2 * size :]
     image = Image.open(io.BytesIO(data), formats=("TIFF",))
-    if directory is not first[1]:
-        image.getexif().update({tag: first[1][tag] for tag in DESCRIPTIVE if tag in first[1]})
+    if chosen is not first:
+        image.getexif().update({tag: first[tag] for tag in DESCRIPTIVE if tag in first})
     _check(image)
     return image
 

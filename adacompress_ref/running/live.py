@@ -14,7 +14,7 @@ from ..imaging.read import Photo
 from ..services import NoAnswerError, RefusedError, Service, ServiceError, ask_all, limits
 from ..views import View
 from ..views.payloads import Payloads
-from .original import original
+from .metadata import original
 
 
 class LiveImage:

@@ -24,8 +24,8 @@ from ..storage import artifacts
 from ..storage.files import ImageError
 from ..views import View
 from .ahead import in_order
-from .exif import kept_exif
 from .live import LiveImage
+from .metadata import kept_exif
 from .results import Choice, Result
 from .waiting import Queue
 

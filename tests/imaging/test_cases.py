@@ -9,8 +9,7 @@ from PIL import Image
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE
-from adacompress_ref.running.exif import kept_exif
-from adacompress_ref.running.original import original
+from adacompress_ref.running.metadata import kept_exif, original
 from adacompress_ref.storage.files import ImageError
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE
-from adacompress_ref.running.exif import kept_exif
+from adacompress_ref.running.metadata import kept_exif
 
 PICTURE = Image.fromarray(np.arange(0, 240, dtype=np.uint8).reshape(10, 8, 3))
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965

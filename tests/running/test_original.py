@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from adacompress_ref.imaging import read as images
 from adacompress_ref.running.live import LiveImage
-from adacompress_ref.running.original import original
+from adacompress_ref.running.metadata import original
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE
-from adacompress_ref.running.exif import kept_exif
+from adacompress_ref.running.metadata import kept_exif
 from adacompress_ref.views.drift import SIDE
 
 from .general import Case, Random, cut, expect, flipped, pick
