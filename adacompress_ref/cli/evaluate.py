@@ -18,7 +18,8 @@ service {service}, alpha {alpha:g}, preset {preset}: against the best fixed leve
 chosen on {best_fixed_chosen_on}) the agent captures {captured} of the gap to the oracle; bytes \
 saved against fixed levels of the same agreement: {saving_vs_fixed:.1%}
 size ratio: the mean of the images' ratios to quality 75; Huffman tables of all rows: \
-{huffman_tables}; of the reference: standard{repeated}"""
+{huffman_tables}; of the reference: standard. Where a level is never smaller than the reference, \
+tuned and ladder send that: rows repeat"""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -46,12 +47,6 @@ def show_policies(report: dict[str, Any]) -> None:
             f"{policy['reward']:>7.3f} {policy['images']:>6}"
         )
     gap = report["gap_captured"]
-    words = {"service": printable(report["service"]), "repeated": repeated(report)}
+    words = {"service": printable(report["service"])}
     words["captured"] = "none" if gap is None else f"{gap:.1%}"
     print(_BELOW.format(**report | words))
-
-
-def repeated(report: dict[str, Any]) -> str:
-    """Why rows are the same, where they are: levels that are never smaller than the reference."""
-    same = [row["name"] for row in report["policies"] if row["agreement"] == row["size_ratio"] == 1]
-    return f"; {', '.join(same)}: the reference, as they are never smaller" if same[1:] else ""

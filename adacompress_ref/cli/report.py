@@ -57,9 +57,8 @@ def main(arguments: argparse.Namespace) -> int:
             page = report.of_evaluation(totals)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             fault = f"has no {error}" if isinstance(error, KeyError) else reason(error)
-            raise ValueError(
-                f"{shown}: damaged ({fault}); print it anew by evaluate --json"
-            ) from error
+            told = f"{shown}: damaged ({fault}); print it anew by evaluate --json"
+            raise ValueError(told) from error
     elif piped:
         raise ValueError(f"{shown}: not what evaluate --json printed")
     else:
@@ -164,6 +163,5 @@ def _case(line: dict[str, Any], folder: Path, pilot: AdaCompress | None, limit: 
 def _heat(pilot: AdaCompress, photo: Photo, name: str) -> tuple[bytes, str]:
     """The picture of it, and its verdict. Raises ValueError."""
     formats = ("jpeg", "webp") if name.startswith("webp") else ("jpeg",)
-    explanation = explain(pilot, photo, name, formats)
-    shown = overlay(explanation.picture, explanation.heat)
-    return codec.encode(shown, _SHOWN), explanation.verdict
+    found = explain(pilot, photo, name, formats)
+    return codec.encode(overlay(found.picture, found.heat), _SHOWN), found.verdict

@@ -113,7 +113,7 @@ def _measured(policies: list[dict[str, Any]], name: str) -> list[str]:
     ends = [_number(end) for policy in policies for end in policy["intervals"][name]]
     least, most = math.floor(10 * min(ends)) / 10, math.ceil(10 * max(ends)) / 10
     width = (most - least) or 1.0
-    cells = [charts.scale(least, least + width)]
+    cells = [f'<div class="scale"><span>{least:g}</span><span>{least + width:g}</span></div>']
     for policy in policies:
         low, high = policy["intervals"][name]
         mean, interval = f"{_number(policy[name]):.3f}", f"{low:.3f}–{high:.3f}"

@@ -84,11 +84,6 @@ def span(shares: Sequence[float], title: str) -> str:
     return _svg("span", title, line, f'<circle cx="{middle}" cy="50%" r="3.5"/>')
 
 
-def scale(low: float, high: float) -> str:
-    """What spans of a column lie on: a line with its ends."""
-    return f'<div class="scale"><span>{low:.2g}</span><span>{high:.2g}</span></div>'
-
-
 def round_steps(most: int) -> list[int]:
     """Whole numbers up to `most`, about five, in steps of 1, 2 or 5 times a power of ten."""
     power = 10 ** max(0, int(np.log10(max(1, most / 5))))

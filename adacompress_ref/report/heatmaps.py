@@ -39,9 +39,7 @@ class Explanation:
     @property
     def verdict(self) -> str:
         """What is to be said of heat that has no orange in it."""
-        if self.heat.max() > 0:
-            return ""
-        return "nothing speaks for it" + ("" if self.heat.min() < 0 else " or against it")
+        return "" if self.heat.max() > 0 else "nothing speaks for it"
 
 
 def explain(

@@ -140,6 +140,18 @@ def trace(sent):
     return streams.Trace([0] * count, sent, [100] * count, [True] * count, [1.0] * count, [0.2])
 
 
+def test_figure_10_in_words():
+    kept = [True] * 400 + [False] * 100 + [True] * 1050 + [False] * 450 + [True] * 1500
+    count = len(kept)
+    one = streams.Trace([0] * count, [30] * count, [100] * count, kept, [1.0] * count, [0.2])
+    runs = [streams.summary(one), streams.summary(one._replace(sent=[50] * count))]
+    for name, shown in (("tuned", "tuned, the default"), ("paper", "paper")):
+        assert streams.in_words(name, runs) == (
+            f"{shown}: 40% of the bytes of quality 75, references counted; "
+            "agreement 0.95 by day, 0.70 by night"
+        )
+
+
 def test_break_even_of_a_training_by_hand():
     # 4 steps at 150 owe 200; steps at 50 pay 50 each: even after step 8, below from step 9 on.
     result = streams.upload_overhead(trace([150] * 4 + [50] * 8))

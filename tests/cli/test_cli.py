@@ -23,7 +23,6 @@ from adacompress_ref.cli import main as cli
 from adacompress_ref.cli import run as commands_run
 from adacompress_ref.cli import train as commands_train
 from adacompress_ref.cli import weights
-from adacompress_ref.cli.evaluate import repeated
 from adacompress_ref.core.roles import Label
 from adacompress_ref.running import labelling, stream
 from adacompress_ref.services import (
@@ -233,6 +232,7 @@ def test_the_chain(adacompress, few, tmp_path):
     assert "alpha 2, preset paper" in out
     assert len(out.splitlines()) == 16
     assert f"({tested['best_fixed']}, chosen on training images)" in out
+    assert "size ratio: the mean of the images' ratios" in out and "rows repeat" in out
 
 
 def test_a_preset_of_fewer_levels_learns_from_a_table_of_more(adacompress, photo_table):
@@ -405,14 +405,6 @@ def test_training_live_goes_on_where_it_was(
     assert not (tmp_path / "parts.npz.partial").exists()
     lost = 0 if status in (130, 143) else 2  # of the image at hand
     assert whole.asked <= first.asked + rest.asked <= whole.asked + lost
-
-
-def test_rows_that_repeat_are_explained():
-    rows = [("fixed-5", 0.5, 0.2), ("fixed-85", 1.0, 1.0), ("fixed-95", 1.0, 1.0)]
-    names = "name", "agreement", "size_ratio"
-    policies = [dict(zip(names, row, strict=True)) for row in rows]
-    assert "fixed-85, fixed-95: the reference" in repeated({"policies": policies})
-    assert repeated({"policies": policies[:2]}) == ""
 
 
 def test_an_image_without_an_answer_is_learned_from_later(adacompress, few, counting, monkeypatch):

@@ -80,7 +80,7 @@ def test_the_sheet_begins_with_the_lowest_level(monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "verdict"),
-    [(0.0, "nothing speaks for it or against it"), (-1.0, "nothing speaks for it"), (1.0, "")],
+    [(0.0, "nothing speaks for it"), (-1.0, "nothing speaks for it"), (1.0, "")],
 )
 def test_no_support_is_said_in_words(monkeypatch, value, verdict):
     drawn = texts(monkeypatch)

@@ -220,11 +220,14 @@ def summary(trace: Trace) -> dict[str, Any]:
 def in_words(name: str, runs: list[dict[str, Any]]) -> str:
     """What to see of a preset: a title, means over its runs."""
     net = np.mean([run["net_size_ratio"] for run in runs])
-    day, night, _ = np.mean([[part["agreement"] for part in run["parts"]] for run in runs], axis=0)
+    kept = {"imagenet": 0.0, "night": 0.0}
+    for part in (part for run in runs for part in run["parts"]):
+        steps = sum(count for scenery, count in STREAM if scenery == part["scenery"]) * len(runs)
+        kept[part["scenery"]] += part["agreement"] * sum(part["steps"].values()) / steps
     shown = f"{name}, the default" if name == agents.DEFAULT_PRESET else name
     return (
-        f"{shown}: {net:.0%} of the bytes of always quality 75, references included; "
-        f"agreement {day:.2f} by day, {night:.2f} by night"
+        f"{shown}: {net:.0%} of the bytes of quality 75, references counted; "
+        f"agreement {kept['imagenet']:.2f} by day, {kept['night']:.2f} by night"
     )
 
 
@@ -243,7 +246,7 @@ def draw_figure_10(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
         grid = part.add_gridspec(2, 2, left=0.07, right=0.985, top=0.79, bottom=0.2, **shape)
         upper, strip = (part.add_subplot(grid[row, 0]) for row in (0, 1))
         lower = part.add_subplot(grid[:, 1])
-        part.suptitle(in_words(name, values["summary"]), fontsize=9.5, x=0.07, ha="left")
+        part.suptitle(in_words(name, values["summary"]), fontsize=9, x=0.07, ha="left")
         measured = np.array(trace["mean_accuracy"], float)  # None becomes NaN
         kept = moving_mean(np.array(trace["agreement"], float), window)
         upper.plot(steps, measured, color=GREY, linewidth=0.5, label="A, mean of the window")
