@@ -31,6 +31,7 @@ setup(
         "adacompress_ref": ["py.typed", "*.pyi", "*.md", "LICENSE"],
         "adacompress_ref.cli": ["completion.bash", "completion.zsh"],
         "adacompress_ref.report": ["*.css"],
+        "adacompress_ref.running": ["*.md"],
         "adacompress_ref.weights": ["*.onnx", "*.npz", "*.json", "*.md", "*.txt"],
     },
     entry_points={"console_scripts": ["adacompress = adacompress_ref.cli.main:main"]},

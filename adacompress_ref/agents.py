@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FILE_FORMAT = 2  # of saved agents
 DEFAULT_PRESET = "tuned"
-_MEMORY = ("replay", "pending", "rng")  # that an agent does not take along
+MEMORY = ("replay", "pending", "rng")  # that an agent does not take along
 
 
 class AgentError(ValueError):
@@ -123,7 +123,7 @@ def built(description: dict[str, Any], rng: np.random.Generator) -> Any:
 
 def save(agent: Any, path: str | os.PathLike[str]) -> None:
     """Config, stamp, parameters and optimiser to one .npz, whole or not at all. Raises OSError."""
-    fields, arrays = snapshot.pack(agent, leave=_MEMORY)
+    fields, arrays = snapshot.pack(agent, leave=MEMORY)
     save_arrays(path, describe(agent) | {"format": FILE_FORMAT, "learned": fields}, arrays)
 
 
@@ -139,7 +139,7 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
                 "again from its table"
             )
         agent = built(description, rng or np.random.default_rng())
-        snapshot.unpack(agent, description["learned"], arrays, leave=_MEMORY)
+        snapshot.unpack(agent, description["learned"], arrays, leave=MEMORY)
         if not 0 < agent.alpha < 1e6:
             raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")
         agent.epsilon, agent.steps = 0.0, 0

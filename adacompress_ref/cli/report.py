@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
             times = read_lines(log.with_name("times.jsonl"))
         agent, settings = None, dict[str, Any]()
         try:
-            if saved := state.load(log.parent, len(lines)):
+            if saved := state.load(log.parent):
                 agent, given = saved[0].agent, saved[1]["settings"]
                 named = {name: value for name, value in given.items() if value is not None}
                 settings = named | asdict(agent.config) | named

@@ -26,6 +26,7 @@ from ..views import View
 from .ahead import in_order
 from .live import LiveImage
 from .results import Choice, Result
+from .state import agent_in
 from .waiting import Queue
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
@@ -74,6 +75,8 @@ class AdaCompress:
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
+        `agent` may be the state folder of a run, too.
+
         All but `paper` and `authors` can be told what accuracy is worth: `alpha` of AC-3, or the
         `agreement` that `upload` is to reach, for which alpha is set anew at each measurement;
         until the first one, and for `choose` alone, the preset's alpha holds. `queue` is a folder
@@ -82,8 +85,11 @@ class AdaCompress:
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.
         """
-        path = artifacts.find(f"agent-{agents.preset(preset).preset}.npz", agent)
-        loaded = agents.load(path, np.random.default_rng(seed))
+        name, rng = f"agent-{agents.preset(preset).preset}.npz", np.random.default_rng(seed)
+        if agent is not None and os.path.isdir(agent):
+            loaded = agent_in(agent, rng)  # of a run
+        else:
+            loaded = agents.load(artifacts.find(name, agent), rng)
         view = agents.view_of(loaded.config)
         pilot = cls(loaded, open_extractor(view, extractor, threads), queue=queue)
         pilot.aim(alpha, agreement)

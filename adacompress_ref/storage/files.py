@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import fnmatch
+import logging
 import os
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from .arrays import whole_file
 
-_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+EXCLUDED = (".*", "@eaDir", "#recycle", "lost+found")  # hidden, or of a system's own
+_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 class ImageError(ValueError):
@@ -26,41 +29,41 @@ def reason(error: BaseException) -> str:
     return f"{printable(f'{lines[0]:.300}'):.300}" if lines else type(error).__name__
 
 
-def find(folder: str | os.PathLike[str]) -> list[str]:
-    """Names of the image files below a folder, told by their endings: relative, sorted.
+def walk(
+    folder: str, tell: Callable[[str], object], exclude: Iterable[str] = EXCLUDED
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Image files below a folder, told by their endings: names relative to it, in no order.
 
-    Hidden files and folders are left out, so is what is no regular file; links to folders are not
-    followed. Raises ImageError if a folder cannot be read or there is no image.
+    Left out are what matches `exclude`, links to folders, what is no regular file, and folders
+    within that cannot be read, which `tell` is told. Raises ImageError for `folder` itself.
     """
+    left_out = re.compile("|".join(map(fnmatch.translate, exclude))).match
+    places = [""]
+    for place in places:
+        try:
+            for entry in os.scandir(os.path.join(folder, place)):
+                name = place + entry.name
+                if left_out(entry.name) or left_out(name):
+                    pass
+                elif entry.is_dir(follow_symlinks=False):
+                    places.append(f"{name}/")
+                elif name.lower().endswith(_ENDINGS) and (
+                    entry.is_file() or not os.path.exists(entry.path)  # a broken link fails later
+                ):
+                    yield name, entry
+        except OSError as error:
+            fault = f"{printable(os.path.join(folder, place).rstrip('/'))}: {reason(error)}"
+            if not place:
+                raise ImageError(f"{fault}; name a readable folder") from error
+            tell(f"adacompress: {fault}; left out")
 
-    def fail(error: OSError) -> None:
-        place = printable(str(error.filename))
-        raise ImageError(f"{place}: {error.strerror}; name a readable folder") from error
 
-    names = []
-    for where, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(where, name)
-            is_image = path.suffix.lower() in _ENDINGS and not name.startswith(".")
-            # A broken link is found, to fail when it is read.
-            if is_image and (os.path.isfile(path) or not os.path.exists(path)):
-                names.append(path.relative_to(folder).as_posix())
-    if not names:
-        raise ImageError(f"{printable(os.fspath(folder))}: no image in this folder; name another")
-    return sorted(names)
-
-
-def digest(path: str | os.PathLike[str]) -> str | None:
-    """SHA-256 of a file of any size, in hexadecimal digits; None where it cannot be read."""
-    total = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while part := file.read(2**20):
-                total.update(part)
-    except OSError:
-        return None
-    return total.hexdigest()
+def find(folder: str | os.PathLike[str]) -> list[str]:
+    """The names that `walk` finds, sorted. Raises ImageError if it does or there is none."""
+    folder, tell = os.fspath(folder), logging.getLogger(__package__).warning
+    if names := sorted(name for name, _ in walk(folder, tell)):
+        return names
+    raise ImageError(f"{printable(folder)}: no image in this folder; name another")
 
 
 def save_atomically(path: str | os.PathLike[str], data: bytes) -> None:
