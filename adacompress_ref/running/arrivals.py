@@ -140,6 +140,6 @@ class Arrivals:
         due = [n for n, t in waiting.items() if not now < t.due < now + LONGEST_REST]
         away = [n for n in due if waiting[n].tries == 1 and waiting[n].answers < self.seen.answers]
         new = None if away else next((n for n in self._new if n not in waiting), None)
-        name = new or min(away or due, key=self._turns.__getitem__, default=None)
+        name = new or min(away[:1] or due, key=self._turns.__getitem__, default=None)
         self._turns[name] += name is not None and name != new
         return name

@@ -60,9 +60,10 @@ class Seen:
     def settle(self, *names: str, trouble: Trouble | None = None) -> None:
         """What is the matter with some images now; None: nothing is."""
         if (trouble and names) or not self.troubles.keys().isdisjoint(names):
-            for name in names:
+            if trouble:
+                self.troubles |= dict.fromkeys(names, trouble)
+            for name in names if not trouble else ():
                 self.troubles.pop(name, None)
-            self.troubles |= dict.fromkeys(names, trouble) if trouble else {}
             save_atomically(self._trouble_path, json.dumps(self.troubles).encode())
 
     def unanswered(self, name: str, why: str) -> None:

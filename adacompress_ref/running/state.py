@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
 from . import runlog
-from .seen import Seen, Trouble
+from .seen import Seen, Trouble, counts, troubles
 
 FILE_FORMAT = 6
 OTHER_FOLDER = "name another --state folder (of train: another -o)"
@@ -82,6 +82,20 @@ def load(folder: Path) -> tuple[Controller, dict[str, Any], str] | None:
     if damaged:
         raise StateError(f"{damaged}, and there is no whole one before it; {OTHER_FOLDER}")
     return None
+
+
+def totals(
+    folder: Path,
+    saved: dict[str, Any],
+    lines: list[dict[str, Any]],
+    times: Iterable[dict[str, Any]],
+) -> dict[str, Any]:
+    """Of all that was ever logged: as `saved`, and of lines of the log since."""
+    sums = saved["totals"]
+    for line in lines:
+        if line.get("number", 0) > saved["lines"]:
+            runlog.add(sums, line)
+    return runlog.figures(sums, times, **counts(troubles(folder)))
 
 
 def file_of(agent: str | os.PathLike[str]) -> Path:
