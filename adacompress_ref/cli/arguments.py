@@ -122,6 +122,8 @@ def parser() -> argparse.ArgumentParser:
     _option(one, "--settle", "S", text, type=number(float, 0), default=2)
     text = "names to leave out, such as 'thumb*'; hidden ones and @eaDir, #recycle, lost+found are"
     _option(one, "--exclude", "PATTERN", text, action="append", default=[])
+    _flag(one, "--check", "ask for every reference aside, to know the true agreement")
+    _flag(one, "--pay-for-check", "of a service that is paid for, too")
     _flag(one, "--again", "send the same bytes under another name again, and pay for them")
     text = "seconds without any answer before the rest is left; with --follow no end; default: 60"
     _option(one, "--wait", "S", text, type=number(float, 0), default=60)

@@ -145,6 +145,8 @@ _shtab_adacompress_run_options=(
   "--every=[with --follow\: seconds between two looks into the folder\; default\: 5]:S:"
   "--settle=[with --follow\: seconds for which a file has not changed when it is taken\; default\: 2]:S:"
   "*--exclude[names to leave out, such as \'thumb\*\'\; hidden ones and \@eaDir, \#recycle, lost\+found are]:PATTERN:_files"
+  "--check[ask for every reference aside, to know the true agreement]"
+  "--pay-for-check[of a service that is paid for, too]"
   "--again[send the same bytes under another name again, and pay for them]"
   "--wait=[seconds without any answer before the rest is left\; with --follow no end\; default\: 60]:S:"
   "--state=[where log and agent live, to go on later]:DIR:_files -/"

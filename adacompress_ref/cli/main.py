@@ -93,6 +93,10 @@ def _contradiction(options: argparse.Namespace) -> str | None:
         case "label":
             if options.scheduler and options.record:
                 return "--record is for one machine, leave it out with --scheduler"
+        case "run":
+            is_free = options.service.partition(":")[0] in ("squeezenet", "onnx", "recorded")
+            if options.check and not (is_free or options.pay_for_check):
+                return f"--check: {options.service} is paid for each image; add --pay-for-check"
         case "train":
             if bool(options.images) != bool(options.service):
                 return "--images and --service go together"

@@ -52,6 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
             pixel_limit=arguments.pixel_limit,
             wait=float("inf") if arguments.follow else arguments.wait,
             once="name" if arguments.again else "content",
+            check=arguments.check,
             say=say,
         )
         return _send(stream, arrivals, arguments)
@@ -77,6 +78,8 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     others = counts(state.seen.troubles)
     others["waiting"] += arrivals.left
     totals = runlog.figures(state.totals, stream.times, **others)
+    if checked := stream.checked:
+        totals |= {"true_agreement": sum(checked) / len(checked), "checked": len(checked)}
     if arguments.agreement and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {arguments.agreement:g} is out of reach so far")
     if arguments.json:
@@ -137,3 +140,6 @@ def _show_totals(totals: dict[str, Any]) -> None:
         f"all uploads, references included, {totals['net_size_ratio']:.3f}; "
         f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were"
     )
+    if "checked" in totals:
+        true = f"{totals['true_agreement']:.3f} in {totals['checked']} checked aside"
+        print(f"measured agreement {kept}; true agreement {true}")

@@ -7,13 +7,17 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ..core.controller import Controller
+from ..core.roles import Step, Upload, measured
+from ..imaging import codec
 from ..imaging import read as images
-from ..services import AccountError, NoAnswerError, RefusedError, Service, ServiceError
+from ..imaging.encoding import REFERENCE
+from ..services import AccountError, NoAnswerError, RefusedError, Service, ServiceError, ask
 from ..storage.files import ImageError, printable, reason
 from . import runlog
 from .arrivals import stamp
@@ -33,7 +37,9 @@ class Stream:
     The pilot goes on from what the state folder has: images that were logged after the last save
     are learned from again, with their answers from the log. `once` says what is not sent again:
     the same `content` under any name, or under the same `name` alone; or nothing. `say` gets
-    messages for people. Raises AgentError or StateError where the state folder does not fit.
+    messages for people. With `check`, the reference of each image is asked for aside, neither
+    counted nor learned from: `checked` has the agreements. Raises AgentError or StateError where
+    the state folder does not fit.
 
     What becomes of an upload that fails, from below: the client of the service tries it again, a
     few times within seconds, and keeps to the pace that the service asks for; while nothing is
@@ -55,12 +61,14 @@ class Stream:
         pixel_limit: int = images.PIXEL_LIMIT,
         wait: float = 0.0,
         once: str = "content",
+        check: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
         self.folder, self.pilot, self.service = Path(folder), pilot, service
         self.state = state
         self.pixel_limit, self.wait, self.once, self.say = pixel_limit, wait, once, say
         self.times: deque[dict[str, Any]] = deque(maxlen=1000)  # of the latest images
+        self.check, self.checked = check, list[float]()
         self.gone = ""  # why images were left, if any were
         self.finished = False
         if self.state.controller:
@@ -177,6 +185,8 @@ class Stream:
             photo = images.read(file, name=name, pixel_limit=self.pixel_limit)
             result = self.pilot.upload(photo, self.service)
             line, seconds = runlog.answer(name, sha256, result), result.seconds
+            if self.check and result.step:
+                self._check(photo, result.step)
         except (ImageError, RefusedError, PermissionError) as error:
             # with what was read, not what is there now
             line = runlog.failure(name, sha256 or None, error)
@@ -192,3 +202,14 @@ class Stream:
         self.times.append({"image": name, "at": at} | times)
         self.state.append(line, self.times[-1], *still)
         return line
+
+    def _check(self, photo: images.Photo, step: Step) -> None:
+        """Whether the compressed upload has the reference's best label, whatever was measured."""
+        agreement = step.agreement
+        if agreement is None:
+            payload = codec.encode(photo.picture, REFERENCE)
+            with suppress(ServiceError):
+                reference = Upload(len(payload), ask(self.service, payload))
+                _, agreement = measured(step.compressed, reference, self.pilot.config)
+        if agreement is not None:
+            self.checked.append(agreement)

@@ -100,9 +100,8 @@ class Transport:
     error is raised. What the server asks for with Retry-After binds all requests: they wait for up
     to LONGEST_PAUSE, or else raise UnavailableError at once, with the seconds left. From the eighth
     failure in a row on, over all uploads, the service is away: each upload gets one try, and they
-    wait 1, 2, 4... seconds for it, up to LONGEST_PAUSE, so that none is refused for another's
-    fault. Any answer, also a refusal, ends that. Who waits for a service that is away is the
-    caller's affair.
+    wait 1, 2, 4, then 8 seconds for it, so that none is refused for another's fault. Any answer,
+    also a refusal, ends that. Who waits for a service that is away is the caller's affair.
     """
 
     def __init__(
@@ -181,7 +180,7 @@ class Transport:
                 return
             self._failures, self._fault = self._failures + 1, str(error)
             beyond = self._failures - AWAY_AFTER
-            rest = min(2.0 ** min(beyond, 9), LONGEST_PAUSE) if beyond >= 0 else 0.0
+            rest = 2.0 ** min(beyond, 3) if beyond >= 0 else 0.0
             until = time.monotonic() + max(rest, error.retry_after or 0.0)
             self._closed_until = max(self._closed_until, until)
 
