@@ -120,9 +120,20 @@ def parser() -> argparse.ArgumentParser:
 
     text = "the three states over a stream of images"
     one = command("run", text, "--images photos --service squeezenet --state state")
-    _option(one, "--images", "DIR", "folder of images, in name order", required=True)
+    _option(one, "--images", "DIR", "folder of images", required=True)
     _service(one)
-    text = "seconds for an image without an answer; after three, the rest is left; default: 60"
+    one.set_defaults(tries=3)  # of an upload, before others go first
+    _flag(one, "--follow", "send what arrives later too, until it is told to stop")
+    text = "with --follow: seconds between two looks into the folder; default: 5"
+    _option(one, "--every", "S", text, type=number(float, 0.1), default=5)
+    text = "with --follow: seconds for which a file has not changed when it is taken; default: 2"
+    _option(one, "--settle", "S", text, type=number(float, 0), default=2)
+    text = "names to leave out, such as 'thumb*'; hidden ones and @eaDir, #recycle, lost+found are"
+    _option(one, "--exclude", "PATTERN", text, action="append", default=[])
+    _flag(one, "--check", "ask for every reference aside, to know the true agreement")
+    _flag(one, "--pay-for-check", "of a service that is paid for, too")
+    _flag(one, "--again", "send the same bytes under another name again, and pay for them")
+    text = "seconds without any answer before the rest is left; with --follow no end; default: 60"
     _option(one, "--wait", "S", text, type=number(float, 0), default=60)
     _option(one, "--state", "DIR", "where log and agent live, to go on later")
     agent, goal = _agent(one)
@@ -237,6 +248,7 @@ def _service(to: argparse.ArgumentParser, required: bool = True) -> None:
     _option(to, "--record", "FILE", "add all answers to FILE, for --service recorded:FILE")
     _option(to, "--timeout", "S", "seconds for one try; default: 20", type=number(float, 0.1))
     _option(to, "--rate", "N", "most requests a second", type=number(float, 0.001))
+    to.set_defaults(tries=None)
 
 
 def _images(to: argparse.ArgumentParser, quiet: str = "no progress") -> None:

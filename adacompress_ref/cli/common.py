@@ -99,9 +99,8 @@ def open_pilot(
 
 def open_named_service(arguments: argparse.Namespace) -> Service:
     """The service named, as its options say. Raises what `open_service` does."""
-    return open_service(
-        arguments.service, deadline=arguments.timeout, rate=arguments.rate, record=arguments.record
-    )
+    options = {"deadline": arguments.timeout, "rate": arguments.rate, "tries": arguments.tries}
+    return open_service(arguments.service, record=arguments.record, **options)
 
 
 class Input(NamedTuple):
@@ -221,22 +220,28 @@ def read_names(path: str) -> list[str]:
 
 
 @contextmanager
-def stop_signal() -> Iterator[SimpleNamespace]:
+def stop_signal(patience: float = 2.0) -> Iterator[SimpleNamespace]:
     """Within, Ctrl-C or SIGTERM asks to stop after the work at hand; another stops at once.
 
-    The `signal` of what it gives is that one, 0 before.
+    So does the end of our `patience`, in seconds, whatever is waited for; 0: there is none. The
+    `signal` of what it gives is the first one, 0 before.
     """
     stop = SimpleNamespace(signal=0)
 
     def note(number: int, _: object) -> None:
+        if stop.signal:
+            raise KeyboardInterrupt(128 + stop.signal)
         stop.signal = number
         os.write(2, b"stopping after the work at hand; once more to stop at once\n")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, patience)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGALRM] if os.name == "posix" else [])]
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield stop
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)

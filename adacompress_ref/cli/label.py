@@ -14,7 +14,7 @@ from multiprocessing import parent_process
 from ..imaging.encoding import TEN_LEVELS, Encoding
 from ..running.labelling import Labelling
 from ..services import ServiceError
-from .common import check_output, encodings, say
+from .common import check_output, encodings, say, stop_signal
 from .progress import Progress
 
 
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     if work.done_before:
         say(f"{work.done_before} images were done before")
     progress = Progress("label", len(work.left), arguments.quiet)
-    with ExitStack() as stack:
+    with stop_signal(patience=0) as stop, ExitStack() as stack:  # what is asked is paid for
         executor: Executor | None = None
         if arguments.scheduler:
             executor = stack.enter_context(_cluster(arguments.scheduler, work))
@@ -45,10 +45,16 @@ def main(arguments: argparse.Namespace) -> int:
                 ProcessPoolExecutor(arguments.workers, initializer=_start_worker)
             )
         try:
-            work.run(executor, progress.advance)
+            work.run(executor, progress.advance, lambda: stop.signal)
         except (ServiceError, OSError):
             say(f"adacompress: {len(work.rows)} images are kept; run the same command to go on")
             raise
+        except KeyboardInterrupt:  # not to wait for the workers, which end with us
+            say("adacompress: stopped at once; what was asked then is asked again another time")
+            os._exit(128 + stop.signal)
+        if stop.signal and set(work.left) - work.rows.keys() - work.failed.keys():
+            say(f"adacompress: stopped; {len(work.rows)} images are kept, run it again to go on")
+            return 128 + stop.signal
     for reason in work.failed.values():
         say(f"adacompress: {reason}")
     table = work.finish()

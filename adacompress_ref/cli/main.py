@@ -1,8 +1,7 @@
 """The command line: call a command, errors in one line.
 
 Exit status: 0 done, 1 some inputs failed or wait, the others are done, 2 unusable arguments or
-files, 130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 `run` or `serve` stopped by
-SIGTERM.
+files, 130 stopped by Ctrl-C, 141 the reader of our output is gone, 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -24,21 +23,27 @@ _Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    has_signals = current_thread() is main_thread()
+    if has_signals:  # now, as process 1 ignores what has no handler
+        before = signal.signal(signal.SIGTERM, _end)
     _mend_streams()
     try:
         try:
             return _main(arguments)
         finally:
             sys.stdout.flush()  # here, where it may fail
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nadacompress: stopped", file=sys.stderr)
-        return 130
+        return int(stop.args[0]) if stop.args else 130
     except OSError as error:  # of standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # not again at exit
         if isinstance(error, BrokenPipeError):  # the reader is gone, as with `| head`
             return 141
         print(f"adacompress: standard output: {error.strerror}", file=sys.stderr)
         return 2
+    finally:
+        if has_signals:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _mend_streams() -> None:
@@ -88,6 +93,10 @@ def _contradiction(options: argparse.Namespace) -> str | None:
         case "label":
             if options.scheduler and options.record:
                 return "--record is for one machine, leave it out with --scheduler"
+        case "run":
+            is_free = options.service.partition(":")[0] in ("squeezenet", "onnx", "recorded")
+            if options.check and not (is_free or options.pay_for_check):
+                return f"--check: {options.service} is paid for each image; add --pay-for-check"
         case "train":
             if bool(options.images) != bool(options.service):
                 return "--images and --service go together"
@@ -105,18 +114,24 @@ def _contradiction(options: argparse.Namespace) -> str | None:
 def _command(name: str) -> _Command:
     """A command, of which alone the packages are imported, as that takes longer than --help may.
 
-    Ctrl-C waits for them, as they may report it as ImportError.
+    Signals wait for them, as they may report what those raise as ImportError.
     """
     if current_thread() is not main_thread():  # no signals there
         return _imported(name)
-    interrupts: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    signals: list[int] = []
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, lambda came, _: signals.append(came)) for number in numbers]
     try:
         return _imported(name)
     finally:
-        signal.signal(signal.SIGINT, before)
-        if interrupts:
-            raise KeyboardInterrupt
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        if signals:
+            signal.raise_signal(signals[0])
+
+
+def _end(number: int, _: object) -> None:
+    raise KeyboardInterrupt(128 + number)
 
 
 def _imported(name: str) -> _Command:

@@ -40,18 +40,20 @@ _SHOWN = Encoding("jpeg", None, 85)  # of pictures in the page
 
 def main(arguments: argparse.Namespace) -> int:
     """Read the log, draw what can be drawn, write the page."""
-    if not on_standard_output(arguments):
-        check_output(arguments.output, kind="html")
     log, failed = Path(arguments.log), 0
     log = log / "log.jsonl" if log.is_dir() else log
+    if not on_standard_output(arguments):
+        check_output(arguments.output, [log], "html")
     piped = arguments.log == "-"
     shown = "standard input" if piped else printable(str(log))
-    if not (piped or log.is_file()):
+    rotated = (log.parent / "state.npz").is_file() and not log.exists()
+    if not (piped or rotated or log.is_file()):
         raise ValueError(
             f"{shown}: no such file; name a run's state folder, its log.jsonl, or what evaluate "
             "--json printed"
         )
-    totals = _evaluation(standard_input() if piped else log.read_bytes())
+    data = standard_input() if piped else b"" if rotated else log.read_bytes()
+    totals = _evaluation(data)
     if totals:
         try:
             page = report.of_evaluation(totals)
@@ -66,17 +68,17 @@ def main(arguments: argparse.Namespace) -> int:
         times: list[dict[str, Any]] = []
         with suppress(ValueError, OSError):  # for information: damaged, there are none
             times = read_lines(log.with_name("times.jsonl"))
-        agent, settings = None, dict[str, Any]()
+        agent, settings, totals = None, dict[str, Any](), runlog.summary(lines, times)
         try:
-            if saved := state.load(log.parent, len(lines)):
+            if saved := state.load(log.parent):
                 agent, given = saved[0].agent, saved[1]["settings"]
                 named = {name: value for name, value in given.items() if value is not None}
                 settings = named | asdict(agent.config) | named
+                totals = state.totals(log.parent, saved[1], lines, times)
         except StateError as error:
             say(f"adacompress: {error}")
         cases, failed = _cases(arguments, lines, agent)
-        page = report.of_run(lines, times, settings, cases)
-        totals = runlog.summary(lines, times)
+        page = report.of_run(lines, times, settings, cases, totals)
         totals["break_even_mbit_per_s"] = report.break_even(totals)
     write_output(arguments.output, page.encode())
     if arguments.json:
@@ -102,7 +104,7 @@ def _lines(log: Path, shown: str) -> list[dict[str, Any]]:
         raise ValueError(
             f"{shown}: neither a run's log ({error}) nor what evaluate --json printed"
         ) from error
-    if not lines:
+    if not (lines or log.with_name("state.npz").is_file()):
         raise ValueError(f"{shown}: no image is in it yet; run first")
     return lines
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack, closing
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import agents
 from ..running import runlog
-from ..running.folder import find
+from ..running.arrivals import Arrivals
 from ..running.pilot import AdaCompress
-from ..running.state import StateFolder
+from ..running.seen import counts
+from ..running.state import StateFolder, file_of
 from ..running.stream import Stream
 from ..storage import artifacts
 from ..storage.files import printable
@@ -20,38 +23,63 @@ from .progress import Progress
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Send the images of a folder in the order of their names; with a state folder, go on."""
+    """Send the images of a folder, or follow it; with a state folder, go on."""
     service = open_named_service(arguments)
-    names = find(arguments.images, say)
     if arguments.untrained:
         config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
         pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
         pilot.aim(arguments.alpha, arguments.agreement, arguments.confidence)
     else:
         pilot = open_pilot(arguments, arguments.seed)
-    state = _open_state(arguments, pilot)
-    try:
-        limits = {"pixel_limit": arguments.pixel_limit, "wait": arguments.wait}
-        stream = Stream(arguments.images, pilot, service, state, say=say, **limits)
-        return _send(stream, names, arguments)
-    finally:
-        if state:
-            state.close()
+    with ExitStack() as stack:
+        folder = arguments.state or stack.enter_context(TemporaryDirectory(prefix="adacompress-"))
+        state = stack.enter_context(closing(StateFolder(folder, _settings(arguments, pilot))))
+        arrivals = Arrivals(
+            arguments.images,
+            state.seen,
+            follow=arguments.follow,
+            every=arguments.every,
+            settle=arguments.settle,
+            exclude=tuple(arguments.exclude),
+            tell=say,
+        )
+        arrivals.look()
+        stream = Stream(
+            arguments.images,
+            pilot,
+            service,
+            state,
+            pixel_limit=arguments.pixel_limit,
+            wait=float("inf") if arguments.follow else arguments.wait,
+            once="name" if arguments.again else "content",
+            check=arguments.check,
+            say=say,
+        )
+        return _send(stream, arrivals, arguments)
 
 
-def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> int:
-    left = stream.left(names)
-    if stream.lines:
-        say(f"{len(names) - len(left)} images were done before, {len(left)} are left")
+def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> int:
+    state = stream.state
+    if state.lines:
+        say(f"{len(arrivals.done)} images were done before, {len(arrivals)} are left")
+    if arguments.follow:
+        say(f"following {printable(arguments.images)}; left out: {', '.join(arrivals.exclude)}")
     if not arguments.json:
         print(f"{'image':<28} {'state':<9} {'encoding':>9} {'bytes':>8} {'of q75':>7} kept answer")
-    progress = Progress("run", len(left), arguments.quiet or not arguments.json)
+    quiet = arguments.quiet or arguments.follow or not arguments.json
+    progress = Progress("run", len(arrivals), quiet)
+    failed = 0
     with stop_signal() as stop:
-        for line in stream.send(left, lambda: stop.signal):
+        for line in stream.send(arrivals, lambda: stop.signal):
             progress.clear()
             _show(line, arguments.json)
+            failed += line["error"] is not None
             progress.advance()
-    totals = runlog.summary(stream.lines, stream.times)
+    others = counts(state.seen.troubles)
+    others["waiting"] += arrivals.left
+    totals = runlog.figures(state.totals, stream.times, **others)
+    if checked := stream.checked:
+        totals |= {"true_agreement": sum(checked) / len(checked), "checked": len(checked)}
     goal = getattr(stream.pilot.agent, "goal", None)
     if goal and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {goal:g} is out of reach so far")
@@ -59,32 +87,23 @@ def _send(stream: Stream, names: list[str], arguments: argparse.Namespace) -> in
         print(json.dumps({"totals": totals}))
     else:
         _show_totals(totals)
-    hint = "run the same command to go on" if stream.state else "without --state nothing is kept"
+    hint = "run the same command to go on" if arguments.state else "without --state nothing is kept"
     if stop.signal and not stream.finished:
-        say(f"adacompress: stopped after {len(stream.lines)} images; {hint}")
+        say(f"adacompress: stopped after {state.lines} images; {hint}")
         return 128 + stop.signal
     if stream.gone:
         say(f"adacompress: {stream.gone}")
-        say(f"adacompress: {len(stream.lines)} images are done, the others wait; {hint}")
+        say(f"adacompress: {state.lines} images are done, the others wait; {hint}")
         return 1
-    return 1 if totals["failed"] else 0
+    return 1 if failed or totals["waiting"] or totals["put_aside"] else 0
 
 
-def _open_state(arguments: argparse.Namespace, pilot: AdaCompress) -> StateFolder | None:
-    """The folder, if any is named."""
-    if not arguments.state:
-        return None
-    settings = {
-        "service": arguments.service,
-        "preset": pilot.config.preset,
-        "agent": artifacts.sha256(arguments.agent) if arguments.agent else None,
-        "untrained": arguments.untrained,
-        "seed": arguments.seed,
-        "alpha": arguments.alpha,
-        "agreement": arguments.agreement,
-        "confidence": arguments.confidence,
-    }
-    return StateFolder(arguments.state, settings)
+def _settings(arguments: argparse.Namespace, pilot: AdaCompress) -> dict[str, Any]:
+    """What must be the same at each return."""
+    names = ("service", "untrained", "seed", "alpha", "agreement", "confidence")
+    digest = artifacts.sha256(file_of(arguments.agent)) if arguments.agent else None
+    given = {name: getattr(arguments, name) for name in names}
+    return {"preset": pilot.config.preset, "agent": digest} | given
 
 
 def _show(line: dict[str, Any], as_json: bool) -> None:
@@ -108,7 +127,9 @@ def _show_totals(totals: dict[str, Any]) -> None:
         shown = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in found.items())
         say(f"{what}: {shown}")
     states = ", ".join(f"{count} {state}" for state, count in sorted(totals["states"].items()))
-    print(f"{totals['images']} images, {totals['failed']} failed; {states or 'none sent'}")
+    names = {"waiting": "waiting", "put_aside": "put aside", "gone": "gone before they were read"}
+    others = "".join(f", {totals[name]} {text}" for name, text in names.items() if totals[name])
+    print(f"{totals['images']} images, {totals['failed']} failed{others}; {states or 'none sent'}")
     if not totals["reference_bytes"]:
         return
     kept = "not measured: no estimate yet"
@@ -120,3 +141,6 @@ def _show_totals(totals: dict[str, Any]) -> None:
         f"all uploads, references included, {totals['net_size_ratio']:.3f}; "
         f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were"
     )
+    if "checked" in totals:
+        true = f"{totals['true_agreement']:.3f} in {totals['checked']} checked aside"
+        print(f"measured agreement {kept}; true agreement {true}")

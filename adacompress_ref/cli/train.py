@@ -21,6 +21,7 @@ from ..running.folder import find
 from ..running.pilot import AdaCompress
 from ..running.state import StateFolder
 from ..running.stream import Stream
+from ..services.jsonlines import read_lines
 from ..tables.environment import RecordedImage, split
 from ..tables.evaluation import evaluate
 from ..tables.table import TableError
@@ -142,6 +143,7 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
     settings |= {"steps": config.training_steps, "encodings": list(config.encodings)}
     state = StateFolder(_state_path(arguments), settings)
     try:
+        lines = read_lines(state.log_path)
         stream = Stream(
             arguments.images,
             pilot,
@@ -149,29 +151,30 @@ def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:
             state,
             pixel_limit=arguments.pixel_limit,
             wait=60,
+            once="",
             say=say,
         )
         taught = [names[place] for place in learned]
-        for line in stream.lines:
+        for line in lines:
             if line["error"] is None and line["image"] not in taught:
                 raise ValueError(
                     f"{state.path}: has learned from {line['image']}, no image to train on now; "
                     "name the same ones, or another agent with -o"
                 )
-        measured = sum(line["accuracy"] is not None for line in stream.lines)
-        if stream.lines and not arguments.quiet:
-            say(f"{len(stream.lines)} uploads were done before")
+        measured = sum(line["accuracy"] is not None for line in lines)
+        if lines and not arguments.quiet:
+            say(f"{len(lines)} uploads were done before")
         progress = Progress("train", config.training_steps - measured, arguments.quiet)
-        order = _passes(taught, arguments.seed, stream.lines)
+        order = _passes(taught, arguments.seed, lines)
         with stop_signal() as stop:
             for line in stream.send(order, lambda: stop.signal or not pilot.controller.initial):
+                lines.append(line)
                 if line["accuracy"] is not None:
                     progress.advance(f"epsilon {line['epsilon']:.2f}")
                 elif trouble := line["error"] or line["fault"]:
                     say_of(line["image"], trouble)
     finally:
         state.close()
-    lines = stream.lines
     if pilot.controller.initial:
         if stream.gone:
             say(f"adacompress: {stream.gone}")

@@ -51,9 +51,13 @@ def of_run(
     times: list[dict[str, Any]],
     settings: dict[str, Any],
     cases: Sequence[Case] = (),
+    totals: dict[str, Any] | None = None,
 ) -> str:
-    """The page of a run, of lines that `runlog.check` has passed, and of its settings."""
-    totals = runlog.summary(lines, times)
+    """The page of a run, of lines that `runlog.check` has passed, and of its settings.
+
+    `totals` are also of images whose lines are gone; by default those of the lines.
+    """
+    totals = totals or runlog.summary(lines, times)
     sent = [line for line in lines if line["error"] is None]
     sections = [_totals(totals)]
     if sent:
@@ -125,8 +129,8 @@ def _measured(policies: list[dict[str, Any]], name: str) -> list[str]:
 
 def _totals(totals: dict[str, Any]) -> str:
     states = ", ".join(f"{count:,} {name}" for name, count in sorted(totals["states"].items()))
-    for name in ("failed", "faults", "unlabelled"):
-        states += f"; {totals[name]:,} {name}" if totals[name] else ""
+    for name in ("failed", "waiting", "put_aside", "gone", "faults", "unlabelled"):
+        states += f"; {totals[name]:,} {name.replace('_', ' ')}" if totals.get(name) else ""
     figures = [("Images", f"{totals['images']:,}", states)]
     if totals["reference_bytes"]:
         sent, reference = totals["bytes_sent"], totals["reference_bytes"]

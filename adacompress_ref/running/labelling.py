@@ -10,9 +10,10 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from ..imaging import read as images
 from ..imaging.encoding import REFERENCE, Encoding
 from ..imaging.extractor import Extractor, pool, tensor
 from ..services import AccountError, Service, ServiceError, ask, limits, open_service
-from ..storage.artifacts import ArtifactError
+from ..storage.artifacts import ArtifactError, sha256
 from ..storage.files import printable
 from ..tables.table import Row, Source, Table, TableError
 from ..views import drift
 from ..views.features import POOLINGS, RESIZES
-from .folder import digest, find
+from .folder import find
+from .state import lock
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
 
@@ -130,6 +132,7 @@ class Labelling:
         **options: Any,
     ) -> None:
         self.folder, self.path = Path(folder), Path(path)
+        self._lock: int | None = None  # of those finished
         self.finished = Path(f"{path}.partial")
         extractor_path = None if extractor is None else os.path.abspath(extractor)
         self.source = Source(service, tuple(encodings), _extractor(extractor_path).sha256)
@@ -139,10 +142,14 @@ class Labelling:
             if encoding.format not in accepted:
                 raise ServiceError(f"{service} does not take {encoding.format}: {encoding.name}")
         names = find(folder)
+        self.finished.mkdir(parents=True, exist_ok=True)
+        self._lock = lock(self.finished)
         self.rows = {row.image: row for row in self._kept()}
-        for name in names:
-            if name in self.rows and digest(self.folder / name) != self.rows[name].digest:
-                del self.rows[name]  # the answers of another version of the file
+        for name in self.rows.keys() & set(names):
+            with suppress(OSError):
+                if sha256(self.folder / name) == self.rows[name].digest:
+                    continue
+            del self.rows[name]  # the answers of another version of the file
         self.left = [n for n in names if n not in self.rows or not self.rows[n].own_bytes.all()]
         self.done_before = len(names) - len(self.left)
         self.failed = {  # image: reason
@@ -167,16 +174,22 @@ class Labelling:
             rows += table.rows()
         return rows
 
-    def run(self, executor: Executor | None, on_image: Callable[[str], None]) -> None:
+    def run(
+        self,
+        executor: Executor | None,
+        on_image: Callable[[str], None],
+        stopping: Callable[[], object] = lambda: False,
+    ) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
+
+        Once `stopping()`, no other image is begun.
 
         An executor for many processes says in `ahead` how many images to hand to it at a time.
         A failed image goes to `failed` and the others are done. Raises AccountError, which no
         other image would change; what is done is kept.
         """
-        self.finished.mkdir(parents=True, exist_ok=True)
         if executor is None:
-            for name in self.left:
+            for name in takewhile(lambda name: not stopping(), self.left):
                 self._keep(name, partial(self.job.label, *self._needs(name)))
                 on_image(name)
             return
@@ -185,7 +198,11 @@ class Labelling:
         ended: ServiceError | None = None
         try:
             while True:
-                room = 0 if ended else getattr(executor, "ahead", AHEAD) - len(running)
+                if stopping():
+                    running = {future: n for future, n in running.items() if not future.cancel()}
+                room = (
+                    0 if ended or stopping() else getattr(executor, "ahead", AHEAD) - len(running)
+                )
                 for name in islice(left, room):
                     running[executor.submit(self.job.label, *self._needs(name))] = name
                 if not running:
@@ -227,3 +244,7 @@ class Labelling:
         table.save(self.path)
         shutil.rmtree(self.finished, ignore_errors=True)
         return table
+
+    def __del__(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)

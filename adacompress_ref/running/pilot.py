@@ -27,6 +27,7 @@ from .ahead import in_order
 from .live import LiveImage
 from .metadata import kept_exif
 from .results import Choice, Result
+from .state import agent_in
 from .waiting import Queue
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
@@ -76,6 +77,8 @@ class AdaCompress:
     ) -> AdaCompress:
         """The shipped extractor and the shipped agent of a preset, or the files named.
 
+        `agent` may be the state folder of a run, too.
+
         All but `paper` and `authors` aim at an `agreement`, .95 unless told otherwise, for which
         `upload` sets alpha anew; with a `confidence`, it is a bound that so many streams of ten
         images or more keep. For `choose` alone the agent's alpha holds, which keeps it with the
@@ -85,8 +88,11 @@ class AdaCompress:
         Raises ValueError for an unknown preset or less than one thread, AgentError, ArtifactError
         or ModelError for files that are missing, damaged or do not fit each other.
         """
-        path = artifacts.find(f"agent-{agents.preset(preset).preset}.npz", agent)
-        loaded = agents.load(path, np.random.default_rng(seed))
+        name, rng = f"agent-{agents.preset(preset).preset}.npz", np.random.default_rng(seed)
+        if agent is not None and os.path.isdir(agent):
+            loaded = agent_in(agent, rng)  # of a run
+        else:
+            loaded = agents.load(artifacts.find(name, agent), rng)
         view = agents.view_of(loaded.config)
         pilot = cls(loaded, open_extractor(view, extractor, threads), queue=queue)
         pilot.aim(alpha, agreement, confidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,16 @@ from ..core.equations import BEST_LABELS
 from ..core.roles import Label, Upload
 from .results import Result
 
-_OF_IMAGE = ("image", "sha256", "error", "bytes", "answered_by", "labels", "compressed_labels")
+_OF_IMAGE = (
+    "number",
+    "image",
+    "sha256",
+    "error",
+    "bytes",
+    "answered_by",
+    "labels",
+    "compressed_labels",
+)
 _SIZES = ("bytes_sent", "reference_bytes", "original_bytes")
 _OF_RESULT = ("state", "encoding", "quality", *_SIZES, "fault")
 _OF_STEP = ("accuracy", "agreement", "reward", "mean_accuracy", "p_est", "epsilon", "alpha")
@@ -91,7 +100,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {  # of an answered image; the log h
 
 def check(line: dict[str, Any]) -> None:
     """Raises ValueError naming the field where this is no line that `answer` or `failure` made."""
-    if missing := set(FIELDS) - line.keys():
+    if missing := {*FIELDS[1:]} - line.keys():  # earlier versions had no numbers
         raise ValueError(f"has no {min(missing)}")
     checks = _CHECKS if line["error"] is None else {}
     for name, fits in [("image", _is_text), *checks.items()]:
@@ -99,29 +108,50 @@ def check(line: dict[str, Any]) -> None:
             raise ValueError(f"{name} is {line[name]!r:.40}")
 
 
-def summary(lines: list[dict[str, Any]], times: list[dict[str, Any]]) -> dict[str, Any]:
-    """The totals of a run. A failed image that was sent later, its file mended, counts once."""
-    sent = [line for line in lines if line["error"] is None]
+def add(totals: dict[str, Any], line: dict[str, Any]) -> None:
+    """One more line, to sums that begin empty and are JSON values; a failure changes none."""
+    if line["error"] is not None:
+        return
+    states = totals.setdefault("states", {})
+    states[line["state"]] = states.get(line["state"], 0) + 1
+    sums = {name: line[name] for name in _SIZES} | {
+        "sent": 1,
+        "unlabelled": int(not line["labels"]),
+        "faults": int(line["fault"] is not None),
+        "measured": int(line["agreement"] is not None),
+        "agreed": line["agreement"] or 0.0,
+        "ratios": delivered(line) / line["reference_bytes"],
+    }
+    totals |= {name: totals.get(name, 0) + value for name, value in sums.items()}
+    totals["alpha"] = line["alpha"]
+
+
+def summary(lines: list[dict[str, Any]], times: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The totals of lines. A failed image that was sent later, its file mended, counts once."""
+    totals: dict[str, Any] = {}
+    for line in lines:
+        add(totals, line)
     latest = {line["image"]: line for line in lines}.values()
-    failed = sum(line["error"] is not None for line in latest)
-    measured = [line["agreement"] for line in sent if line["agreement"] is not None]
-    reference = sum(line["reference_bytes"] for line in sent)
-    total = sum(line["bytes_sent"] for line in sent)
-    ratios = [delivered(line) / line["reference_bytes"] for line in sent]
+    return figures(totals, times, failed=sum(line["error"] is not None for line in latest))
+
+
+def figures(
+    totals: dict[str, Any], times: Iterable[dict[str, Any]], failed: int, **others: int
+) -> dict[str, Any]:
+    """What is read off such sums; `others` are counts of images that are not sent."""
+    total: Counter[str] = Counter(totals)
     return {
-        "images": len(sent) + failed,
+        "images": total["sent"] + failed,
         "failed": failed,
-        "states": dict(Counter(line["state"] for line in sent)),
-        "unlabelled": sum(not line["labels"] for line in sent),
-        "faults": sum(line["fault"] is not None for line in sent),
-        "agreement": float(np.mean(measured)) if measured else None,
-        "measured": len(measured),
-        "size_ratio": float(np.mean(ratios)) if ratios else None,
-        "net_size_ratio": total / reference if reference else None,
-        "bytes_sent": total,
-        "reference_bytes": reference,
-        "original_bytes": sum(line["original_bytes"] for line in sent),
-        "alpha": sent[-1]["alpha"] if sent else None,
+        **others,
+        "states": totals.get("states", {}),
+        **{name: total[name] for name in ("unlabelled", "faults")},
+        "agreement": total["agreed"] / total["measured"] if total["measured"] else None,
+        "measured": total["measured"],
+        "size_ratio": total["ratios"] / total["sent"] if total["sent"] else None,
+        "net_size_ratio": total["bytes_sent"] / (total["reference_bytes"] or 1) or None,
+        **{name: total[name] for name in _SIZES},
+        "alpha": totals.get("alpha"),
         "seconds": _percentiles(times),
     }
 
@@ -133,8 +163,8 @@ def delivered(line: dict[str, Any]) -> int:
     return size
 
 
-def _percentiles(times: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    percentiles = {}
+def _percentiles(times: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    percentiles, times = {}, list(times)
     for name in TIMES:
         values = [line.get(name) for line in times]  # nothing has checked them
         seconds = [s for s in values if isinstance(s, (int, float)) and 0 <= s < _MOST]

@@ -2,32 +2,36 @@
 
 `state.npz` holds it as it was after so many lines of `log.jsonl`, `state.previous.npz` as it was
 before that. On return, lines that the state does not know of are learned from again, so that an
-interrupted run ends as an uninterrupted one, and nothing is paid for twice. `times.jsonl` has what
-differs between runs.
+interrupted run ends as an uninterrupted one. `seen` has what was sent, so that nothing is paid for
+twice whatever becomes of the log. `times.jsonl` has what differs between runs.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import agents
+from ..agents import AgentError
 from ..core.controller import Controller
 from ..services.jsonlines import append_line, mend, read_lines
 from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
 from . import runlog
+from .seen import Seen, Trouble, counts, troubles
 
-FILE_FORMAT = 5
+FILE_FORMAT = 6
 OTHER_FOLDER = "name another --state folder (of train: another -o)"
 SAVE_EVERY = 25  # images
+BLOCK = 2**16  # bytes, more than a line of the log has
 
 
 class StateError(ValueError):
@@ -46,11 +50,12 @@ def _files(folder: Path) -> tuple[Path, Path]:
     return folder / "state.npz", folder / "state.previous.npz"
 
 
-def load(folder: Path, lines: int) -> tuple[Controller, dict[str, Any], str] | None:
+def load(folder: Path) -> tuple[Controller, dict[str, Any], str] | None:
     """The running system as last saved, or as before that where it is damaged; None where none was.
 
-    With it come its `settings` and the `lines` that it knows of, and what was mended. The log has
-    so many `lines`. Raises StateError where there is no whole one, or another version wrote it.
+    With it come its `settings`, the `totals` of the log `lines` that it knows of, where in the log
+    these `end`, and what was mended. Raises StateError where there is no whole one, or another
+    version wrote it.
     """
     damaged = ""
     for file in _files(folder):
@@ -62,12 +67,11 @@ def load(folder: Path, lines: int) -> tuple[Controller, dict[str, Any], str] | N
                 age = "a newer" if fields["format"] > FILE_FORMAT else "an older"
                 raise StateError(
                     f"{file}: written by {age} version of adacompress_ref (format "
-                    f"{fields['format']!r:.20}, this one has {FILE_FORMAT}); use that version, or "
-                    f"{OTHER_FOLDER}"
+                    f"{fields['format']!r:.20}, this one has {FILE_FORMAT}); {OTHER_FOLDER}, and "
+                    f"take its agent along with --agent {folder}"
                 )
-            if fields["lines"] > lines:
-                raise ValueError("log.jsonl has lost lines that it knows of")
             controller = revive(fields, arrays)
+            runlog.figures(fields["totals"], [], failed=fields["lines"] + fields["end"])
         except StateError:
             raise
         except Exception as error:  # damaged in any of many ways
@@ -80,14 +84,72 @@ def load(folder: Path, lines: int) -> tuple[Controller, dict[str, Any], str] | N
     return None
 
 
+def totals(
+    folder: Path,
+    saved: dict[str, Any],
+    lines: list[dict[str, Any]],
+    times: Iterable[dict[str, Any]],
+) -> dict[str, Any]:
+    """Of all that was ever logged: as `saved`, and of lines of the log since."""
+    sums = saved["totals"]
+    for line in lines:
+        if line.get("number", 0) > saved["lines"]:
+            runlog.add(sums, line)
+    return runlog.figures(sums, times, **counts(troubles(folder)))
+
+
+def file_of(agent: str | os.PathLike[str]) -> Path:
+    """The file that an agent is in: a state folder has it in its state."""
+    return _files(Path(agent))[0] if os.path.isdir(agent) else Path(agent)
+
+
+def agent_in(folder: str | os.PathLike[str], rng: np.random.Generator) -> Any:
+    """The agent of a state folder, of another version too. Raises AgentError."""
+    file = file_of(folder)
+    try:
+        fields, arrays = load_arrays(file)
+        agent = agents.built(fields, rng)
+        inner = {name.removeprefix("agent."): array for name, array in arrays.items()}
+        snapshot.unpack(agent, fields["running"]["agent"], inner, leave=agent.MEMORY)
+    except Exception as error:  # damaged in any of many ways
+        raise AgentError(f"{file}: no agent can be taken from it ({reason(error)})") from error
+    agent.epsilon, agent.steps = 0.0, 0
+    return agent
+
+
+def lock(folder: Path) -> int:
+    """A descriptor of a folder's lock that no other process has; the system frees it when we end.
+
+    Raises StateError where another has it, or there is none to be had, and OSError.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)  # NFS: one to write
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        fault = f"no lock can be had there ({reason(error)})"
+        if isinstance(error, (BlockingIOError, PermissionError)):
+            fault = "in use by another run; wait for its end"
+        raise StateError(f"{folder}: {fault}, or {OTHER_FOLDER}") from error
+    return descriptor
+
+
 class StateFolder:
     """The folder `path`, made if it is not there, and this process's alone until it ends.
 
     `settings` must be the same at each return; `check` raises ValueError for what is no line of
-    the log. After opening, `controller` is as it was saved, None in a new folder, `lines` is the
-    log, and `known` says how many of them the controller has learned from. `notice` says what was
-    mended. All methods raise StateError: where the folder holds something else, belongs to another
-    process or cannot be written, or where neither of its states is whole.
+    the log. After opening, `controller` is as it was saved, None in a new folder; `lines` counts
+    all that were ever logged, `missed` are those that the controller has not learned from. As lines
+    have numbers, no more of the log is read, and it may be moved away or cut at any time. `notice`
+    says what was mended. All methods raise StateError: where the folder holds something else,
+    belongs to another process or cannot be written, or where neither of its states is whole.
     """
 
     def __init__(
@@ -99,16 +161,22 @@ class StateFolder:
         self.path, self.settings = Path(path), settings
         self.file, self.previous = _files(self.path)
         self.log_path, self.times_path = self.path / "log.jsonl", self.path / "times.jsonl"
-        self.known, self.notice = 0, ""
+        self.controller: Controller | None = None
+        self.lines, self.notice, self.totals = 0, "", dict[str, Any]()
         self._lock: int | None = None
         with self._named():
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = self._locked()
+            self._lock = lock(self.path)
             try:
-                self.lines = self._read_log(check)
-                self.controller = self._load()
+                end = self._load()
+                self.seen = Seen(self.path)
                 mend(self.log_path)
-                self.times = self._read_times()
+                mend(self.times_path)
+                self.missed = self._read_log(end, check)
+                if self.missed and (gone := self.missed[0]["number"] - self.lines - 1):
+                    self.notice += f"{gone} lines are gone from {self.log_path}, not learned from"
+                for line in self.missed:
+                    self._note(line)
                 for left_over in self.path.glob(f".*{PARTIAL}"):  # of runs that were killed
                     left_over.unlink()
             except BaseException:
@@ -124,25 +192,6 @@ class StateFolder:
             place = printable(str(error.filename or self.path))
             raise StateError(f"{place}: {reason(error)}; mend that, or {OTHER_FOLDER}") from error
 
-    def _locked(self) -> int:
-        """A descriptor that no other process can lock; the system frees it when we end."""
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT)
-                msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                lock = os.open(self.path, os.O_RDONLY)  # the folder itself cannot be deleted
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise StateError(
-                f"{self.path}: in use by another run; wait for its end, or {OTHER_FOLDER}"
-            ) from error
-        return lock
-
     def close(self) -> None:
         """Let other processes have the folder."""
         if self._lock is not None:
@@ -151,50 +200,77 @@ class StateFolder:
 
     __del__ = close
 
-    def _load(self) -> Controller | None:
-        saved = load(self.path, len(self.lines))
+    def _load(self) -> int:
+        """Where in the log the lines end that the state knows of."""
+        saved = load(self.path)
         if not saved:
-            if self.lines:
+            if self.log_path.exists() and self.log_path.stat().st_size:
                 raise StateError(f"{self.path}: has a log.jsonl but no state.npz; {OTHER_FOLDER}")
-            return None
-        controller, fields, self.notice = saved
-        self.known = fields["lines"]
+            return 0
+        self.controller, fields, self.notice = saved
+        self.lines, self.totals = fields["lines"], fields["totals"]
+        if self.lines and not (self.path / "seen").exists():
+            raise StateError(f"{self.path}: has no list of what was sent, `seen`; {OTHER_FOLDER}")
         for name, value in self.settings.items():
             before = fields["settings"].get(name)
             if before != value:
                 was = f"no {name}" if before is None else f"{name} {before!r:.100}"
                 now = "there is none" if value is None else f"it is {value!r}"
                 raise StateError(f"{self.path}: its run has {was}, now {now}; {OTHER_FOLDER}")
-        return controller
+        end: int = fields["end"]
+        return end
 
-    def _read_log(self, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
-        try:
-            return read_lines(self.log_path, check)
-        except ValueError as error:
-            raise StateError(f"{self.log_path}: damaged, {error}; {OTHER_FOLDER}") from error
+    def _read_log(self, end: int, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+        """Lines that the state does not know of; those that it knows `end` there, or are gone."""
 
-    def _read_times(self) -> list[dict[str, Any]]:
-        """They are for information: what is damaged is passed over."""
-        try:
-            mend(self.times_path, len(self.lines))
-            return read_lines(self.times_path)
-        except (ValueError, OSError):
-            return []
+        def numbered(line: dict[str, Any]) -> None:
+            if not isinstance(line.get("number"), int):
+                raise ValueError("has no number")
+            check(line)
 
-    def append(self, line: dict[str, Any], times: dict[str, Any]) -> None:
-        """Add one image to the logs; it is on disk when this returns."""
+        with suppress(FileNotFoundError), open(self.log_path, "rb") as file:
+            file.seek(max(0, end - BLOCK))
+            *_, last, rest = [b"", *file.read(min(end, BLOCK)).split(b"\n")]
+            is_known = re.search(rb'"number": %d\b' % self.lines, last)
+            start = end if is_known and not rest else 0
+            try:
+                lines = read_lines(self.log_path, numbered, start)
+            except ValueError as error:
+                fault = f"damaged, after byte {start:,} {error}"
+                raise StateError(f"{self.log_path}: {fault}; {OTHER_FOLDER}") from error
+            return [line for line in lines if line["number"] > self.lines]
+        return []
+
+    def _note(self, line: dict[str, Any], *stamp: object) -> None:
+        name, sha256, error = line["image"], line["sha256"], line["error"]
+        if error is None:
+            self.seen.settle(name)
+            self.seen.add((sha256,), (name, sha256))
+        else:
+            self.seen.settle(name, trouble=Trouble("failed", error))
+        if stamp:
+            self.seen.add(stamp)
+        self.lines = line["number"]
+        runlog.add(self.totals, line)
+        self.seen.answers = self.totals.get("sent", 0)
+
+    def append(self, line: dict[str, Any], times: dict[str, Any], *stamp: object) -> None:
+        """Add one image, of the file that `stamp` tells; it is on disk when this returns."""
+        line["number"] = self.lines + 1
         with self._named():
             append_line(self.times_path, times)
             append_line(self.log_path, line)
-        self.lines.append(line)
-        self.times.append(times)
+            self._note(line, *stamp)
 
     def save(self, controller: Controller) -> None:
         """The state after all lines logged so far; the one before is kept beside it."""
         running, arrays = snapshot.pack(controller)
         fields = agents.describe(controller.agent) | {"running": running}
-        fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": len(self.lines)}
+        fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": self.lines}
         with self._named():
+            end = self.log_path.stat().st_size if self.log_path.exists() else 0
+            fields |= {"totals": self.totals, "end": end}
+            os.fsync(self.seen.file.fileno())
             if not self.notice and self.file.exists():
                 os.replace(self.file, self.previous)
                 sync_folder(str(self.path))

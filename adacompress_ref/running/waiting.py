@@ -36,6 +36,7 @@ class Queue:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._number, self._changed = 0, -1  # of the latest one put; the folder after that
         for left_over in self.path.glob(f".*{PARTIAL}"):
             if time.time() - left_over.stat().st_mtime > _OLD:
                 left_over.unlink()
@@ -45,6 +46,12 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._places())
+
+    def __bool__(self) -> bool:
+        try:
+            return any(_PLACE.fullmatch(entry.name) for entry in os.scandir(self.path))
+        except FileNotFoundError:
+            return False
 
     def __iter__(self) -> Iterator[Waiting]:
         for path in self._places():
@@ -60,10 +67,13 @@ class Queue:
         if not self.path.exists():
             self.path.mkdir(parents=True, exist_ok=True)
             sync_folder(str(self.path.parent))
-        number = max((int(path.name[:12]) for path in self._places()), default=0) + 1
+        if self.path.stat().st_mtime_ns != self._changed:
+            self._number = max((int(path.name[:12]) for path in self._places()), default=0)
+        self._number += 1
         # the second part keeps images apart that two processes put at the same time
-        place = self.path / f"{number:012}-{uuid.uuid4().hex[:8]}.image"
+        place = self.path / f"{self._number:012}-{uuid.uuid4().hex[:8]}.image"
         save_atomically(place, json.dumps(name).encode() + b"\n" + file)
+        self._changed = self.path.stat().st_mtime_ns
 
     def remove(self, waiting: Waiting) -> None:
         """It has been answered, or can never be."""

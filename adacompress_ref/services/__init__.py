@@ -90,7 +90,10 @@ def in_background(task: Callable[[], T]) -> Future[T]:
         except Exception as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:  # there are no more: here and now
+        run()
     return future
 
 

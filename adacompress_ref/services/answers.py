@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
@@ -26,6 +27,7 @@ LONGEST_WAIT = 3600.0  # seconds that a server may ask for
 Meanings = Iterable[tuple[type[ServiceError], str, str]]
 STATUSES: Meanings = (  # of HTTP, which all have in common
     (AuthenticationError, "check the credentials", "401 403"),
+    (AuthenticationError, "the proxy wants credentials; check HTTPS_PROXY", "407"),
     (AuthenticationError, "redirected, which is not followed; check the endpoint", "3xx"),
     (QuotaError, "check the account", "402"),
     (UnavailableError, "try again later", "408 425 429 5xx"),
@@ -97,10 +99,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if value.isdigit() and value.isascii():
         return min(float(value[:9]), LONGEST_WAIT)
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        return min(max(0.0, seconds), LONGEST_WAIT)  # either clock may be wrong
+        now = _seconds(headers["date"]) if "date" in headers else time.time()  # by the same clock
+        return min(max(0.0, _seconds(value) - now), LONGEST_WAIT)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _seconds(date: str) -> float:
+    """Since the epoch; a date without a zone, as of asctime, is UTC."""
+    when = parsedate_to_datetime(date)
+    return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def shown(value: object) -> str:

@@ -27,7 +27,7 @@ class TokenError(AuthenticationError):
 
 CHECK_KEYS = "check BAIDU_API_KEY and BAIDU_SECRET_KEY"
 MEANINGS: Meanings = (
-    (UnavailableError, "try again later", "1 2 4 18 282000"),
+    (UnavailableError, "try again later", "1 2 4 18 216630 282000"),
     (QuotaError, "buy more requests, or wait for the next day", "17 19"),
     (TokenError, CHECK_KEYS, "110 111"),
     (

@@ -6,6 +6,7 @@ A client is two pure functions, `build_request(...) -> requests.Request` and
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import os
@@ -15,22 +16,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests import Request
+from requests import PreparedRequest, Request
+from requests.utils import get_environ_proxies, select_proxy
 
-from ..storage.files import printable
+from ..storage.files import printable, reason
 from . import in_background
 from .answers import shown
 from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
 
 DEADLINE = 20.0  # seconds for one try, from the name lookup to the last byte of the answer
+SLOWEST = 64_000 / 8  # bytes a second of an uplink that has to do: seconds more for what is sent
+KEPT, IDLE = 5.0, 30.0  # seconds for an answer over a kept connection, and that one is kept
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0  # seconds between tries; half of it in the mean
-RESTS_AFTER = 8  # failures in a row
-FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds without a request
+AWAY_AFTER = 8  # failures in a row
 ANSWER_LIMIT = 4 * 2**20  # bytes
 
 T = TypeVar("T")
@@ -88,16 +92,16 @@ def check_endpoint(url: str) -> str:
 class Transport:
     """Sends requests to one service, called `name` in messages. Safe to share between threads.
 
-    `deadline` is in seconds for one try; `rate` the most requests a second; `secrets` appear in no
-    message, even if the server repeats them.
+    `deadline` is in seconds for one try, besides those that its bytes may take; `rate` the most
+    requests a second; `secrets` appear in no message, even if the server repeats them.
 
     Where the same request may succeed later (lost connections, faults of the server, damaged
-    answers), it is made again after a random pause that doubles in the mean, or as long as the
-    server asks; after `tries`, or where the server asks for more than LONGEST_PAUSE, the error is
-    raised. After eight failures in a row, over all uploads, nothing is sent for a second: whoever
-    would raises the latest fault at once, with the seconds left. Then one try goes through. If it
-    fails, the rest is twice as long, up to a minute or what the server asks for; any answer, also
-    a refusal, ends it. Who waits for a service that is away is the caller's affair.
+    answers), it is made again after a random pause that doubles in the mean; after `tries` the
+    error is raised. What the server asks for with Retry-After binds all requests: they wait for up
+    to LONGEST_PAUSE, or else raise UnavailableError at once, with the seconds left. From the eighth
+    failure in a row on, over all uploads, the service is away: each upload gets one try, and they
+    wait 1, 2, 4, then 8 seconds for it, so that none is refused for another's fault. Any answer,
+    also a refusal, ends that. Who waits for a service that is away is the caller's affair.
     """
 
     def __init__(
@@ -120,7 +124,9 @@ class Transport:
         self._session.auth = lambda prepared: prepared  # else a .netrc would replace ours
         self._next = 0.0  # when the next request may go
         self._failures, self._fault = 0, ""  # in a row, and the latest
-        self._rest, self._rests_until = FIRST_REST, 0.0
+        self._closed_until = 0.0  # as the server asked, or while it is away
+        self._keeps, self._answered, self._slowest = True, -IDLE, 0.0  # connections; the latest
+        self.ahead = 0.0  # seconds that the server's clock is before ours
         self._lock = threading.Lock()
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -135,12 +141,9 @@ class Transport:
 
         `build` is called for each try, as signatures and tokens age. Raises ServiceError.
         """
-        last: ServiceError | None = None
-        for number in range(self.tries):
-            if last:
-                pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**number))
-                self._sleep(max(pause, last.retry_after or 0.0))
-            self._wait_for_turn(last)
+        pause = 0.0
+        for number in range(1, self.tries + 1):
+            self._wait_for_turn(pause)
             try:
                 answer = parse(*self.exchange(build()))
             except UnicodeError as error:  # of building; not its text, which holds the secret
@@ -148,65 +151,80 @@ class Transport:
             except ServiceError as error:
                 error.args = (self.without_secrets(str(error)),)
                 self._note(error)
-                if not error.retryable or (error.retry_after or 0.0) > LONGEST_PAUSE:
+                is_last = number == self.tries or self._failures >= AWAY_AFTER
+                if is_last or not error.retryable or (error.retry_after or 0.0) > LONGEST_PAUSE:
                     raise
-                last = error
+                pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**number))
             else:
                 self._note(None)
                 return answer
-        assert last is not None
-        raise last
+        raise AssertionError
 
-    def _wait_for_turn(self, last: ServiceError | None) -> None:
-        """Until the pace allows a request. Raises UnavailableError while the service rests."""
+    def _wait_for_turn(self, pause: float) -> None:
+        """Until pace and server allow a request. Raises UnavailableError where that is long."""
         with self._lock:
             now = time.monotonic()
-            if self._failures >= RESTS_AFTER:
-                if (left := self._rests_until - now) > 0:
-                    text = f"{self._fault}; next try in {left:.0f} s"
-                    raise UnavailableError(text, retry_after=left, sent=last is not None) from last
-                self._rests_until = now + self._rest  # others wait for this one
-            wait = self._next - now
-            self._next = max(now, self._next) + self.gap
-        if wait > 0:
-            self._sleep(wait)
+            if (left := self._closed_until - now) > LONGEST_PAUSE:
+                text = f"{self._fault}; next try in {left:.0f} s"
+                raise UnavailableError(text, retry_after=left, sent=pause > 0)
+            turn = max(now + pause, self._next, self._closed_until)
+            self._next = turn + self.gap
+        if turn > now:
+            self._sleep(turn - now)
 
     def _note(self, error: ServiceError | None) -> None:
         """What became of a try; a refusal is an answer too."""
         with self._lock:
             if error is None or not error.retryable:
-                self._failures, self._rest = 0, FIRST_REST
+                self._failures = 0
                 return
             self._failures, self._fault = self._failures + 1, str(error)
-            if self._failures >= RESTS_AFTER:
-                seconds = max(self._rest, error.retry_after or 0.0)
-                self._rests_until = time.monotonic() + seconds
-                self._rest = min(2 * self._rest, LONGEST_REST)
+            beyond = self._failures - AWAY_AFTER
+            rest = 2.0 ** min(beyond, 3) if beyond >= 0 else 0.0
+            until = time.monotonic() + max(rest, error.retry_after or 0.0)
+            self._closed_until = max(self._closed_until, until)
 
     def exchange(self, request: Request) -> Response:
         """One try. Raises ServiceError where there is no answer at all, or no end of it."""
         # A thread, as neither a name lookup nor a server that sends a byte now and then has a
         # timeout of its own. One that comes too late finds nobody waiting.
-        late = time.monotonic() + self.deadline
         try:
-            answer = in_background(lambda: self._exchange(request, late))
-            return answer.result(self.deadline)
+            check_endpoint(request.url)
+            prepared = self._session.prepare_request(request)
+        except ServiceError:
+            raise
+        except Exception as error:  # not its text, which holds the URL
+            raise _explained(self.name, request.url, error) from None
+        started, patience = time.monotonic(), self.deadline
+        if started - self._answered > IDLE:  # who is between may have forgotten the connection
+            self._session.close()
+        elif self._keeps:  # it may be dead; then a new one is made
+            patience = min(patience, KEPT + 2 * self._slowest)
+        patience += len(prepared.body or b"") / SLOWEST
+        try:
+            answer = in_background(lambda: self._exchange(prepared, patience)).result(patience)
         except FutureTimeout:
+            if patience < self.deadline:
+                self._keeps, self._session.headers["Connection"] = False, "close"
             raise UnavailableError(
-                f"{self.name}: no whole answer within {self.deadline:g} s"
+                f"{self.name}: no whole answer within {patience:.0f} s"
             ) from None
+        self._answered = time.monotonic()
+        self._slowest = max(self._slowest, self._answered - started)
+        with contextlib.suppress(ValueError, TypeError):
+            self.ahead = parsedate_to_datetime(answer[1].get("date", "")).timestamp() - time.time()
+        return answer
 
-    def _exchange(self, request: Request, late: float) -> Response:
-        url = request.url
+    def _exchange(self, prepared: PreparedRequest, patience: float) -> Response:
+        url, late = str(prepared.url), time.monotonic() + patience
         try:
-            check_endpoint(url)
-            self._session.trust_env = not is_loopback(url)  # no proxy to this machine itself
             options: dict[str, Any] = {
-                "timeout": self.deadline,
+                "timeout": patience,
                 "allow_redirects": False,  # credentials go to the host that was named, or nowhere
                 **self._session.merge_environment_settings(url, {}, True, None, None),
             }
-            prepared = self._session.prepare_request(request)
+            if is_loopback(url):  # no proxy to this machine itself
+                options["proxies"] = {}
             with self._session.send(prepared, **options) as response:
                 body = self._whole_body(response, late)
         except ServiceError:
@@ -243,6 +261,19 @@ def _explained(name: str, url: str, error: Exception) -> ServiceError:
     if isinstance(error, (requests.exceptions.InvalidHeader, UnicodeError)):
         return AuthenticationError(
             f"{name}: the credentials have letters that cannot be sent; check them"
+        )
+    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.InvalidSchema)):
+        proxy = urlsplit(select_proxy(url, get_environ_proxies(url)) or "").netloc.rpartition("@")[
+            2
+        ]
+        place, text = f"{name}: the proxy {printable(proxy)}", str(error)
+        if "407" in text or "SOCKS" in text:
+            fault = "needs PySocks" if "SOCKS" in text else "wants other credentials"
+            return AuthenticationError(f"{place} {fault}; see HTTPS_PROXY")
+        return UnavailableError(f"{place} does not answer, or refuses {host}; check HTTPS_PROXY")
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return AuthenticationError(
+            f"{name}: no CA certificates ({reason(error)}); check REQUESTS_CA_BUNDLE"
         )
     if isinstance(error, requests.exceptions.SSLError):
         return AuthenticationError(

@@ -32,14 +32,19 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def read_lines(
-    path: Path, check: Callable[[dict[str, Any]], None] = lambda entry: None
+    path: Path, check: Callable[[dict[str, Any]], None] = lambda entry: None, start: int = 0
 ) -> list[dict[str, Any]]:
     """The whole lines of a file; none if there is no file. What a stop left behind is passed over.
 
-    Raises ValueError naming a line that is no JSON object, or for which `check` raises it.
+    `start` is the byte to begin at. Raises ValueError naming a line from there on that is no JSON
+    object, or for which `check` raises it.
     """
-    entries = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else [], 1):
+    entries, data = [], b""
+    if path.exists():
+        with open(path, "rb") as file:
+            file.seek(start)
+            data = file.read()
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
         if not _is_whole(line):
             raise ValueError(f"line {number} is no JSON object")
         entries.append(json.loads(line))
@@ -50,18 +55,22 @@ def read_lines(
     return entries
 
 
-def mend(path: Path, lines: int | None = None) -> None:
-    """Make every line whole: what a stop has left of one goes, as do those after the first `lines`.
-
-    Raises OSError.
-    """
-    data = path.read_bytes() if path.exists() else b""
-    *whole, rest = data.split(b"\n")
-    if lines is None and _is_whole(rest):  # an editor took the end of the last line
-        with open(path, "ab") as file:
+def mend(path: Path) -> None:
+    """Make the last line whole: what a stop has left of one goes. Raises OSError."""
+    if not path.exists():
+        return
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        rest, length = b"", 2**15
+        while b"\n" not in rest and len(rest) < size:  # no more of it than that is read
+            length = min(2 * length, size)
+            file.seek(size - length)
+            rest = file.read(length)
+        rest = rest[rest.rfind(b"\n") + 1 :]
+        if rest and _is_whole(rest):  # an editor took the end of the last line
             file.write(b"\n")
-    elif (size := sum(len(line) + 1 for line in whole[:lines])) < len(data):
-        os.truncate(path, size)
+        else:
+            file.truncate(size - len(rest))
 
 
 def _is_whole(line: bytes) -> bool:

@@ -6,8 +6,9 @@ import base64
 import configparser
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from requests import Request
@@ -66,6 +67,7 @@ class Rekognition:
             or f"https://rekognition.{self.region}.amazonaws.com"
         )
         self.transport = Transport(NAME, **network)
+        self._ahead = timedelta()
         self._use(find_credentials())
 
     def _use(self, credentials: Credentials) -> None:
@@ -77,20 +79,22 @@ class Rekognition:
         credentials = self._credentials
         try:
             return self._ask(credentials, payload)
-        except AuthenticationError:
+        except AuthenticationError as error:
             renewed = find_credentials()  # other programs renew them in their file
-            if renewed == credentials:
+            if renewed == credentials and not re.search(
+                "Signature expired|not yet current|RequestExpired", f"{error}"
+            ):
                 raise
+            self._ahead = timedelta(seconds=self.transport.ahead)  # one clock is wrong
         self._use(renewed)
         return self._ask(renewed, payload)
 
     def _ask(self, credentials: Credentials, payload: bytes) -> list[Label]:
-        return self.transport.call(
-            lambda: build_request(
-                self.endpoint, self.region, credentials, payload, datetime.now(timezone.utc)
-            ),
-            parse_response,
-        )
+        def build() -> Request:
+            when = datetime.now(timezone.utc) + self._ahead
+            return build_request(self.endpoint, self.region, credentials, payload, when)
+
+        return self.transport.call(build, parse_response)
 
 
 def build_request(
@@ -149,9 +153,9 @@ def _sources() -> Iterator[Mapping[str, str]]:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
     yield {name.lower(): os.environ.get(name, "") for name in VARIABLES} | {"region": region}
     profile = os.environ.get("AWS_PROFILE") or "default"
-    configured = profile if profile == "default" else f"profile {profile}"
-    for variable, usual, section in (
-        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", profile),
+    configured = (f"profile {profile}", *(["default"] if profile == "default" else []))
+    for variable, usual, sections in (
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", (profile,)),
         ("AWS_CONFIG_FILE", "~/.aws/config", configured),
     ):
         path = os.path.expanduser(os.environ.get(variable) or usual)
@@ -161,5 +165,4 @@ def _sources() -> Iterator[Mapping[str, str]]:
         except (configparser.Error, UnicodeDecodeError):
             # not their text, which holds the line
             raise AuthenticationError(f"{NAME}: {shown(path)} is damaged; correct it") from None
-        if section in parser:
-            yield parser[section]
+        yield from (parser[section] for section in sections if section in parser)

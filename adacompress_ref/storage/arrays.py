@@ -89,11 +89,9 @@ def _checksum(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> str
 
 def sync_folder(path: str) -> None:
     """After a rename: the folder's own entry on disk, where the system can do so."""
-    try:
+    with contextlib.suppress(OSError):  # Windows opens no folders, CIFS has nothing to sync
         folder = os.open(path, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -23,8 +23,7 @@ def shipped_folder() -> Path:
 
 def cache_folder() -> Path:
     """Where `fetch` puts files: below XDG_CACHE_HOME, or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "adacompress_ref"
+    return Path(os.getenv("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "adacompress_ref")
 
 
 def find(name: str, explicit: str | os.PathLike[str] | None = None) -> Path:

@@ -4,4 +4,4 @@ import sys
 
 from ..command import room
 
-sys.exit(room("bench.robustness", ("faults", "crash", "fuzz")))
+sys.exit(room("bench.robustness", ("faults", "crash", "fuzz", "follow", "long_state")))

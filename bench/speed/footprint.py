@@ -37,14 +37,18 @@ DECIDE = "import adacompress_ref as ac; ac.AdaCompress.load({preset!r}).choose({
 # `run` with a full memory: the preset's own capacity, filled with random transitions
 RUN = """
 import numpy as np, adacompress_ref as ac
+from tempfile import TemporaryDirectory
+from adacompress_ref.running.state import StateFolder
 from adacompress_ref.running.stream import Stream
 pilot = ac.AdaCompress.load("paper", threads=2)
 rng, agent = np.random.default_rng(0), pilot.agent
 for _ in range(pilot.config.replay_capacity):
     agent.replay.add(rng.random(1280, np.float32), 0, 0.5, rng.random(1280, np.float32))
-stream = Stream({folder!r}, pilot, ac.open_service("squeezenet", 2))
+place = TemporaryDirectory()
+state = StateFolder(place.name, {{}})
+stream = Stream({folder!r}, pilot, ac.open_service("squeezenet", 2), state, once="")
 agent.learn()
-lines = list(stream.send(stream.left(__import__("os").listdir({folder!r})), lambda: False))
+lines = list(stream.send(__import__("os").listdir({folder!r}), lambda: False))
 assert len(agent.replay) == 2000 and all(line["error"] is None for line in lines)
 """
 

@@ -1,6 +1,9 @@
 """A running system kept on disk goes on as if it had never stopped."""
 
+import errno
+import fcntl
 import json
+import os
 import resource
 import shutil
 from functools import partial
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.roles import Label, Upload
-from adacompress_ref.running.state import StateError, revive
+from adacompress_ref.running.state import StateError, agent_in, revive
 from adacompress_ref.running.state import StateFolder as AnyStateFolder
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.storage.snapshot import pack
@@ -130,6 +133,10 @@ def test_that_property_has_seen_every_state():
 SETTINGS = {"service": "squeezenet", "seed": 0}
 
 
+def line_of(n, **fields):
+    return {"image": str(n), "sha256": f"digest {n}", "error": "damaged"} | fields
+
+
 def check(line):
     if "image" not in line:
         raise ValueError("has no image")
@@ -145,41 +152,44 @@ def path(tmp_path):
     running = controller()
     for n in range(2):
         step(running, n)
-        folder.append({"image": n}, {"seconds": 0.5})
+        folder.append(line_of(n), {"seconds": 0.5})
     folder.save(running)
     return folder.path
 
 
 def test_a_new_folder(tmp_path):
     folder = StateFolder(tmp_path / "a" / "b", SETTINGS)
-    assert (folder.controller, folder.lines, folder.known) == (None, [], 0)
+    assert (folder.controller, folder.lines, folder.missed) == (None, 0, [])
 
 
 def test_return(path):
     folder = StateFolder(path, SETTINGS)
-    assert folder.lines == [{"image": 0}, {"image": 1}]
+    assert (folder.lines, folder.missed) == (2, [])
     running = controller()
     steps(running, 0, 2)
     assert steps(folder.controller, 2, 40) == steps(running, 2, 40)
     assert (path / "times.jsonl").read_text("utf-8") == '{"seconds": 0.5}\n' * 2
 
 
-@pytest.mark.parametrize("tail", ['{"image": 2}\n', '{"image": 2}\n{"ima', '{"image":', " "])
+THIRD = json.dumps(line_of(2, number=3)) + "\n"
+
+
+@pytest.mark.parametrize("tail", [THIRD, THIRD + '{"ima', '{"image":', " "])
 def test_a_line_that_was_cut_in_two_is_absent(path, tail):
     before = (path / "log.jsonl").read_bytes()
     with open(path / "log.jsonl", "a", encoding="utf-8") as file:
         file.write(tail)
     folder = StateFolder(path, SETTINGS)
     whole = tail[: tail.rfind("\n") + 1]
-    assert (len(folder.lines), folder.known) == (2 + len(whole.splitlines()), 2)
+    assert folder.missed == [json.loads(line) for line in whole.splitlines()]
+    assert folder.lines == 2 + len(folder.missed)
     assert (path / "log.jsonl").read_bytes() == before + whole.encode()
 
 
-@pytest.mark.parametrize("tail", ['{"seconds": 0.5}\n', '{"sec'])
-def test_times_are_cut_like_the_log(path, tail):
+def test_times_are_whole_too(path):
     before = (path / "times.jsonl").read_bytes()
     with open(path / "times.jsonl", "a", encoding="utf-8") as file:
-        file.write(tail)
+        file.write('{"sec')
     StateFolder(path, SETTINGS)
     assert (path / "times.jsonl").read_bytes() == before
 
@@ -189,7 +199,7 @@ def test_what_killed_runs_left_over_is_removed(path):
     (path / "mine.partial").touch()
     StateFolder(path, SETTINGS)
     assert sorted(file.name for file in path.iterdir()) == [
-        *("log.jsonl", "mine.partial", "state.npz", "times.jsonl")
+        *("lock", "log.jsonl", "mine.partial", "seen", "state.npz", "times.jsonl", "trouble.json")
     ]
 
 
@@ -201,7 +211,7 @@ def test_a_full_disk_names_the_folder(path, action):
     try:
         with pytest.raises(StateError) as caught:
             if action == "append":
-                folder.append({"image": 2}, {})
+                folder.append(line_of(2), {})
             else:
                 folder.save(folder.controller)
     finally:
@@ -210,14 +220,14 @@ def test_a_full_disk_names_the_folder(path, action):
     assert "mend that, or name another --state folder" in str(caught.value)
     folder.close()
     folder = StateFolder(path, SETTINGS)
-    assert (folder.known, len(folder.lines)) == (2, 2)
+    assert (folder.lines, folder.missed) == (2, [])
 
 
 def test_a_folder_that_is_gone_is_named(path):
     folder = StateFolder(path, SETTINGS)
     shutil.rmtree(path)
     with pytest.raises(StateError, match=f"{path}/times.jsonl: No such file"):
-        folder.append({"image": 2}, {})
+        folder.append(line_of(2), {})
 
 
 def test_a_folder_whose_run_ended_before_its_first_state_is_new(tmp_path):
@@ -235,9 +245,62 @@ def test_other_settings_are_refused(path):
     refused(path, "its run has seed 0, now it is 1", SETTINGS | {"seed": 1})
 
 
-def test_a_missing_log_is_refused(path):
-    (path / "log.jsonl").unlink()
-    refused(path, r"log\.jsonl has lost lines")
+@pytest.mark.parametrize("how", ["moved", "cut", "its end", "its beginning", "another, longer"])
+def test_the_log_may_be_rotated(path, how):
+    """Whatever is in it: what the state knows of is not learned from again, and counts on."""
+    log, times = path / "log.jsonl", path / "times.jsonl"
+    first, second = log.read_text().splitlines()
+    other = json.dumps({"number": 0, "filler": "x" * len(first)}) + "\n"
+    kept = {"moved": "", "cut": "", "its end": f"{second}\n", "its beginning": f"{first}\n"}
+    log.write_text(kept.get(how, (other + second + "\n") * 3).replace('"filler"', '"image"'))
+    if how == "moved":
+        log.unlink()
+        times.unlink()
+    folder = StateFolder(path, SETTINGS)
+    assert (folder.missed, folder.lines, folder.notice) == ([], 2, "")
+    folder.append(line_of(2), {})
+    folder.close()
+    back = StateFolder(path, SETTINGS)
+    assert [(line["image"], line["number"]) for line in back.missed] == [("2", 3)]
+    assert back.totals == folder.totals
+    back.save(back.controller)
+    back.close()
+    assert StateFolder(path, SETTINGS).missed == []
+
+
+def test_lines_that_went_with_a_rotated_log_are_told(path):
+    (path / "log.jsonl").write_text(json.dumps(line_of(9, number=5)) + "\n")
+    folder = StateFolder(path, SETTINGS)
+    assert (folder.lines, len(folder.missed)) == (5, 1)
+    assert folder.notice == f"2 lines are gone from {path}/log.jsonl, not learned from"
+
+
+def test_the_log_is_read_from_where_the_state_ends(path):
+    log = path / "log.jsonl"
+    log.write_bytes(b"\0" + log.read_bytes()[1:])
+    folder = StateFolder(path, SETTINGS)
+    assert (folder.lines, folder.missed) == (2, [])
+
+
+def test_without_its_list_of_what_was_sent_a_folder_is_refused(path):
+    (path / "seen").unlink()
+    refused(path, "has no list of what was sent")
+
+
+def test_another_users_folder_is_no_folder_in_use(path, monkeypatch):
+    def opened(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path / "lock"))
+
+    monkeypatch.setattr(os, "open", opened)
+    refused(path, "lock: Permission denied")
+
+
+def test_where_no_lock_can_be_had(path, monkeypatch):
+    def flock(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    refused(path, "no lock can be had there")
 
 
 def test_two_processes_in_one_folder_are_kept_apart(path):
@@ -253,7 +316,7 @@ def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
     running = folder.controller
     for n in (2, 3):
         step(running, n)
-        folder.append({"image": n}, {})
+        folder.append(line_of(n), {})
         folder.save(running)
     folder.close()
     whole = folder.file.read_bytes()
@@ -265,7 +328,7 @@ def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
     else:  # a stop between the two renames
         folder.file.unlink()
     back = StateFolder(path, SETTINGS)
-    assert (back.known, len(back.lines)) == (3, 4)
+    assert (back.lines, [line["number"] for line in back.missed]) == (4, [4])
     assert ("state.npz: damaged" in back.notice) == (damage != "gone")
     running = controller()
     steps(running, 0, 3)
@@ -276,23 +339,11 @@ def test_the_state_before_is_used_where_the_latest_is_damaged(path, damage):
     load_arrays(folder.previous)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 13, 20, 25])
-def test_a_log_that_lost_lines_is_refused(path, kept):
-    log = path / "log.jsonl"
-    log.write_bytes(log.read_bytes()[:kept])
-    refused(path, "lost lines")
-
-
-def test_a_damaged_log_is_refused(path):
-    log = path / "log.jsonl"
-    log.write_bytes(b"\0" + log.read_bytes()[1:])
-    refused(path, r"log\.jsonl: damaged")
-
-
-@pytest.mark.parametrize("line", ["1", "null", "[]", "{}", '{"name": 1}'])
-def test_a_log_of_other_things_is_refused(path, line):
-    (path / "log.jsonl").write_text(f'{{"image": 0}}\n{line}\n')
-    refused(path, r"log\.jsonl: damaged, line 2")
+@pytest.mark.parametrize("line", ["1", "null", "[]", "{}", '{"number": 3}', '{"image": "a"}', "\0"])
+def test_a_log_that_goes_on_with_other_things_is_refused(path, line):
+    with open(path / "log.jsonl", "a") as file:
+        file.write(f"{line}\n")
+    refused(path, r"log\.jsonl: damaged, after byte \d+ line 1")
 
 
 def test_a_log_without_a_state_is_refused(path):
@@ -314,7 +365,8 @@ def test_a_truncated_state_is_refused(path, share):
     [
         (lambda fields, arrays: fields.update(format=99), "a newer version"),
         (lambda fields, arrays: fields.update(format=1), "an older version"),
-        (lambda fields, arrays: fields.update(format=4), r"an older version .*; use that version"),
+        (lambda fields, arrays: fields.update(format=5), r"an older .* with --agent /"),
+        (lambda fields, arrays: fields.update(totals={"sent": "2"}), "damaged"),
         (lambda fields, arrays: fields.pop("running"), "damaged"),
         (lambda fields, arrays: fields["running"]["monitor"].pop("p_est"), "damaged"),
         (lambda fields, arrays: arrays.pop("agent.optimiser.mean"), "damaged"),
@@ -327,6 +379,20 @@ def test_a_changed_state_is_refused(path, change, match):
     (path / "state.previous.npz").unlink(missing_ok=True)
     save_arrays(path / "state.npz", fields, arrays)
     refused(path, match)
+
+
+@pytest.mark.parametrize("version", [5, 6])
+def test_the_agent_of_a_state_goes_along(path, version):
+    fields, arrays = load_arrays(path / "state.npz")
+    save_arrays(path / "state.npz", fields | {"format": version}, arrays)
+    was = StateFolder(path, SETTINGS).controller.agent if version == 6 else None
+    agent = agent_in(path, np.random.default_rng(5))
+    if was:
+        np.testing.assert_array_equal(agent.network.parameters, was.network.parameters)
+    assert (agent.stamp, agent.epsilon, len(agent.replay)) == ({"a": [1]}, 0, 0)
+    (path / "state.npz").write_bytes(b"")
+    with pytest.raises(agents.AgentError, match=r"state\.npz: no agent can be taken"):
+        agent_in(path, np.random.default_rng(5))
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):

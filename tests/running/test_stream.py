@@ -1,5 +1,6 @@
 """A stream that goes on: what was answered already is learned from again, without a service."""
 
+import itertools
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import adacompress_ref as ac
 from adacompress_ref.running import runlog
+from adacompress_ref.running.state import StateFolder
 from adacompress_ref.running.stream import Stream
 from adacompress_ref.services import ProtocolError, RefusedError, UnavailableError
 from adacompress_ref.storage.snapshot import pack
@@ -41,10 +43,17 @@ class Silent(Flaky):
         raise AssertionError
 
 
+@pytest.fixture
+def state(tmp_path):
+    """A function that makes a new state folder."""
+    numbers = itertools.count()
+    return lambda: StateFolder(tmp_path / f"state-{next(numbers)}", {})
+
+
 def uploaded(stream, name):
     """The line of an image as the log has it; none where it had no answer."""
     try:
-        line, _ = stream._send(name, lambda: True)
+        line = stream._send(name)
     except ac.ServiceError:
         return []
     return [json.loads(json.dumps(line))] if line["error"] is None else []
@@ -58,17 +67,17 @@ def system(preset):
 
 
 @pytest.mark.parametrize("preset", ["tuned", "untrained", "authors"])
-def test_learning_again_from_the_log_is_as_it_was(photos, preset):
+def test_learning_again_from_the_log_is_as_it_was(photos, preset, state):
     """In all states, with all faults: the same system, without a service."""
     names = [path.name for path in sorted(photos.glob("*.jpg"))[:6]]
     pilot, lines = system(preset), []
-    stream = Stream(photos, pilot, Flaky())
+    stream = Stream(photos, pilot, Flaky(), state(), once="")
     for name in names * 8:
         lines += uploaded(stream, name)
     kinds = {(line["state"], line["answered_by"], line["fault"] is None) for line in lines}
     assert len(kinds) >= 3
     again = system(preset)
-    stream = Stream(photos, again, Silent())
+    stream = Stream(photos, again, Silent(), state())
     for line in lines:
         assert line.keys() == set(runlog.FIELDS)
         assert stream._learn_again(line), line
@@ -79,9 +88,9 @@ def test_learning_again_from_the_log_is_as_it_was(photos, preset):
         np.testing.assert_array_equal(value, other_arrays[name], name)
 
 
-def test_an_upload_that_would_be_another_leaves_no_trace(photos):
-    (line,) = uploaded(Stream(photos, system("authors"), Flaky(faults=0)), "clock.jpg")
-    stream = Stream(photos, system("authors"), Silent())
+def test_an_upload_that_would_be_another_leaves_no_trace(photos, state):
+    (line,) = uploaded(Stream(photos, system("authors"), Flaky(faults=0), state()), "clock.jpg")
+    stream = Stream(photos, system("authors"), Silent(), state())
     before = stream.pilot.controller.agent.rng.bit_generator.state
     for change in (
         *({"bytes": 5}, {"encoding": "jpeg-q95"}, {"sha256": "0"}, {"state": "retrain"}),
@@ -93,22 +102,13 @@ def test_an_upload_that_would_be_another_leaves_no_trace(photos):
     assert stream.pilot.controller.agent.rng.bit_generator.state != before
 
 
-def test_what_was_known_to_be_refused(photos):
+def test_what_was_known_to_be_refused(photos, state):
     """The reference was never sent: its answer is not missing in the log."""
     pilots = [system("tuned"), system("tuned")]
     for pilot in pilots:
         pilot.controller.state = "estimate"
     limited = Flaky(faults=0, max_bytes=20_000)
-    (line,) = uploaded(Stream(photos, pilots[0], limited), "coffee.jpg")
+    (line,) = uploaded(Stream(photos, pilots[0], limited, state()), "coffee.jpg")
     assert (line["bytes_sent"], line["answered_by"]) == (line["bytes"], "compressed")
     assert "flaky takes 20,000 bytes" in line["fault"]
-    assert Stream(photos, pilots[1], Silent(max_bytes=20_000))._learn_again(line)
-
-
-def test_a_short_pause_is_not_said_to_be_none(photos):
-    said = []
-    stream = Stream(photos, system("tuned"), Flaky(faults=0), wait=0.1, say=said.append)
-    stream.service.label = lambda payload: (_ for _ in ()).throw(UnavailableError("away"))
-    with pytest.raises(UnavailableError):
-        stream._send("clock.jpg", lambda: False)
-    assert said == ["adacompress: clock.jpg waits 1 s: away"]
+    assert Stream(photos, pilots[1], Silent(max_bytes=20_000), state())._learn_again(line)

@@ -62,6 +62,11 @@ def test_retry_after():
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     for far in ("Wed, 21 Oct 2065 07:28:00 GMT", "999999999"):
         assert retry_after({"retry-after": far}) == 3600
+    # by the server's own clock, where it tells it; a date without a zone is UTC
+    dates = {"date": "Wed, 21 Oct 2015 07:27:50 GMT"}
+    for date in ("Wed, 21 Oct 2015 07:28:00 GMT", "Wed Oct 21 07:28:00 2015"):
+        assert retry_after({"retry-after": date} | dates) == 10
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT", "date": "now"}) is None
     assert retry_after({}) is retry_after({"retry-after": "soon"}) is None
 
 

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from requests import Request
 from service_helpers import raw_server
 
 from adacompress_ref.services import http as transport_module
+from adacompress_ref.services import in_background
 from adacompress_ref.services.answers import Answer
 from adacompress_ref.services.errors import (
     AuthenticationError,
@@ -94,7 +96,23 @@ def test_pauses_grow_and_are_never_the_same_for_all():
 def test_a_server_that_asks_for_time_gets_it():
     transport = Scripted([away(7.0), OK])
     transport.ask()
-    assert transport.pauses == [7.0]
+    assert transport.pauses == pytest.approx([7], abs=0.1)
+
+
+def test_what_a_server_asks_for_binds_all_requests(clock):
+    """Also the fallback's, and those of other images; a short while is waited for, a long not."""
+    transport = Scripted([away(8.0), OK, away(15.0), OK, OK], tries=1)
+    fail(transport)
+    clock.now += 1
+    assert transport.ask() == (200, b"fine")
+    assert transport.pauses == [7]
+    clock.now += 7
+    fail(transport)
+    for left in (15, 11):
+        assert resting(transport) == left
+        clock.now += 4
+    assert transport.ask() == (200, b"fine")
+    assert transport.pauses == [7, 7]
 
 
 def test_a_server_that_asks_for_much_time_is_left_to_the_caller():
@@ -134,46 +152,34 @@ def fail(transport, error=UnavailableError):
         transport.ask()
 
 
-def test_after_eight_failures_in_a_row_the_service_rests_then_gets_one_try(clock):
-    waiting = []
+def test_from_the_eighth_failure_in_a_row_on_each_upload_has_one_try_and_waits_for_it(clock):
+    transport = Scripted([away()] * 15 + [OK, away(), OK], tries=3)
 
-    def slow(transport):  # others ask meanwhile
-        waiting.append(resting(transport))
-        raise away()
+    def sleep(seconds):
+        transport.pauses.append(seconds)
+        clock.now += seconds
 
-    transport = Scripted([away()] * 8 + [slow] + [OK] * 3, tries=1)
-    for _ in range(8):
-        fail(transport)
-    assert resting(transport) == 1
-    clock.now += 1
-    fail(transport)
-    assert waiting == [2]
-    assert resting(transport) == 2
-    clock.now += 2
+    transport._sleep = sleep
     for _ in range(3):
-        assert transport.ask() == (200, b"fine")
+        fail(transport)
+    assert len(transport.asked) == 8
+    transport.pauses.clear()
+    for _ in range(7):
+        fail(transport)
+    assert len(transport.asked) == 15
+    assert transport.pauses == pytest.approx([1, 2, 4, 8, 8, 8, 8])
+    assert transport.ask() == (200, b"fine")
+    assert transport.ask() == (200, b"fine")
+    assert transport.pauses[-1] < 1  # it is as it was
 
 
-def test_a_rest_is_at_most_a_minute_or_what_the_server_asks_for(clock):
+def test_what_the_server_asks_for_is_kept_to(clock):
     transport = Scripted([away()] * 40 + [away(300.0)], tries=1)
     for _ in range(40):
         fail(transport)
         clock.now += 60
     fail(transport)
     assert resting(transport) == 300
-
-
-def test_a_service_at_rest_is_sent_nothing():
-    transport = Scripted([away()] * 20, tries=5)
-    for _ in range(2):
-        with pytest.raises(UnavailableError):
-            transport.ask()
-    assert len(transport.asked) == 8
-    with pytest.raises(UnavailableError, match=r"away; next try in \d s") as caught:
-        transport.ask()
-    assert 0 < caught.value.retry_after <= 2
-    assert not caught.value.sent
-    assert len(transport.asked) == 8
 
 
 @pytest.mark.parametrize("error", [RefusedError("x"), AuthenticationError("x"), QuotaError("x")])
@@ -421,3 +427,99 @@ def test_credentials_travel_encrypted():
     ):
         with pytest.raises(AuthenticationError, match="https"):
             check_endpoint(url)
+
+
+def test_the_deadline_grows_with_what_is_sent():
+    """At 64 kbit/s, 8000 bytes take a second."""
+
+    def slow(handler):
+        time.sleep(1)
+        reply(200, b"fine")(handler)
+
+    with raw_server(slow) as (url, _):
+        transport = Transport("fake", deadline=0.2)
+        small, large = (Request("POST", url, data=b"x" * size) for size in (100, 16_000))
+        with pytest.raises(UnavailableError, match=r"within 0 s|in time"):
+            transport.exchange(small)
+        assert transport.exchange(large)[0] == 200
+
+
+def test_a_kept_connection_that_went_dead_costs_seconds(monkeypatch):
+    monkeypatch.setattr(transport_module, "KEPT", 0.3)
+    clients = []
+
+    def answer(handler):
+        clients.append(handler.client_address)
+        if clients.count(handler.client_address) > 1:
+            time.sleep(5)
+        reply(200, b"fine")(handler)
+
+    with raw_server(answer) as (url, _):
+        transport = Transport("fake", deadline=5, sleep=lambda seconds: None)
+        started = time.monotonic()
+        for _ in range(4):
+            assert (
+                transport.call(lambda: Request("POST", url, data=b"x"), lambda status, *_: status)
+                == 200
+            )
+        assert time.monotonic() - started < 3
+    assert len(clients) == 5  # one was asked again, and no connection is kept from then on
+
+
+def test_a_connection_that_was_idle_long_is_not_used_again(monkeypatch):
+    monkeypatch.setattr(transport_module, "IDLE", 0.05)
+    with raw_server(reply(200, b"fine")) as (url, seen):
+        transport = Transport("fake")
+        for pause in (0, 0.2):
+            time.sleep(pause)
+            transport.exchange(Request("POST", url, data=b"x"))
+    assert len({each.client for each in seen}) == 2
+
+
+def refusing_proxy(handler):
+    handler.send_response(407)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "kind", "match"),
+    [
+        ("HTTPS_PROXY", "http://u:quiet@127.0.0.1:1", UnavailableError, r"proxy 127\.0\.0\.1:1 do"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1", AuthenticationError, "proxy 127.*needs PySocks"),
+        ("REQUESTS_CA_BUNDLE", "/no/such.pem", AuthenticationError, "no CA certificates.*BUNDLE"),
+    ],
+)
+def test_proxies_and_bundles_are_named(monkeypatch, variable, value, kind, match):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(kind, match=match) as caught:
+        send("https://service.example")
+    assert "quiet" not in str(caught.value)
+
+
+def test_a_proxy_that_wants_credentials_is_asked_once(monkeypatch):
+    class Connecting(BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            asked.append(self.path)
+            refusing_proxy(self)
+
+        def log_message(self, *arguments):
+            pass
+
+    asked = []
+    with HTTPServer(("127.0.0.1", 0), Connecting) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.server_port}")
+        transport = Transport("fake")
+        with pytest.raises(AuthenticationError, match=r"the proxy .* wants other credentials"):
+            transport.call(lambda: Request("POST", "https://service.example", data=b"x"), None)
+        server.shutdown()
+    assert asked == ["service.example:443"]
+
+
+def test_without_another_thread_it_is_done_in_this_one(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert in_background(threading.get_ident).result() == threading.get_ident()

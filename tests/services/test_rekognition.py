@@ -4,10 +4,11 @@ import base64
 import itertools
 import json
 import os
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
-from service_helpers import as_json, serving
+from service_helpers import as_json, raw_server, serving
 
 from adacompress_ref.core.roles import Label
 from adacompress_ref.services import (
@@ -335,3 +336,39 @@ def test_service(aws, moto, token):
     labels = open_service("rekognition", tries=1).label(b"image")
     assert labels[0].name == "Mobile Phone"
     assert labels[0].score > 0.99
+
+
+@pytest.mark.parametrize(("ahead", "requests_made"), [(3000, 2), (-3000, 2), (0, 2)])
+def test_a_signature_refused_for_the_clock_is_made_again_with_the_servers_time(
+    aws, ahead, requests_made
+):
+    there = timedelta(seconds=ahead)
+    moments = []
+
+    def answer(handler):
+        now = datetime.now(timezone.utc) + there
+        signed = handler.asked.headers["X-Amz-Date"]
+        moments.append(datetime.strptime(signed + "+0000", "%Y%m%dT%H%M%SZ%z"))
+        late = abs((now - moments[-1]).total_seconds()) > 300 or len(moments) == 1
+        value = {"__type": "InvalidSignatureException", "message": "Signature expired: x"}
+        body = json.dumps(value if late else ANSWER).encode()
+        handler.send_response_only(400 if late else 200)
+        handler.send_header("Date", format_datetime(now, usegmt=True))
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with raw_server(answer) as (url, requests):
+        aws(**KEYS, AWS_REGION="us-east-1", AWS_ENDPOINT_URL=url)
+        service = Rekognition()
+        assert service.label(b"image") == BEST
+        assert len(requests) == requests_made
+        assert service.label(b"image") == BEST
+        assert len(requests) == requests_made + 1  # it knows now
+
+
+@pytest.mark.parametrize("section", ["default", "profile default"])
+def test_the_default_profile_of_the_settings_has_two_names(aws, section, tmp_path):
+    (tmp_path / "settings").write_text(f"[{section}]\nregion=eu-west-3\n")
+    aws(**KEYS, AWS_CONFIG_FILE=str(tmp_path / "settings"))
+    assert Rekognition().region == "eu-west-3"

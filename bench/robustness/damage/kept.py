@@ -20,6 +20,7 @@ from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS
 from adacompress_ref.running import runlog
+from adacompress_ref.running.seen import counts
 from adacompress_ref.running.state import StateError, StateFolder
 from adacompress_ref.services import ask, formats
 from adacompress_ref.services.errors import ServiceError
@@ -78,7 +79,7 @@ def write_state(folder: Path, preset: str) -> None:
 def read_state(folder: Path) -> None:
     state = open_state(folder)
     try:
-        runlog.summary(state.lines, state.times)
+        runlog.figures(state.totals, [], **counts(state.seen.troubles))
         if state.controller is not None:
             state.controller.step(Fixed(state.controller.agent))
     finally:
@@ -172,7 +173,11 @@ def written(kind: str, preset: str) -> dict[str, bytes]:
     """The files of a kind as they should be."""
     with tempfile.TemporaryDirectory() as folder:
         FILES[kind][0](Path(folder), preset)
-        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+        return {
+            path.name: path.read_bytes()
+            for path in sorted(Path(folder).iterdir())
+            if path.stat().st_size
+        }
 
 
 def file_case(kind: str, rng: Random, folder: Path, photo: Image.Image) -> Case:
