@@ -50,7 +50,7 @@ def pool(monkeypatch):
     full = scenery.configured
 
     def configured(name, alphas):
-        return full(name, alphas).replace(training_steps=30, batch_size=16, gradient_passes=2)
+        return full(name, alphas).replace(training_steps=30)
 
     monkeypatch.setattr(scenery, "configured", configured)
     return raw
