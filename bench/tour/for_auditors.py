@@ -104,7 +104,7 @@ def show_learning(agent: Any, config: BaseConfig) -> None:
     """AC-6 as the agent has it, after one learning step."""
     if not isinstance(config, ac.Config):
         show("w", f"{some(agent.w, 3)}, once, of services", "SurvivalAgent.study")
-        show("epsilon", "1 in an initial training, then 0", "SurvivalAgent.end_training")
+        show("epsilon", "1 in an initial training, then 0", "Agent.end_training")
         return
     start, every = config.learning_starts, config.learn_every
     show("T_start", f"{start}; then a learning step every {every}", "DQNAgent.training_step")

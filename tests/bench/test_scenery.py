@@ -98,7 +98,7 @@ def test_what_the_starting_agent_is_trained_on(pool, monkeypatch, preset, start,
     assert tables <= {id(p.visits[0].table) for p in bench.pools.values()}
     labelled = {
         (place, service)
-        for (place, service, _), one in bench.pools.items()
+        for (place, service, *_), one in bench.pools.items()
         if id(one.visits[0].table) in tables
     }
     assert labelled == seen
