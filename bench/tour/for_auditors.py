@@ -103,8 +103,8 @@ def show_drift(image: LiveImage, pilot: ac.AdaCompress) -> None:
 def show_learning(agent: Any, config: BaseConfig) -> None:
     """AC-6 as the agent has it, after one learning step."""
     if not isinstance(config, ac.Config):
-        show("T_start", f"{config.learning_starts}; then a step each", "Agent.training_step")
-        show("epsilon", "1 as long as it trains, then 0", "Agent.end_training")
+        show("w", f"{some(agent.w, 3)}, once, of services", "SurvivalAgent.study")
+        show("epsilon", "1 in an initial training, then 0", "Agent.end_training")
         return
     start, every = config.learning_starts, config.learn_every
     show("T_start", f"{start}; then a learning step every {every}", "DQNAgent.training_step")
@@ -187,12 +187,18 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     show("retrain", "yes" if monitor.must_retrain else "no", f"{watcher}.must_retrain")
 
     equation(8, "p_est' = p_est + omega grad(A_mean), clipped", config)
-    limits = f"omega {config.omega:g}, from {config.p_min:g} to {config.p_max:g}"
-    show("p_est", f"{monitor.p_est:.4f}; {limits}")
-    gradient = monitor.mean_accuracy - monitor.previous_mean
-    show("grad(A_mean)", f"{gradient:.4f}", f"{watcher}.estimated")
+    limits = f"from {config.p_min:g} to {config.p_max:g}"
+    agent.arrive(image.state)
+    monitor.see(image.state, action, compressed)
+    if of_paper:
+        show("p_est", f"{monitor.p_est:.4f}; omega {config.omega:g}, {limits}")
+        gradient = monitor.mean_accuracy - monitor.previous_mean
+        show("grad(A_mean)", f"{gradient:.4f}", f"{watcher}.estimated")
+    else:
+        show("p_est", f"{monitor.p_est:.4f} for an agreement of {agent.goal:g}; {limits}")
     monitor.estimated(measured=True)
-    show("p_est'", f"{monitor.p_est:.4f}", "estimation_probability")
+    rule = "estimation_probability" if of_paper else f"{watcher}.estimated"
+    show("p_est'", f"{monitor.p_est:.4f}", rule)
 
     equation(5, "target: y = r + gamma max_c' Q(s', c'); loss: mean of (y - Q)^2", config)
     # s' is the state of the next image, and D gets the transition when that has come
@@ -202,17 +208,23 @@ def step(pilot: ac.AdaCompress, whole: ac.AdaCompress, photo: Photo, following: 
     gamma = config.gamma if of_paper else 0.0
     y = float(equations.target(np.array([reward]), gamma, next_q[None])[0])
     show("y", f"{y:.4f} with gamma {gamma:g}", "target")
-    kept, loss_of = "A", "cross-entropy of A and P (62)"
+    kept, row = "A", image.state[action]
+    believed = None if of_paper else float(agent.survival(row))
     if of_paper:
         kept = "y" if config.target == "stored" else "s', r"
-        loss_of = "mean over all outputs (24)"
     agent.observe(measurement)
     agent.arrive(next_state)
     show("kept in D", f"s, c, {kept} = {agent.replay.values[0]:.4f}", "Replay.add")
-    agent.epsilon = 1.0
-    show("loss", f"{agent.learn():.6f}, {loss_of}", f"{kind}.learn")
-    q_after = f"{agent.q_values(image.state)[action]:.4f} after {config.gradient_passes} passes"
-    show("Q(s, c)", f"{q_values[action]:.4f} before, {q_after}", "Adam.step")
+    if of_paper:
+        agent.epsilon = 1.0
+        show("loss", f"{agent.learn():.6f}, mean over all outputs (24)", f"{kind}.learn")
+        q_after = f"{agent.q_values(image.state)[action]:.4f} after {config.gradient_passes} passes"
+        show("Q(s, c)", f"{q_values[action]:.4f} before, {q_after}", "Adam.step")
+    else:
+        show("u", f"{some(agent.u)}, from 0 0", "regression.newton")
+        learned = f"{believed:.4f} before, {float(agent.survival(row)):.4f} after"
+        show("P(survives)", learned, f"{kind}.observe")
+        show("alpha", f"{agent.alpha:.4f} for an agreement of {agent.goal:g}", f"{kind}.reach")
 
     equation(6, "Algorithm 1: explore, then lower epsilon while learning", config)
     show_learning(agent, config)

@@ -14,7 +14,7 @@ from bench.paper.adaptivity import Problem
 
 IMAGES = 40
 PAIR = "jpeg-q5", "jpeg-q25"
-CONFIG = preset("tuned").replace(encodings=PAIR, training_steps=60, gradient_passes=2)
+CONFIG = preset("tuned").replace(encodings=PAIR, training_steps=60)
 LADDER = preset("ladder").encodings
 
 
@@ -137,7 +137,7 @@ def test_the_command_measures_what_is_there(table, monkeypatch, capsys):
 def test_the_ladder_with_and_without_webp(make_table, monkeypatch):
     count = len(LADDER)
     made = make_table([[["a"]] * (count + 1)] * 10, [[*range(1, count + 1), 30]] * 10, LADDER)
-    config = preset("ladder").replace(training_steps=20, gradient_passes=1)
+    config = preset("ladder").replace(training_steps=20)
     monkeypatch.setattr(tables, "table", lambda *_: made)
     monkeypatch.setattr(adaptivity, "preset", lambda name: config)
     monkeypatch.setattr(adaptivity, "DRAWS", 20)

@@ -50,7 +50,7 @@ def pool(monkeypatch):
     full = scenery.configured
 
     def configured(name, alphas):
-        return full(name, alphas).replace(training_steps=30, batch_size=16, gradient_passes=2)
+        return full(name, alphas).replace(training_steps=30)
 
     monkeypatch.setattr(scenery, "configured", configured)
     return raw
@@ -98,7 +98,7 @@ def test_what_the_starting_agent_is_trained_on(pool, monkeypatch, preset, start,
     assert tables <= {id(p.visits[0].table) for p in bench.pools.values()}
     labelled = {
         (place, service)
-        for (place, service, _), one in bench.pools.items()
+        for (place, service, *_), one in bench.pools.items()
         if id(one.visits[0].table) in tables
     }
     assert labelled == seen

@@ -230,7 +230,7 @@ def test_labels_below_a_score_are_no_answers(path):
     table = Table.load(path)
     table.scores[:3, -1, 1] = 0.2
     table.scores[3, -1] = 0.2
-    said = streams.answered(table, 0.3)
+    said = table.answered(0.3)
     assert said.labels[0, -1].tolist() == ["cat", "", "", "", ""]
     assert (said.labels[3, -1] == "").all()
     assert (said.labels[4:] == table.labels[4:]).all()

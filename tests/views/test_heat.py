@@ -141,6 +141,8 @@ def test_survival_gradient_against_finite_differences(config):
     agent = SurvivalAgent(config, inputs, rng)
     agent.w[:] = rng.normal(size=agent.w.shape) / 8
     row = rng.normal(size=inputs).astype(np.float32)
+    row[-3 - len(config.encodings) : -3] = 0  # of the first action
+    row[-3 - len(config.encodings)] = 1
     found = agent.survival_gradient(row)
     steps = 4e-3 * np.eye(inputs, dtype=np.float32)
     expected = (agent.survival(row + steps) - agent.survival(row - steps)) / 8e-3
