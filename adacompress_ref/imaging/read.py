@@ -88,7 +88,7 @@ def read(
                 "make it smaller first"
             )
         if image.format == "PNG":
-            _mend_transparency(image)
+            _mend_samples(image)
         header = image.fp.tell()  # of a JPEG: Pillow has read up to its first scan
         if image.format != "TIFF":
             image.load()
@@ -205,10 +205,14 @@ def _is_cut(image: Image.Image, data: bytes, header: int) -> bool:
     return Image.open(longer, formats=("JPEG",)).tobytes() != image.tobytes()
 
 
-def _mend_transparency(image: Any) -> None:
-    """The transparent grey of a PNG in the range that Pillow's pixels have. Raises ValueError."""
-    clear, samples = image.info.get("transparency"), image.tile[0][3]
-    if samples in _GREYS and clear is not None:
-        image.info["transparency"] = min(clear * _GREYS[samples], 255)
-    elif clear is not None and samples == "RGB;16B":  # only the upper halves are at hand
-        raise ValueError("a transparent colour among those of 16 bits is not read")
+def _mend_samples(image: Any) -> None:
+    """The transparent grey of a PNG in the range that Pillow's pixels have.
+
+    Raises ValueError where the lower halves of 16 bits are needed, which Pillow leaves out.
+    """
+    info, samples = image.info, image.tile[0][3]
+    if "transparency" in info and samples in _GREYS:
+        info["transparency"] = min(info["transparency"] * _GREYS[samples], 255)
+    is_linear = info.get("gamma", 0) > 0.7 and not {"icc_profile", "srgb"} & info.keys()
+    if samples.endswith("16B") and (is_linear or (samples == "RGB;16B" and "transparency" in info)):
+        raise ValueError("linear light and a transparent colour are not read of 16 bits")

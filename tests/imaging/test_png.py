@@ -1,11 +1,13 @@
 """PNG: transparency of every depth, colours that are said without a profile."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
 from picture_helpers import png
+from PIL import Image
 
 from adacompress_ref.imaging import read as images
 from adacompress_ref.storage.files import ImageError
@@ -45,6 +47,16 @@ def test_a_transparent_colour():
     deep = png(samples * 257, 16, 2, [(b"tRNS", struct.pack(">3H", *clear * 257))])
     with pytest.raises(ImageError, match=r"a\.png: .*a transparent colour"):
         images.read(deep, name="a.png")
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+def test_linear_light_of_16_bits_is_refused_as_8_of_them_are_too_few(colour):
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    samples = np.rint(SCENE[..., [0, 1, 2, 2]][..., :channels] * 0xFFFF).astype(np.uint32)
+    with pytest.raises(ImageError, match=r"a\.png: .*linear light"):
+        images.read(png(samples, 16, colour, said(1.0)), name="a.png")
+    images.read(png(samples, 16, colour, said(0.45455)))
+    images.read(png(samples, 16, colour, said(1.0, None, (b"sRGB", b"\0"))))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -134,6 +146,40 @@ def test_another_white_is_white_and_grey_is_grey():
 def test_nonsense_is_passed_over(chunks):
     samples = np.rint(SCENE * 255).astype(np.uint32)
     assert np.array_equal(images.read(png(samples, 8, 2, chunks)).pixels, samples)
+
+
+ADOBE = *SRGB[:4], 0.21, 0.71, *SRGB[6:]
+INTEROPERABILITY = {  # EXIF of either byte order: a directory in a directory that says R03
+    "little": b"II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\x1a\0\0\0\0\0\0\0"
+    b"\1\0\5\xa0\4\0\1\0\0\0\x2c\0\0\0\0\0\0\0\1\0\1\0\2\0\4\0\0\0R03\0\0\0\0\0",
+    "big": b"MM\0*\0\0\0\x08\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x1a\0\0\0\0"
+    b"\0\1\xa0\5\0\4\0\0\0\1\0\0\0\x2c\0\0\0\0\0\1\0\1\0\2\0\0\0\4R03\0\0\0\0\0",
+}
+COLOUR_SPACE = {
+    "little": b"II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\x1a\0\0\0\0\0\0\0"
+    b"\1\0\1\xa0\3\0\1\0\0\0\2\0\0\0\0\0\0\0",
+    "big": b"MM\0*\0\0\0\x08\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x1a\0\0\0\0"
+    b"\0\1\xa0\1\0\3\0\0\0\1\0\2\0\0\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("exif", [*INTEROPERABILITY.values(), *COLOUR_SPACE.values()])
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
+def test_adobe_rgb_that_exif_says(exif, image_format):
+    samples = np.rint((0.3 + 0.4 * SCENE) * 255).astype(np.uint8)
+    light = (samples / 255) ** 2.19921875
+    wanted = 255 * srgb(light @ matrix(ADOBE).T @ np.linalg.inv(matrix(SRGB)).T)
+    for block, right in ((exif, wanted), (exif.replace(b"R03", b"R98"), None)):
+        stream = io.BytesIO()
+        options = {"lossless": True} if image_format == "WEBP" else {}
+        image = Image.fromarray(samples)
+        image.save(stream, image_format, exif=b"Exif\0\0" + block, **options)
+        found = images.read(stream.getvalue()).pixels
+        if right is not None:
+            inside = ((right > 1) & (right < 254)).all(-1)
+            assert inside.mean() > 0.7 and np.abs(found - right)[inside].max() <= 2
+        elif b"R98" in block:
+            assert np.array_equal(found, samples)
 
 
 # Error lines -------------------------------------------------------------------------------------

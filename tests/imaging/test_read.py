@@ -2,9 +2,12 @@ import errno
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -457,6 +460,45 @@ def test_threads_leave_the_warning_filters_alone():
     with ThreadPoolExecutor(4) as pool:
         assert len(list(pool.map(images.read, files))) == 40
     assert warnings.filters == before
+
+
+# Memory.
+
+LARGEST = """
+import io, sys
+from pathlib import Path
+from PIL import Image
+from adacompress_ref.imaging import read as images
+mode, image_format, part, clear = sys.argv[1:]
+side = int((images.PIXEL_LIMIT / int(part)) ** 0.5)
+options = {"exif": b"Exif\\0\\0II*\\0\\x08\\0\\0\\0\\1\\0\\x12\\1\\3\\0\\1\\0\\0\\0\\6" + bytes(7)}
+options["icc_profile"] = Path("profile").read_bytes()
+options |= {"transparency": (0, 0, 0) if mode == "RGB" else 0} if clear == "clear" else {}
+stream = io.BytesIO()
+Image.new(mode, (side, side)).save(stream, image_format, compress_level=1, **options)
+data = stream.getvalue()
+del stream
+Path("/proc/self/clear_refs").write_text("5")
+photo = images.read(data)
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    ["LA PNG 1 -", "RGBA PNG 1 -", "P PNG 1 clear", "L PNG 1 clear", "I;16 PNG 1 clear",
+     "RGB PNG 2 clear", "RGB JPEG 1 -", "CMYK JPEG 1 -", "RGBA TIFF 2 -", "LA TIFF 2 -"],
+)  # fmt: skip
+def test_the_largest_image_of_each_mode_takes_less_than_a_gigabyte(case, tmp_path):
+    (tmp_path / "profile").write_bytes(DISPLAY_P3)
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("no way to measure it")
+    command = [sys.executable, "-c", LARGEST, *case.split()]
+    paths = os.environ | {"PYTHONPATH": str(Path(images.__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=paths)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) * 1024 < 10**9
 
 
 # What is left.
