@@ -226,6 +226,6 @@ def _case(case: Case) -> str:
 def _settings(settings: dict[str, Any]) -> str:
     rows = []
     for name, value in settings.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
         rows.append([text(name), "-" if shown in (None, "") else text(shown)])
     return section("Settings", "", table("settings", [], rows))

@@ -89,7 +89,9 @@ class Page(HTMLParser):
 
 
 def test_a_run():
-    page = Page(report.of_run(LINES, TIMES, {"service": "fake", "window": 30}, []))
+    settings = {"service": "fake", "window": 30, "encodings": ("jpeg-q5", "jpeg-q75")}
+    page = Page(report.of_run(LINES, TIMES, settings))
+    assert "jpeg-q5, jpeg-q75" in page.texts
     for text in ("6 images for fake", "3 estimate, 2 inference; 1 failed", "fake", "window", "30"):
         assert text in page.texts
     assert "90.0%" in page.texts  # 3 x 1300 and 2 x 300 of 5 x 1000 bytes
