@@ -45,7 +45,7 @@ class Seen:
     def has(self, *parts: object) -> bool:
         """Whether this was added."""
         key = _key(parts)
-        place = np.searchsorted(self._sorted, np.uint64(key))
+        place = self._sorted.searchsorted(np.uint64(key))
         return key in self._added or key in self._sorted[place : place + 1]
 
     def add(self, *keys: tuple[object, ...]) -> None:

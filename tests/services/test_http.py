@@ -452,7 +452,9 @@ def test_a_kept_connection_that_went_dead_costs_seconds(monkeypatch):
         clients.append(handler.client_address)
         if clients.count(handler.client_address) > 1:
             time.sleep(5)
-        reply(200, b"fine")(handler)
+            handler.close_connection = True
+        else:
+            reply(200, b"fine")(handler)
 
     with raw_server(answer) as (url, _):
         transport = Transport("fake", deadline=5, sleep=lambda seconds: None)
