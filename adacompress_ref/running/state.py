@@ -8,8 +8,8 @@ twice whatever becomes of the log. `times.jsonl` has what differs between runs.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +31,7 @@ from .seen import Seen, Trouble, counts, troubles
 FILE_FORMAT = 6
 OTHER_FOLDER = "name another --state folder (of train: another -o)"
 SAVE_EVERY = 25  # images
-BLOCK = 2**16  # bytes, more than a line of the log has
+BLOCK = 4096  # bytes
 
 
 class StateError(ValueError):
@@ -168,11 +168,11 @@ class StateFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
             try:
-                end = self._load()
+                end, mark = self._load()
                 self.seen = Seen(self.path)
                 mend(self.log_path)
                 mend(self.times_path)
-                self.missed = self._read_log(end, check)
+                self.missed = self._read_log(end if self._mark(end) == mark else 0, check)
                 if self.missed and (gone := self.missed[0]["number"] - self.lines - 1):
                     self.notice += f"{gone} lines are gone from {self.log_path}, not learned from"
                 for line in self.missed:
@@ -200,13 +200,13 @@ class StateFolder:
 
     __del__ = close
 
-    def _load(self) -> int:
-        """Where in the log the lines end that the state knows of."""
+    def _load(self) -> tuple[int, str]:
+        """Where in the log the lines end that the state knows of, and a mark of that place."""
         saved = load(self.path)
         if not saved:
             if self.log_path.exists() and self.log_path.stat().st_size:
                 raise StateError(f"{self.path}: has a log.jsonl but no state.npz; {OTHER_FOLDER}")
-            return 0
+            return 0, ""
         self.controller, fields, self.notice = saved
         self.lines, self.totals = fields["lines"], fields["totals"]
         if self.lines and not (self.path / "seen").exists():
@@ -217,29 +217,31 @@ class StateFolder:
                 was = f"no {name}" if before is None else f"{name} {before!r:.100}"
                 now = "there is none" if value is None else f"it is {value!r}"
                 raise StateError(f"{self.path}: its run has {was}, now {now}; {OTHER_FOLDER}")
-        end: int = fields["end"]
-        return end
+        return fields["end"], fields["mark"]
 
-    def _read_log(self, end: int, check: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
-        """Lines that the state does not know of; those that it knows `end` there, or are gone."""
+    def _mark(self, end: int) -> str:
+        """Tells a log by what it has before this place."""
+        with suppress(FileNotFoundError), open(self.log_path, "rb") as file:
+            file.seek(max(0, end - BLOCK))
+            return hashlib.sha256(file.read(min(end, BLOCK))).hexdigest()
+        return ""
+
+    def _read_log(
+        self, start: int, check: Callable[[dict[str, Any]], None]
+    ) -> list[dict[str, Any]]:
+        """Lines from there on that the state does not know of."""
 
         def numbered(line: dict[str, Any]) -> None:
             if not isinstance(line.get("number"), int):
                 raise ValueError("has no number")
             check(line)
 
-        with suppress(FileNotFoundError), open(self.log_path, "rb") as file:
-            file.seek(max(0, end - BLOCK))
-            *_, last, rest = [b"", *file.read(min(end, BLOCK)).split(b"\n")]
-            is_known = re.search(rb'"number": %d\b' % self.lines, last)
-            start = end if is_known and not rest else 0
-            try:
-                lines = read_lines(self.log_path, numbered, start)
-            except ValueError as error:
-                fault = f"damaged, after byte {start:,} {error}"
-                raise StateError(f"{self.log_path}: {fault}; {OTHER_FOLDER}") from error
-            return [line for line in lines if line["number"] > self.lines]
-        return []
+        try:
+            lines = read_lines(self.log_path, numbered, start)
+        except ValueError as error:
+            fault = f"damaged, after byte {start:,} {error}"
+            raise StateError(f"{self.log_path}: {fault}; {OTHER_FOLDER}") from error
+        return [line for line in lines if line["number"] > self.lines]
 
     def _note(self, line: dict[str, Any], *stamp: object) -> None:
         name, sha256, error = line["image"], line["sha256"], line["error"]
@@ -269,7 +271,7 @@ class StateFolder:
         fields |= {"format": FILE_FORMAT, "settings": self.settings, "lines": self.lines}
         with self._named():
             end = self.log_path.stat().st_size if self.log_path.exists() else 0
-            fields |= {"totals": self.totals, "end": end}
+            fields |= {"totals": self.totals, "end": end, "mark": self._mark(end)}
             os.fsync(self.seen.file.fileno())
             if not self.notice and self.file.exists():
                 os.replace(self.file, self.previous)

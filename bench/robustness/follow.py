@@ -36,6 +36,7 @@ HOLD, TIMEOUT, AWAY = 3.0, 2.0, 5.0  # seconds
 SETTLE, LONGEST_PAUSE = 0.8, 0.2  # seconds; the second of a writer, within one file
 PATIENCE = 300.0  # seconds for what is left in the end
 STOPS_WITHIN = 5.0  # seconds
+WITHOUT_NEWS = 30.0  # seconds after which it is stopped anyway
 
 
 class Counted:
@@ -120,10 +121,16 @@ def go_away(server: Server, ended: threading.Event, gap: float) -> None:
 
 
 def run_and_stop(
-    folder: Path, state: Path, how: signal.Signals, seconds: float
+    folder: Path, state: Path, how: signal.Signals, images: int, seconds: float
 ) -> tuple[float, int]:
-    """Start a run, stop it after so many seconds: how long that took, and its exit status."""
+    """Start a run, stop it so many seconds after so many images: how long that took, its status.
+
+    With -1 images it is so many seconds after the start.
+    """
+    wanted, end = len(log(state)) + images, time.monotonic() + WITHOUT_NEWS
     with subprocess.Popen(command(folder, state), stdout=subprocess.DEVNULL) as process:
+        while images >= 0 and len(log(state)) < wanted and time.monotonic() < end:
+            time.sleep(0.02)
         time.sleep(seconds)
         process.send_signal(how)
         started = time.monotonic()
@@ -147,7 +154,8 @@ def measure(count: int, stops: int, error_rate: float, seed: int) -> dict[str, A
         hows = rng.permutation([signal.SIGKILL, signal.SIGTERM] * stops)
         slowest, statuses = 0.0, Counter[int]()
         for number, how in enumerate(map(signal.Signals, hows.tolist()), 1):
-            seconds, status = run_and_stop(folder, state, how, rng.uniform(0.3, 5))
+            images = -1 if rng.random() < 0.2 else int(rng.integers(count // stops // 2 + 1))
+            seconds, status = run_and_stop(folder, state, how, images, rng.uniform(0, 1.5))
             if how == signal.SIGTERM:
                 slowest = max(slowest, seconds)
                 statuses[status] += 1

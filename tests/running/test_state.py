@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.roles import Label, Upload
+from adacompress_ref.running import state
 from adacompress_ref.running.state import StateError, agent_in, revive
 from adacompress_ref.running.state import StateFolder as AnyStateFolder
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
@@ -275,8 +276,11 @@ def test_lines_that_went_with_a_rotated_log_are_told(path):
     assert folder.notice == f"2 lines are gone from {path}/log.jsonl, not learned from"
 
 
-def test_the_log_is_read_from_where_the_state_ends(path):
-    log = path / "log.jsonl"
+def test_the_log_is_read_from_where_the_state_ends(path, monkeypatch):
+    monkeypatch.setattr(state, "BLOCK", 20)  # as if the log were long
+    folder, log = StateFolder(path, SETTINGS), path / "log.jsonl"
+    folder.save(folder.controller)
+    folder.close()
     log.write_bytes(b"\0" + log.read_bytes()[1:])
     folder = StateFolder(path, SETTINGS)
     assert (folder.lines, folder.missed) == (2, [])
