@@ -19,6 +19,7 @@ from adacompress_ref.cli import compress
 from adacompress_ref.cli.common import write_output
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
+from adacompress_ref.running.pilot import AdaCompress
 from adacompress_ref.storage import artifacts
 
 RECORD = ["image", "output", "encoding", "quality", "bytes", "reference_bytes"]
@@ -503,7 +504,7 @@ def test_output_that_is_taken_in_parts(monkeypatch):
 @pytest.mark.parametrize(
     ("line", "status", "size"),
     [
-        ("cat clock.jpg | adacompress compress - | wc -c", "0 0 0", 1608),
+        ("cat clock.jpg | adacompress compress - | wc -c", "0 0 0", None),  # all
         ("adacompress compress clock.jpg -o - <&- | head -c 10 | wc -c", "0 0 0", 10),
         ("adacompress compress clock.jpg -o - | true | wc -c", "141 0 0", 0),
         ("adacompress compress clock.jpg -o - >&- | cat | wc -c", "2 0 0", 0),
@@ -514,5 +515,7 @@ def test_pipelines(few, line, status, size):
     line = line.replace("clock.jpg", shlex.quote(str(few / "clock.jpg")))
     line += "; echo ${PIPESTATUS[@]}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    if size is None:
+        size = len(AdaCompress.load().choose(few / "clock.jpg").payload)
     assert done.stdout.split() == [str(size), *status.split()]
     assert done.stderr.count("\n") <= 1

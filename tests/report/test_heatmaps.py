@@ -126,7 +126,9 @@ def test_explain_agrees_with_compress(adacompress, few, preset):
         assert line["chosen"] == line["encoding"] == other["encoding"]
         cells = 7 if preset in ("paper", "authors") else 5
         assert np.shape(line["heat"]) == (cells, cells)
-        assert np.max(np.abs(line["heat"])) == pytest.approx(1)
+        # of what survives in any case, nothing is the reason
+        certain = preset in ("tuned", "ladder") and line["encoding"] == "jpeg-q75"
+        assert np.max(np.abs(line["heat"])) == pytest.approx(0 if certain else 1)
     assert Image.open("h.png").format == "PNG"
 
 
@@ -138,7 +140,7 @@ def test_the_level_named_is_explained(adacompress, few):
 
     assert explained("--level", "75")[1] == "jpeg-q75"
     assert explained("--level", "jpeg-q75") == explained("--level", "75")
-    assert float(explained()[2]) > float(explained("--level", "75")[2])
+    assert float(explained()[2]) > float(explained("--level", "5")[2])
 
 
 def test_the_picture_on_standard_output(piped, few):

@@ -15,7 +15,6 @@ from PIL import Image
 from adacompress_ref import agents
 from adacompress_ref.core.agent import DQNAgent
 from adacompress_ref.core.config import Config
-from adacompress_ref.core.config import Config
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.imaging import codec
