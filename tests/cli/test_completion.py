@@ -78,7 +78,7 @@ def test_what_is_typed_is_completed(shell):
         "serve --service s": "squeezenet",
         "weights ver": "verify",
         "completion ba": "bash",
-        "compress --keep": "--keep-exif",
+        "compress --keep-e": "--keep-exif",
         "compress photos/my\\ a": "photos/my agent.npz",
         "compress a.jpg photos/my\\ a": "photos/my agent.npz",
         "compress --output photos/my": "photos/my night",  # a folder, not the file

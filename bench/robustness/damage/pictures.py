@@ -26,7 +26,7 @@ MODES = {
     "webp": ("RGB", "RGBA"),
     "gif": ("P", "L", "RGBA"),
     "bmp": ("RGB", "RGBA", "P", "L", "1"),
-    "tiff": ("RGB", "RGBA", "P", "L", "I;16", "I", "CMYK", "1"),
+    "tiff": ("RGB", "RGBA", "P", "L", "I;16", "LA", "CMYK", "1"),
 }
 OPTIONS: dict[str, dict[str, tuple]] = {
     "jpeg": {"progressive": (False, True)},
