@@ -287,7 +287,7 @@ def test_the_shipped_agent_is_evaluated_by_default(adacompress, photo_table, tmp
         assert (status, report["images"], report["preset"]) == (0, 2, preset)
 
 
-@pytest.mark.parametrize("text", [b"nothing.jpg\n", b"\xff\xfe\0\x01"])
+@pytest.mark.parametrize("text", [b"nothing.jpg\n", b"\0\x01"])
 def test_unknown_test_images(adacompress, photo_table, tmp_path, text):
     (tmp_path / "names").write_bytes(text)
     status, _, err = adacompress("evaluate", "--table", photo_table, "--test-images", "names")
