@@ -30,17 +30,17 @@ def directions(z: np.ndarray) -> np.ndarray:
 
 
 def newton(
-    z: np.ndarray, kept: np.ndarray, precision: np.ndarray, u: np.ndarray, steps: int = 8
+    z: np.ndarray, kept: np.ndarray, precision: np.ndarray, u: np.ndarray, steps: int = 16
 ) -> tuple[np.ndarray, np.ndarray]:
     """The most likely u [2], and its covariance, from z [n] and whether labels survived, kept [n].
 
-    Under u ~ N(0, precision^-1), from a first guess of u. A step has at most length 2.
+    Under u ~ N(0, precision^-1), from a first guess of u. Longer steps than half a unit may never end.
     """
     phi = directions(z)
     for _ in range(steps):
         survival = sigmoid(z + phi @ u)
         hessian = phi.T @ (phi * (survival * (1 - survival))[:, None]) + precision
-        u = u + np.linalg.solve(hessian, phi.T @ (kept - survival) - precision @ u).clip(-2, 2)
+        u = u + np.linalg.solve(hessian, phi.T @ (kept - survival) - precision @ u).clip(-0.5, 0.5)
     return u, np.linalg.inv(hessian)
 
 

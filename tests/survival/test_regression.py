@@ -144,6 +144,18 @@ def test_u_is_where_the_slope_of_its_posterior_is_0(answers, guess):
     assert (np.linalg.eigvalsh(regression.SPREAD - covariance) > -1e-9).all()
 
 
+@pytest.mark.parametrize("level", [-6, -4.5, -3, 7])
+@pytest.mark.parametrize("spread", [0.2, 1.0])
+def test_a_service_that_is_not_as_expected_at_all_is_met_too(torch, level, spread):
+    """As P has it nearly all are lost or kept, of images alike; here half of them are."""
+    rng = np.random.default_rng(0)
+    z, kept = rng.normal(level, spread, 100), np.arange(100) % 2.0
+    sigma = np.array([[1.4, 0.3], [0.3, 0.3]])
+    u, _ = newton(z, kept, np.linalg.inv(sigma), np.zeros(2))
+    expected = minimised(torch, posterior(torch, z, kept, np.linalg.inv(sigma)), [0, 0])
+    np.testing.assert_allclose(u, expected, atol=1e-3)
+
+
 # Several services --------------------------------------------------------------------------------
 
 WEIGHTS = np.array([1.5, -0.8, 0.0, 0.5])
