@@ -34,7 +34,7 @@ def newton(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The most likely u [2], and its covariance, from z [n] and whether labels survived, kept [n].
 
-    Under u ~ N(0, precision^-1), from a first guess of u. Longer steps than half a unit may never end.
+    Under u ~ N(0, precision^-1), from a first guess of u. Long steps may never end.
     """
     phi = directions(z)
     for _ in range(steps):
