@@ -292,7 +292,7 @@ def test_unknown_test_images(adacompress, photo_table, tmp_path, text):
     (tmp_path / "names").write_bytes(text)
     status, _, err = adacompress("evaluate", "--table", photo_table, "--test-images", "names")
     assert status == 2
-    assert "nothing.jpg" in err or "\u0100" in err  # the second is UTF-16
+    assert "nothing.jpg" in err or "cannot be read as a list" in err
 
 
 def test_named_test_images_are_not_trained_on(adacompress, photo_table, tmp_path):
