@@ -168,7 +168,7 @@ def test_the_sdist_has_the_tests(built, tmp_path):
     there = {path.relative_to(sources / "tests") for path in (sources / "tests").rglob("*.*")}
     assert {path for path in here - there if "__pycache__" not in path.parts} == set()
     pytest_there = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    run(*pytest_there, "tests/core", "tests/test_readme.py", cwd=sources)
+    run(*pytest_there, "tests/core", "tests/test_documents.py", cwd=sources)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from multiprocessing import parent_process
 
 from ..imaging.encoding import TEN_LEVELS, Encoding
@@ -21,7 +21,7 @@ from .progress import Progress
 def main(arguments: argparse.Namespace) -> int:
     """Upload every encoding of every image once."""
     check_output(arguments.output)
-    work = Labelling(
+    opened = Labelling(
         arguments.images,
         arguments.service,
         _encodings(arguments),
@@ -33,6 +33,11 @@ def main(arguments: argparse.Namespace) -> int:
         # each process has a pace of its own
         rate=arguments.rate and arguments.rate / (1 if arguments.scheduler else arguments.workers),
     )
+    with closing(opened) as work:
+        return _label(work, arguments)
+
+
+def _label(work: Labelling, arguments: argparse.Namespace) -> int:
     if work.done_before:
         say(f"{work.done_before} images were done before")
     progress = Progress("label", len(work.left), arguments.quiet)

@@ -245,6 +245,12 @@ class Labelling:
         shutil.rmtree(self.finished, ignore_errors=True)
         return table
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Let other processes have the table; where nothing was labelled, nothing is left."""
         if self._lock is not None:
+            if not any(self.finished.glob("*.npz")):
+                shutil.rmtree(self.finished, ignore_errors=True)
             os.close(self._lock)
+            self._lock = None
+
+    __del__ = close

@@ -93,7 +93,7 @@ def totals(
     """Of all that was ever logged: as `saved`, and of lines of the log since."""
     sums = saved["totals"]
     for line in lines:
-        if line.get("number", 0) > saved["lines"]:
+        if (line.get("number") or 0) > saved["lines"]:  # earlier versions had no numbers
             runlog.add(sums, line)
     return runlog.figures(sums, times, **counts(troubles(folder)))
 
@@ -164,6 +164,7 @@ class StateFolder:
         self.controller: Controller | None = None
         self.lines, self.notice, self.totals = 0, "", dict[str, Any]()
         self._lock: int | None = None
+        self.seen: Any = None
         with self._named():
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
@@ -197,6 +198,8 @@ class StateFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+        if self.seen:
+            self.seen.file.close()
 
     __del__ = close
 

@@ -42,10 +42,10 @@ PATIENCE = 300.0  # seconds for what waits in the end
 
 
 def crops(folder: Path, count: int, rng: np.random.Generator) -> list[Photo]:
-    """Random cuts of 100 to 300 pixels a side out of the photographs of a folder."""
+    """Random cuts of 100 to 300 pixels a side out of a folder's photographs, no two the same."""
     whole = [images.read(path) for path in sorted(folder.glob("*.jpg"))]
-    found = []
-    for number in range(count):
+    found: dict[bytes, Photo] = {}
+    while len(found) < count:
         pixels = whole[rng.integers(len(whole))].pixels
         height, width = (min(int(rng.integers(100, 300)), side) for side in pixels.shape[:2])
         top, left = (
@@ -53,8 +53,9 @@ def crops(folder: Path, count: int, rng: np.random.Generator) -> list[Photo]:
             for most in (pixels.shape[0] - height, pixels.shape[1] - width)
         )
         cut = Image.fromarray(pixels[top : top + height, left : left + width])
-        found.append(images.read(codec.encode(cut, Encoding("jpeg", None, 92)), name=f"c{number}"))
-    return found
+        file = codec.encode(cut, Encoding("jpeg", None, 92))
+        found.setdefault(file, images.read(file, name=f"c{len(found)}"))
+    return list(found.values())
 
 
 class Truth:

@@ -404,7 +404,8 @@ def browse(page, folder):
 @pytest.mark.slow
 def test_in_a_browser(adacompress, logged, photos, tmp_path):
     with open(logged / "log.jsonl", "a") as log:
-        log.write("".join(json.dumps(each) + "\n" for each in LINES[2:]))
+        numbered = (each | {"number": 3 + place} for place, each in enumerate(LINES[2:]))
+        log.write("".join(json.dumps(each) + "\n" for each in numbered))
     status, out, err = adacompress(
         "report", logged, "--images", photos, "-o", "page.html", "--json"
     )
