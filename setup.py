@@ -122,7 +122,6 @@ setup(
         "onnx": ["onnx"],
         "heif": ["pillow-heif"],
         "plot": ["matplotlib"],
-        "dask": ["distributed"],
         "bench": ["torch", "onnx", "h5py", "matplotlib", "stable-baselines3"],
         "docs": ["pdoc"],
         "test": ["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "gymnasium"],

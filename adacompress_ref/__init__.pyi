@@ -6,6 +6,7 @@ from .agents import monitor_of as monitor_of
 from .agents import new_agent as new_agent
 from .agents import preset as preset
 from .agents import save as save
+from .agents import study as study
 from .agents import view_of as view_of
 from .core.agent import DQNAgent as DQNAgent
 from .core.config import BaseConfig as BaseConfig

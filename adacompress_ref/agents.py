@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -81,8 +81,6 @@ def presets() -> dict[str, BaseConfig]:
 def preset(name: str) -> Any:
     """The config of a preset. Raises ValueError if there is none of that name."""
     known = presets()
-    if name == "fast":
-        raise ValueError("preset 'fast': is one with 'tuned' now; use that")
     if name not in known:
         raise ValueError(f"preset {name!r}: must be one of {', '.join(known)}")
     return known[name]
@@ -160,12 +158,7 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
                 f"another version wrote it, in format {description['format']!r:.40}; train it "
                 "again from its table"
             )
-        agent = built(description, rng or np.random.default_rng())
-        snapshot.unpack(agent, description["learned"], arrays, leave=agent.MEMORY)
-        if not 0 < agent.alpha < 1e6:
-            raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")
-        agent.begin_training()  # of the service at hand nothing is known
-        agent.epsilon, agent.steps = 0.0, 0
+        agent = restored(description, description["learned"], arrays, rng)
     except FileNotFoundError as error:
         raise AgentError(f"{path}: there is no such file") from error
     except Exception as error:  # damaged in any of many ways
@@ -173,12 +166,24 @@ def load(path: str | os.PathLike[str], rng: np.random.Generator | None = None) -
     return agent
 
 
-def check_fits(agent: Agent, encodings: Iterable[Any], stamp: dict[str, Any]) -> None:
-    """Raise AgentError unless an agent has these encodings, and states as a view's `stamp` says."""
-    names = tuple(encoding.name for encoding in encodings)
-    if agent.config.encodings != names:
-        ours, theirs = ", ".join(agent.config.encodings), ", ".join(names)
-        raise AgentError(f"the agent chooses among {ours}; here there are {theirs}")
+def restored(
+    description: dict[str, Any],
+    learned: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    rng: np.random.Generator | None,
+) -> Any:
+    """An agent with what it has learned of services in general. Raises whatever damage leads to."""
+    agent = built(description, rng or np.random.default_rng())
+    snapshot.unpack(agent, learned, arrays, leave=agent.MEMORY)
+    if not 0 < agent.alpha < 1e6:
+        raise AgentError(f"its alpha is {agent.alpha}, which must be above 0 and below 1e6")
+    agent.begin_training()  # of the service at hand nothing is known
+    agent.epsilon, agent.steps = 0.0, 0
+    return agent
+
+
+def check_fits(agent: Agent, stamp: dict[str, Any]) -> None:
+    """Raise AgentError unless an agent has states as a view's `stamp` says."""
     trained = agent.stamp.get("extractor")
     if not isinstance(trained, dict) or "sha256" not in trained:
         raise AgentError(

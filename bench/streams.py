@@ -95,7 +95,7 @@ def world(task: Task) -> World:
     if not agent.aim:
         raise agents.AgentError(f"{task.agent}: an agent that cannot be told what to reach")
     own = table.only(view.encodings)
-    agents.check_fits(agent, view.encodings, view.stamp(table.source.extractor))
+    agents.check_fits(agent, view.stamp(table.source.extractor))
     labelled = table.labels[:, -1, 0] != ""  # [N]
     if not labelled.any():
         raise TableError(f"{task.table}: no image has a label of score {task.min_score:g} or more")

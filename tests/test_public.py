@@ -53,7 +53,7 @@ def test_type_checkers_know_the_names(tmp_path):
 def test_names_resolve():
     names = ["ImageError", "ServiceError", "AgentError", "ArtifactError", "ModelError"]
     names += ["TableError", "StateError", "Service", "Upload", "train", "evaluate"]
-    names += ["save", "load", "load_keras", "new_agent", "monitor_of", "view_of", "preset"]
+    names += ["save", "load", "load_keras", "new_agent", "monitor_of", "view_of", "preset", "study"]
     assert set(names) < set(dir(ac))
     for name in ac.__all__:
         assert getattr(ac, name)

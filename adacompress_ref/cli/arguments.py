@@ -28,7 +28,7 @@ from the environment:
   HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
                          as the package requests takes them
 extras, as in pip install 'adacompress_ref[onnx]', and what each adds once installed:
-  onnx 30 MB, for --extractor; keras 20 MB; heif 20 MB; plot 80 MB; dask 40 MB, for --scheduler
+  onnx 30 MB, for --extractor; keras 20 MB; heif 20 MB; plot 80 MB
   docs 10 MB, test 30 MB, dev 400 MB; bench 1 GB, or 5.7 GB where PyTorch has CUDA
 Only help and usage are ever coloured, by Python 3.14 or later, unless NO_COLOR is set."""
 
@@ -84,10 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _option(one, "--images", "DIR", "folder of images", required=True)
     _service(one)
     _option(one, "-o --output", "TABLE", "the table, .npz", required=True)
-    where = one.add_mutually_exclusive_group()
-    _workers(where, "processes, one thread each")
-    text = "label on the workers of this Dask scheduler, which see DIR under the same path; "
-    _option(where, "--scheduler", "ADDRESS", text + "--rate is for each")
+    _workers(one, "processes, one thread each")
     _preset(one)
     _encodings(one)
     _images(one)
@@ -222,13 +219,7 @@ def _flag(to: argparse._ActionsContainer, name: str, text: str) -> None:
 def _preset(to: argparse.ArgumentParser) -> None:
     names, default = sorted(c.preset for c in core.PRESETS + survival.PRESETS), "tuned"
     text = f"default: {default}"
-    to.add_argument("--preset", choices=names, type=_preset_name, default=default, help=text)
-
-
-def _preset_name(name: str) -> str:
-    if name == "fast":
-        raise argparse.ArgumentTypeError("fast is one with tuned now: use --preset tuned")
-    return name
+    to.add_argument("--preset", choices=names, default=default, help=text)
 
 
 def _agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...]:

@@ -107,7 +107,6 @@ _shtab_adacompress_label_options=(
   "--rate=[most requests a second]:N:"
   {-o,--output}"[the table, .npz]:TABLE:_files"
   "--workers=[processes, one thread each\; default\: one a core]:N:"
-  "--scheduler=[label on the workers of this Dask scheduler, which see DIR under the same path\; --rate is for each]:ADDRESS:"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
   "--encodings=[names like jpeg-q15,webp-224-q55\; default\: the preset\'s]:LIST:"
   "--extractor=[another MobileNetV2, .onnx with a .json beside it\; agents and tables fit one alone]:FILE:_files"

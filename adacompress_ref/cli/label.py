@@ -30,8 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.extractor,
         record=arguments.record,
         deadline=arguments.timeout,
-        # each process has a pace of its own
-        rate=arguments.rate and arguments.rate / (1 if arguments.scheduler else arguments.workers),
+        rate=arguments.rate and arguments.rate / arguments.workers,  # each process has its own
     )
     with closing(opened) as work:
         return _label(work, arguments)
@@ -43,9 +42,7 @@ def _label(work: Labelling, arguments: argparse.Namespace) -> int:
     progress = Progress("label", len(work.left), arguments.quiet)
     with stop_signal(patience=0) as stop, ExitStack() as stack:  # what is asked is paid for
         executor: Executor | None = None
-        if arguments.scheduler:
-            executor = stack.enter_context(_cluster(arguments.scheduler, work))
-        elif arguments.workers > 1 and len(work.left) > 1:
+        if arguments.workers > 1 and len(work.left) > 1:
             executor = stack.enter_context(
                 ProcessPoolExecutor(arguments.workers, initializer=_start_worker)
             )
@@ -77,14 +74,6 @@ def _encodings(arguments: argparse.Namespace) -> tuple[Encoding, ...]:
     wanted = encodings(arguments)
     has_levels = not arguments.encodings and set(wanted) <= set(TEN_LEVELS)
     return TEN_LEVELS if has_levels else wanted
-
-
-def _cluster(address: str, work: Labelling) -> Executor:
-    try:
-        from ..running.cluster import Cluster  # here, as it needs an extra
-    except ImportError as error:
-        raise ValueError("--scheduler needs Dask: pip install distributed") from error
-    return Cluster(address, work)
 
 
 def _start_worker() -> None:

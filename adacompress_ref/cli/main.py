@@ -90,9 +90,6 @@ def _contradiction(options: argparse.Namespace) -> str | None:
                 return "name an IMAGE, or a list of them with --files-from"
             if [*options.images, options.files_from].count("-") > 1:
                 return "standard input can be read once, leave out the other -"
-        case "label":
-            if options.scheduler and options.record:
-                return "--record is for one machine, leave it out with --scheduler"
         case "run":
             is_free = options.service.partition(":")[0] in ("squeezenet", "onnx", "recorded")
             if options.check and not (is_free or options.pay_for_check):

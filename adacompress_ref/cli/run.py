@@ -75,6 +75,8 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
             _show(line, arguments.json)
             failed += line["error"] is not None
             progress.advance()
+    if stream.repeated:
+        say(f"sent under another name: {stream.repeated}; --again sends these too")
     others = counts(state.seen.troubles)
     others["waiting"] += arrivals.left
     totals = runlog.figures(state.totals, stream.times, **others)

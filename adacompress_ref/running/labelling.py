@@ -184,7 +184,6 @@ class Labelling:
 
         Once `stopping()`, no other image is begun.
 
-        An executor for many processes says in `ahead` how many images to hand to it at a time.
         A failed image goes to `failed` and the others are done. Raises AccountError, which no
         other image would change; what is done is kept.
         """
@@ -200,9 +199,7 @@ class Labelling:
             while True:
                 if stopping():
                     running = {future: n for future, n in running.items() if not future.cancel()}
-                room = (
-                    0 if ended or stopping() else getattr(executor, "ahead", AHEAD) - len(running)
-                )
+                room = 0 if ended or stopping() else AHEAD - len(running)
                 for name in islice(left, room):
                     running[executor.submit(self.job.label, *self._needs(name))] = name
                 if not running:

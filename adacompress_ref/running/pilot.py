@@ -139,7 +139,7 @@ class AdaCompress:
         """Go on from a running system that was kept. Raises AgentError if it does not fit."""
         agent = controller.agent
         view: View = agents.view_of(agent.config, self.extractor.channels)
-        agents.check_fits(agent, view.encodings, view.stamp(self.extractor.sha256))
+        agents.check_fits(agent, view.stamp(self.extractor.sha256))
         self.agent, self.config, self.view, self.controller = agent, agent.config, view, controller
 
     def choose(

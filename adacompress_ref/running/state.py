@@ -108,13 +108,10 @@ def agent_in(folder: str | os.PathLike[str], rng: np.random.Generator) -> Any:
     file = file_of(folder)
     try:
         fields, arrays = load_arrays(file)
-        agent = agents.built(fields, rng)
         inner = {name.removeprefix("agent."): array for name, array in arrays.items()}
-        snapshot.unpack(agent, fields["running"]["agent"], inner, leave=agent.MEMORY)
+        return agents.restored(fields, fields["running"]["agent"], inner, rng)
     except Exception as error:  # damaged in any of many ways
         raise AgentError(f"{file}: no agent can be taken from it ({reason(error)})") from error
-    agent.epsilon, agent.steps = 0.0, 0
-    return agent
 
 
 def lock(folder: Path) -> int:

@@ -69,6 +69,7 @@ class Stream:
         self.pixel_limit, self.wait, self.once, self.say = pixel_limit, wait, once, say
         self.times: deque[dict[str, Any]] = deque(maxlen=1000)  # of the latest images
         self.check, self.checked = check, list[float]()
+        self.repeated = 0  # images whose bytes were sent under another name
         self.gone = ""  # why images were left, if any were
         self.finished = False
         if self.state.controller:
@@ -179,6 +180,7 @@ class Stream:
                 sha256 = hashlib.sha256(file).hexdigest()
             key = {"content": (sha256,), "name": (name, sha256)}.get(self.once)
             if sha256 and key and seen.has(*key):
+                self.repeated += not seen.has(name, sha256)
                 seen.add((name, *before))
                 seen.settle(name)
                 return None

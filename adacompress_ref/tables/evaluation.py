@@ -110,10 +110,8 @@ def evaluate(
     TableError where the two do not fit, or where no image is left.
     """
     view = view_of(agent.config)
-    encodings = table.source.encodings
-    all_there = set(view.encodings) <= set(encodings)
-    available = view.encodings if all_there else encodings
-    check_fits(agent, available, view.stamp(table.source.extractor))
+    encodings, own_levels = table.source.encodings, table.only(view.encodings)
+    check_fits(agent, view.stamp(table.source.extractor))
     measures = Measures.of(table, view, alpha, agent.config.beta)
     trained = np.isin(table.digests, agent.stamp.get("trained_on", []))  # [N]
     rows = np.flatnonzero(~trained) if rows is None else rows
@@ -124,7 +122,7 @@ def evaluate(
             "no image with labels is left to test on that the agent was not trained on"
         )
 
-    states = view.of_table(table.only(view.encodings))[tested]
+    states = view.of_table(own_levels)[tested]
     states = states[~np.isnan(measures.agreement[tested, 0])]
     own, agent.alpha = agent.alpha, alpha
     columns = np.array([encodings.index(encoding) for encoding in view.encodings])

@@ -73,7 +73,7 @@ def chosen_levels(table: Table, name: str) -> np.ndarray:
     """The level that the shipped agent of a preset chooses [N]; NaN where it was trained."""
     agent = agents.load(artifacts.find(f"agent-{name}.npz"))
     view = agents.view_of(agent.config)
-    agents.check_fits(agent, view.encodings, view.stamp(table.source.extractor))
+    agents.check_fits(agent, view.stamp(table.source.extractor))
     places = np.array([table.source.encodings.index(encoding) for encoding in view.encodings])
     chosen = agent.predict(view.of_table(table.only(view.encodings)))[0]
     levels = places[chosen].astype(np.float64)

@@ -93,8 +93,6 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
     ("arguments", "match"),
     [
         ("compress x.jpg --preset best", "best"),
-        ("compress x.jpg --preset fast", "use --preset tuned"),
-        ("train --table a -o x.npz --preset fast", "use --preset tuned"),
         ("compress", "IMAGE"),
         ("nonsense", "nonsense"),
         ("train --images few -o x.npz", "--images and --service go together"),
@@ -104,8 +102,6 @@ def test_help_of_all_names_every_variable_of_the_environment(adacompress):
         ("train --table a -o x.npz --test-share 1", "from 0.001 to 0.999"),
         ("train --table a -o x.npz --test-share 0.5 --test-images few", "not allowed with"),
         ("train --table a -o x.npz --encodings jpeg-q5", "leave out --encodings"),
-        ("label --images few --service x -o t.npz --scheduler a --record b", "leave it out with"),
-        ("label --images few --service x -o t.npz --scheduler a --workers 9", "not allowed with"),
         ("train --table few/clock.jpg -o few/../few/clock.jpg", "would overwrite an input"),
         ("train --table a -o few/clock.jpg", "few/clock.jpg: exists and is no agent"),
         ("train --table a -o few", "few: a folder"),

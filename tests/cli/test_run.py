@@ -202,6 +202,7 @@ def test_an_image_is_done_by_its_content(photos, state, tmp_path):
     before = (state / "log.jsonl").read_bytes()
     done = run(folder, state)
     assert (done.returncode, "14 images, 1 failed" in done.stdout) == (1, True)
+    assert "sent under another name: 1; " in done.stderr  # cat.jpg is chelsea.jpg
     added = (state / "log.jsonl").read_bytes()[len(before) :].splitlines()
     assert [json.loads(line)["image"] for line in added] == ["clock.jpg", "coffee.jpg"]
     again = run(folder, state)

@@ -399,6 +399,17 @@ def test_the_agent_of_a_state_goes_along(path, version):
         agent_in(path, np.random.default_rng(5))
 
 
+def test_what_goes_along_is_what_all_services_have_in_common(tmp_path):
+    running = controller("tuned", True)
+    running.agent.sigma[:] = [[1.5, 0.2], [0.2, 0.4]]
+    steps(running, 0, 60)
+    StateFolder(tmp_path, SETTINGS).save(running)
+    agent = agent_in(tmp_path, np.random.default_rng(5))
+    np.testing.assert_array_equal(agent.w, running.agent.w)
+    np.testing.assert_array_equal(agent.covariance, running.agent.sigma)  # nothing of this one
+    assert (agent.u.tolist(), agent.images, len(agent.states)) == ([0, 0], 0, 0)
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     refused(tmp_path / "file", "file: ")
