@@ -25,12 +25,16 @@ from the environment:
   AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL, BAIDU_ENDPOINT,
   FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT
                          another server for a service, such as adacompress serve
+  ADACOMPRESS_GATEWAY_TOKEN
+                         what clients of gateway have to know
   HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
                          as the package requests takes them
 extras, as in pip install 'adacompress_ref[onnx]', and what each adds once installed:
   onnx 30 MB, for --extractor; keras 20 MB; heif 20 MB; plot 80 MB
   docs 10 MB, test 30 MB, dev 400 MB; bench 1 GB, or 5.7 GB where PyTorch has CUDA
 Only help and usage are ever coloured, by Python 3.14 or later, unless NO_COLOR is set."""
+
+_EXTRACTOR = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -135,10 +139,7 @@ def parser() -> argparse.ArgumentParser:
     _option(one, "--state", "DIR", "where log and agent live, to go on later")
     agent, goal = _agent(one)
     _flag(agent, "--untrained", "begin with a new agent, in retrain")
-    text = "the share of answers to keep; default: 0.95, but for paper and authors"
-    _option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
-    text = "keep it in so many of streams like this one, such as 0.9; it costs bytes"
-    _option(one, "--confidence", "P", text, type=number(float, 0.5, 0.99))
+    _goal(one, goal)
     _seed(one)
     _images(one)
 
@@ -180,6 +181,29 @@ def parser() -> argparse.ArgumentParser:
     text = "images answered, then quota errors; default: no limit"
     _option(one, "--quota", "N", text, type=number(int, 0), default=float("inf"))
     _seed(one)
+
+    text = "between a client that stays as it is and its service: images leave smaller"
+    one = command("gateway", text, "rekognition --state state", json=False)
+    one.add_argument("service", choices=("rekognition",), help="whose format it speaks")
+    _option(one, "--state", "DIR", "where log and agent live, to go on later", required=True)
+    _option(one, "--upstream", "URL", "the service; default: as the environment says")
+    text = "default: this machine alone; others need ADACOMPRESS_GATEWAY_TOKEN"
+    _option(one, "--listen", "ADDRESS", text, default="127.0.0.1")
+    _option(one, "--port", "N", "default: 8080; 0: any that is free", type=port, default=8080)
+    text = "by which clients call it too, such as that of a proxy with TLS before it"
+    _option(one, "--name", "HOST", text, action="append", default=[])
+    text = "one more that clients may ask for, such as DetectFaces; goes on as it is"
+    _option(one, "--pass", "OPERATION", text, action="append", default=[], dest="passed")
+    text = "connections at once, further ones get 503; default: 64"
+    _option(one, "--clients", "N", text, type=number(int, 1, 900), default=64)
+    text = "seconds until a client gets an answer or 503; default: 45"
+    _option(one, "--deadline", "S", text, type=number(float, 0.1), default=45.0)
+    text = "seconds for what is under way when it is told to stop; default: 4"
+    _option(one, "--drain", "S", text, type=number(float, 0, 4), default=4.0)
+    _, goal = _agent(one)
+    _goal(one, goal)
+    _seed(one)
+    _option(one, "--extractor", "FILE", _EXTRACTOR)
 
     one = command("weights", "weight files: list, verify, fetch", "verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
@@ -233,6 +257,13 @@ def _agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...
     return agent, goal
 
 
+def _goal(to: argparse.ArgumentParser, goal: argparse._ActionsContainer) -> None:
+    text = "the share of answers to keep; default: 0.95, but for paper and authors"
+    _option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
+    text = "keep it in so many of streams like this one, such as 0.9; it costs bytes"
+    _option(to, "--confidence", "P", text, type=number(float, 0.5, 0.99))
+
+
 def _service(to: argparse.ArgumentParser, required: bool = True) -> None:
     text = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE"
     _option(to, "--service", "S", text, required=required)
@@ -243,8 +274,7 @@ def _service(to: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def _images(to: argparse.ArgumentParser, quiet: str = "no progress") -> None:
-    text = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
-    _option(to, "--extractor", "FILE", text)
+    _option(to, "--extractor", "FILE", _EXTRACTOR)
     pixels, text = number(int, 1), "largest image, in pixels, WebP and TIFF half; default: 50331648"
     _option(to, "--pixel-limit", "N", text, type=pixels, default=8192 * 6144)
     _flag(to, "--quiet", quiet)

@@ -149,6 +149,8 @@ def _imported(name: str) -> _Command:
             from .report import main
         case "serve":
             from .serve import main
+        case "gateway":
+            from .gateway import main
         case "weights":
             from .weights import main
         case "completion":

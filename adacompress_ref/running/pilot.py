@@ -14,7 +14,7 @@ import numpy as np
 from .. import agents
 from ..core.config import BaseConfig
 from ..core.controller import Controller
-from ..core.roles import Agent
+from ..core.roles import Agent, Step
 from ..imaging import read as images
 from ..imaging.encoding import Encoding
 from ..imaging.extractor import Extractor
@@ -247,24 +247,28 @@ class AdaCompress:
 
     def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.view, self.extractor, service)
-        # first, as it fails where the image is too large
-        reference_bytes = len(image.payloads.reference)
+        _ = image.payloads.reference  # first, as it fails where the image is too large
         image.lap("encode")
         with self._turn:
             step = self.controller.step(image)
-        name, _ = image.payloads.of(step.action)
-        return Result(
-            labels=step.labels,
-            state=step.state,
-            bytes_sent=step.bytes_sent,
-            encoding=name,
-            quality=_quality(name),
-            reference_bytes=reference_bytes,
-            original_bytes=len(photo.file),
-            step=step,
-            fault=image.fault,
-            seconds=image.seconds,
-        )
+        return result_of(image, step)
+
+
+def result_of(image: LiveImage, step: Step) -> Result:
+    """What became of an image that took this step."""
+    name, _ = image.payloads.of(step.action)
+    return Result(
+        labels=step.labels,
+        state=step.state,
+        bytes_sent=step.bytes_sent,
+        encoding=name,
+        quality=_quality(name),
+        reference_bytes=len(image.payloads.reference),
+        original_bytes=len(image.photo.file),
+        step=step,
+        fault=image.fault,
+        seconds=image.seconds,
+    )
 
 
 def _quality(name: str) -> int | None:

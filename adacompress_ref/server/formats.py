@@ -16,7 +16,8 @@ from ..storage.files import ImageError
 from .wire import MISSHAPEN, Answer, Classify, Refused, Request, WireFormat, decoded, fields
 
 
-def _aws(code: str, text: str, status: int = 400) -> Refused:
+def aws(code: str, text: str, status: int = 400) -> Refused:
+    """An error as Amazon has it."""
     return Refused(Answer(status, {"__type": code, "Message": text}))
 
 
@@ -28,11 +29,11 @@ class Rekognition(WireFormat):
 
     routes = ("POST /",)
     errors: ClassVar = {
-        "image": _aws("InvalidImageFormatException", "Request has invalid image format"),
-        "quota": _aws("ProvisionedThroughputExceededException", "Provisioned rate exceeded"),
-        "429": _aws("ThrottlingException", "Rate exceeded"),
-        "500": _aws("InternalServerError", "Internal server error", 500),
-        "503": _aws("ServiceUnavailableException", "Service unavailable", 503),
+        "image": aws("InvalidImageFormatException", "Request has invalid image format"),
+        "quota": aws("ProvisionedThroughputExceededException", "Provisioned rate exceeded"),
+        "429": aws("ThrottlingException", "Rate exceeded"),
+        "500": aws("InternalServerError", "Internal server error", 500),
+        "503": aws("ServiceUnavailableException", "Service unavailable", 503),
     }
     variables = (
         "AWS_ENDPOINT_URL_REKOGNITION",
@@ -48,9 +49,9 @@ class Rekognition(WireFormat):
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if not request.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256"):
-            raise _aws("MissingAuthenticationTokenException", "Missing Authentication Token")
+            raise aws("MissingAuthenticationTokenException", "Missing Authentication Token")
         if request.headers["X-Amz-Target"] != "RekognitionService.DetectLabels":
-            raise _aws("UnknownOperationException", "This server knows DetectLabels alone")
+            raise aws("UnknownOperationException", "This server knows DetectLabels alone")
         try:
             options = json.loads(request.body)
             encoded, most = options["Image"]["Bytes"], int(options.get("MaxLabels", 1000))
@@ -58,10 +59,10 @@ class Rekognition(WireFormat):
             if most < 0 or not 0 <= least <= 100:
                 raise ValueError
         except MISSHAPEN as error:
-            raise _aws("InvalidParameterException", "Request has invalid parameters") from error
+            raise aws("InvalidParameterException", "Request has invalid parameters") from error
         payload = decoded(encoded)
         if len(payload) > self.largest:
-            raise _aws("ImageTooLargeException", "Image size is too large")
+            raise aws("ImageTooLargeException", "Image size is too large")
         labels = [
             {"Name": name, "Confidence": 100 * score}
             for name, score in classify(payload)

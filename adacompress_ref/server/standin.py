@@ -5,24 +5,20 @@ Not for production: it trusts everybody.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import random
 import socket
-import socketserver
 import struct
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import parse_qsl
 
 from ..core.roles import Label
 from ..services import Service, ask
 from ..storage.files import reason
 from .formats import all_formats
+from .strict import StrictHandler, StrictServer
 from .wire import Answer, Refused, Request, WireFormat
 
 FAULTS = ("timeout", "reset", "429", "500", "503", "malformed", "truncated", "expired", "slow")
@@ -30,7 +26,7 @@ BODY_LIMIT = 16 * 2**20  # bytes
 _RETRY_AFTER = {429: "0", 503: "1"}  # seconds, by HTTP status
 
 
-class Server(ThreadingHTTPServer):
+class Server(StrictServer):
     """`service` behind the wire formats of four others, within a `with`.
 
     `latency` is in seconds, `bandwidth` in bits a second. After `quota` images each further one
@@ -40,8 +36,6 @@ class Server(ThreadingHTTPServer):
     Counts `requests`; `answered`, the images labelled, as they would be billed; and `faults`.
     Raises OSError where it cannot listen on `host` and `port`; 0 is any free port.
     """
-
-    request_queue_size = 128
 
     def __init__(
         self,
@@ -59,43 +53,26 @@ class Server(ThreadingHTTPServer):
     ) -> None:
         if unknown := set(faults) - set(FAULTS):
             raise ValueError(f"faults {sorted(unknown)} are not known; there are: {FAULTS}")
-        super().__init__((host, port), _Handler)
-        self.address = str(self.server_address[0])
-        # 0.0.0.0 stands for all addresses of this machine
-        named = "127.0.0.1" if self.address == "0.0.0.0" else self.address
-        self.url = f"http://{named}:{self.server_address[1]}"
+        super().__init__(host, port, _Handler)
         self.service = service
         self.latency, self.bandwidth, self.quota, self.hold = latency, bandwidth, quota, hold
         self.formats = all_formats()
         self.requests = self.answered = 0
         self.faults: Counter[str] = Counter()
-        self.connections: set[socket.socket] = set()
         self._ended = threading.Event()
         self.sleep: Callable[[float], object] = self._ended.wait  # so that none outlives us
         self.error_rate, self._kinds, self._random = error_rate, faults, random.Random(seed)
         self.counting, self._classifying = threading.Lock(), threading.Lock()
 
-    def server_bind(self) -> None:
-        """Without asking a name server who we are, which may take long."""
-        socketserver.TCPServer.server_bind(self)
-
     def __enter__(self) -> Server:
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self.shutdown()
-        self.server_close()
-        for connection in list(self.connections):  # that clients keep open
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self.stop()
+        self.cut()
         self._classifying.acquire(timeout=10)  # for good: no thread may be in there at exit
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone away is no error of ours."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
 
     def draw(self, wire: WireFormat) -> str | None:
         """The fault that a request gets, if any."""
@@ -125,48 +102,22 @@ class Server(ThreadingHTTPServer):
             return wire.errors["500"].answer
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(StrictHandler):
     server: Server
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 60
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.connections.discard(self.connection)
-        super().finish()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the URLs hold tokens."""
 
     def do_POST(self) -> None:
         with self.server.counting:
             self.server.requests += 1
-        body = self._body()
-        if isinstance(body, Answer):
-            self.close_connection = True
-            return self._send(body)
-        self.server.sleep(self.server.latency + 8 * len(body) / self.server.bandwidth)
-        path, _, query = self.path.partition("?")
-        request = Request(f"{self.command} {path}", dict(parse_qsl(query)), self.headers, body)
+        request = self.whole_request(BODY_LIMIT)
+        if isinstance(request, Answer):
+            return self._send(request)
+        self.server.sleep(self.server.latency + 8 * len(request.body) / self.server.bandwidth)
         for wire in self.server.formats:
             if wire.claims(request):
                 return self._reply(wire, request, self.server.draw(wire))
         self._send(Answer(404, {"error": "no service has this path"}))
 
     do_GET = do_POST
-
-    def _body(self) -> bytes | Answer:
-        declared = self.headers.get("Content-Length", "0" if self.command == "GET" else "")
-        if not declared.isdecimal():
-            return Answer(411, {"error": "Content-Length is needed"})
-        if int(declared[:10]) > BODY_LIMIT:
-            return Answer(413, {"error": f"more than {BODY_LIMIT} bytes"})
-        body = self.rfile.read(int(declared))
-        return body if len(body) == int(declared) else Answer(400, {"error": "the body was cut"})
 
     def _reply(self, wire: WireFormat, request: Request, fault: str | None) -> None:
         if fault == "timeout":

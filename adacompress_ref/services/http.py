@@ -39,6 +39,7 @@ ANSWER_LIMIT = 4 * 2**20  # bytes
 
 T = TypeVar("T")
 Response = tuple[int, Mapping[str, str], bytes]  # status, headers by names in lower case, body
+Parse = Callable[[int, Mapping[str, str], bytes], T]
 
 
 def _without_tokens(record: logging.LogRecord) -> bool:
@@ -129,14 +130,16 @@ class Transport:
         self.ahead = 0.0  # seconds that the server's clock is before ours
         self._lock = threading.Lock()
 
+    def say_via(self, name: str) -> None:
+        """Let requests tell whose they are that we send on, so that none goes in a circle."""
+        self._session.headers["Via"] = f"1.1 {name}"
+
     def hide(self, secrets: Iterable[str]) -> None:
         """Let these be in no message either."""
         # a set of its own, as another thread may be going through the old one
         self.secrets = self.secrets | {secret for secret in secrets if secret}
 
-    def call(
-        self, build: Callable[[], Request], parse: Callable[[int, Mapping[str, str], bytes], T]
-    ) -> T:
+    def call(self, build: Callable[[], Request], parse: Parse[T]) -> T:
         """What `parse` makes of the answer, after retries where they may help.
 
         `build` is called for each try, as signatures and tokens age. Raises ServiceError.

@@ -9,17 +9,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from requests import Request
 
 from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import Transport, check_endpoint
+from .http import Parse, Transport, check_endpoint
 from .signature import Credentials, sign
 
 NAME = "rekognition"
+TARGET, LABELS = "RekognitionService.", "DetectLabels"  # the header of an operation; ours
 ANSWERS = 10  # twice as many as the agreement looks at
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 MEANINGS: Meanings = (  # without the "Exception" in which most of them end
@@ -44,6 +45,8 @@ MEANINGS: Meanings = (  # without the "Exception" in which most of them end
         "RequestExpired SignatureDoesNotMatch UnrecognizedClient",
     ),
 )
+
+T = TypeVar("T")
 
 
 class Rekognition:
@@ -76,9 +79,15 @@ class Rekognition:
 
     def label(self, payload: bytes) -> list[Label]:
         """The ten best labels of an encoded image. Raises ServiceError."""
+        # by default, it leaves out all scores below 55
+        fields = {"Image": image_fields(payload), "MaxLabels": ANSWERS, "MinConfidence": 0}
+        return self.send(fields, parse_response)
+
+    def send(self, fields: Mapping[str, Any], parse: Parse[T], operation: str = LABELS) -> T:
+        """What `parse` makes of the answer to a request of these fields. Raises ServiceError."""
         credentials = self._credentials
         try:
-            return self._ask(credentials, payload)
+            return self._send(credentials, fields, parse, operation)
         except AuthenticationError as error:
             renewed = find_credentials()  # other programs renew them in their file
             if renewed == credentials and not re.search(
@@ -87,28 +96,37 @@ class Rekognition:
                 raise
             self._ahead = timedelta(seconds=self.transport.ahead)  # one clock is wrong
         self._use(renewed)
-        return self._ask(renewed, payload)
+        return self._send(renewed, fields, parse, operation)
 
-    def _ask(self, credentials: Credentials, payload: bytes) -> list[Label]:
+    def _send(
+        self, credentials: Credentials, fields: Mapping[str, Any], parse: Parse[T], operation: str
+    ) -> T:
         def build() -> Request:
             when = datetime.now(timezone.utc) + self._ahead
-            return build_request(self.endpoint, self.region, credentials, payload, when)
+            return build_request(self.endpoint, self.region, credentials, fields, when, operation)
 
-        return self.transport.call(build, parse_response)
+        return self.transport.call(build, parse)
+
+
+def image_fields(payload: bytes) -> dict[str, str]:
+    """An encoded image as a request has it."""
+    return {"Bytes": base64.b64encode(payload).decode()}
 
 
 def build_request(
-    endpoint: str, region: str, credentials: Credentials, payload: bytes, when: datetime
+    endpoint: str,
+    region: str,
+    credentials: Credentials,
+    fields: Mapping[str, Any],
+    when: datetime,
+    operation: str = LABELS,
 ) -> Request:
-    """A signed request for the labels of an encoded image."""
-    image = {"Bytes": base64.b64encode(payload).decode()}
-    # by default, it leaves out all scores below 55
-    fields = {"Image": image, "MaxLabels": ANSWERS, "MinConfidence": 0}
+    """A signed request of these fields."""
     body = json.dumps(fields).encode()
     url = endpoint.rstrip("/") + "/"
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
-        "X-Amz-Target": "RekognitionService.DetectLabels",
+        "X-Amz-Target": TARGET + operation,
     }
     signed = sign(url, headers, body, credentials, region, NAME, when)
     return Request("POST", url, signed, data=body)

@@ -23,6 +23,7 @@ from adacompress_ref.services.rekognition import (
     build_request,
     find_credentials,
     find_region,
+    image_fields,
     parse_response,
 )
 from adacompress_ref.services.signature import Credentials, sign
@@ -52,19 +53,29 @@ def parsed(value, status=200, **headers):
 def test_request():
     credentials = Credentials("AKIDEXAMPLE", "secret", "token")
     when = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
-    request = build_request(
-        "https://aws.example", "eu-west-1", credentials, b"\xff\xd8i", when
-    ).prepare()
+    sent = {"Image": image_fields(b"\xff\xd8i"), "MaxLabels": 10}
+    request = build_request("https://aws.example", "eu-west-1", credentials, sent, when).prepare()
     assert (request.method, request.url) == ("POST", "https://aws.example/")
     fields = json.loads(request.body)
     assert base64.b64decode(fields.pop("Image")["Bytes"]) == b"\xff\xd8i"
-    assert fields == {"MaxLabels": 10, "MinConfidence": 0}
+    assert fields == {"MaxLabels": 10}
     authorization = request.headers["Authorization"]
     assert "Credential=AKIDEXAMPLE/20260203/eu-west-1/rekognition/aws4_request," in authorization
     assert "=content-type;host;x-amz-date;x-amz-security-token;x-amz-target," in authorization
     assert request.headers["X-Amz-Target"] == "RekognitionService.DetectLabels"
     assert request.headers["Content-Type"] == "application/x-amz-json-1.1"
     assert request.headers["X-Amz-Security-Token"] == "token"
+
+
+def test_label_asks_for_ten_labels_of_any_score(monkeypatch):
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with serving(lambda request: as_json(ANSWER)) as (url, requests):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", url)
+        assert Rekognition().label(b"image") == BEST
+    fields = json.loads(requests[0].body)
+    assert fields == {"Image": image_fields(b"image"), "MaxLabels": 10, "MinConfidence": 0}
 
 
 def test_labels_best_first():
