@@ -192,8 +192,6 @@ def parser() -> argparse.ArgumentParser:
     _option(one, "--port", "N", "default: 8080; 0: any that is free", type=port, default=8080)
     text = "by which clients call it too, such as that of a proxy with TLS before it"
     _option(one, "--name", "HOST", text, action="append", default=[])
-    text = "one more that clients may ask for, such as DetectFaces; goes on as it is"
-    _option(one, "--pass", "OPERATION", text, action="append", default=[], dest="passed")
     text = "connections at once, further ones get 503; default: 64"
     _option(one, "--clients", "N", text, type=number(int, 1, 900), default=64)
     text = "seconds until a client gets an answer or 503; default: 45"

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/adacompress
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_adacompress_subparsers=(compress label train evaluate run explain report serve weights completion)
+_shtab_adacompress_subparsers=(compress label train evaluate run explain report serve gateway weights completion)
 
 _shtab_adacompress_compress_option_strings=(-h --help --files-from -o --output --dest --noaction --json --csv --totals --keep-exif --keep-tree --preserve --webp --overwrite --no-reference --workers --preset --agent --alpha --extractor --pixel-limit --quiet)
 _shtab_adacompress_label_option_strings=(-h --help --json --images --service --record --timeout --rate -o --output --workers --preset --encodings --extractor --pixel-limit --quiet)
@@ -15,6 +15,7 @@ _shtab_adacompress_run_option_strings=(-h --help --json --images --service --rec
 _shtab_adacompress_explain_option_strings=(-h --help --json -o --output --level --preset --agent --alpha --extractor --pixel-limit --quiet)
 _shtab_adacompress_report_option_strings=(-h --help --json -o --output --images --worst --preset --agent --extractor --pixel-limit --quiet)
 _shtab_adacompress_serve_option_strings=(-h --help --json --service --min-score --host --port --latency --bandwidth --error-rate --quota --seed)
+_shtab_adacompress_gateway_option_strings=(-h --help --state --upstream --listen --port --name --clients --deadline --drain --preset --agent --alpha --agreement --confidence --seed --extractor)
 _shtab_adacompress_weights_option_strings=(-h --help --json)
 _shtab_adacompress_completion_option_strings=(-h --help)
 _shtab_adacompress_option_strings=(-h --help --version)
@@ -62,6 +63,12 @@ _shtab_adacompress_report___images_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_report___agent_COMPGEN=''
 _shtab_adacompress_report___extractor_COMPGEN=''
 _shtab_adacompress_serve___service_COMPGEN=_shtab_cmd_compgen_a6162fe0
+_shtab_adacompress_gateway_pos_0_COMPGEN=_shtab_cmd_compgen_b7cdf817
+_shtab_adacompress_gateway___state_COMPGEN=_shtab_compgen_dirs
+_shtab_adacompress_gateway___upstream_COMPGEN=''
+_shtab_adacompress_gateway___name_COMPGEN=''
+_shtab_adacompress_gateway___agent_COMPGEN=''
+_shtab_adacompress_gateway___extractor_COMPGEN=''
 
 _shtab_adacompress_compress___preset_choices=(authors ladder paper tuned)
 _shtab_adacompress_label___preset_choices=(authors ladder paper tuned)
@@ -70,9 +77,10 @@ _shtab_adacompress_evaluate___preset_choices=(authors ladder paper tuned)
 _shtab_adacompress_run___preset_choices=(authors ladder paper tuned)
 _shtab_adacompress_explain___preset_choices=(authors ladder paper tuned)
 _shtab_adacompress_report___preset_choices=(authors ladder paper tuned)
+_shtab_adacompress_gateway___preset_choices=(authors ladder paper tuned)
 _shtab_adacompress_weights_pos_0_choices=(list verify fetch)
 _shtab_adacompress_completion_pos_0_choices=(bash zsh)
-_shtab_adacompress_pos_0_choices=(compress label train evaluate run explain report serve weights completion)
+_shtab_adacompress_pos_0_choices=(compress label train evaluate run explain report serve gateway weights completion)
 
 _shtab_adacompress_compress_pos_0_nargs='*'
 _shtab_adacompress_compress__h_nargs=0
@@ -122,6 +130,8 @@ _shtab_adacompress_report___quiet_nargs=0
 _shtab_adacompress_serve__h_nargs=0
 _shtab_adacompress_serve___help_nargs=0
 _shtab_adacompress_serve___json_nargs=0
+_shtab_adacompress_gateway__h_nargs=0
+_shtab_adacompress_gateway___help_nargs=0
 _shtab_adacompress_weights__h_nargs=0
 _shtab_adacompress_weights___help_nargs=0
 _shtab_adacompress_weights___json_nargs=0
@@ -143,6 +153,11 @@ _shtab_cmd_compgen_adf7211d() {
 # $1=COMP_WORDS[1]
 _shtab_cmd_compgen_a6162fe0() {
   compgen -W "$(echo squeezenet)" -- $1
+}
+
+# $1=COMP_WORDS[1]
+_shtab_cmd_compgen_b7cdf817() {
+  compgen -W "$(echo )" -- $1
 }
 # End Custom Preamble
 

@@ -14,6 +14,7 @@ _shtab_adacompress_commands() {
     compress:'Choose a level for each image and write the file to upload; no service needed.'
     evaluate:'Fixed levels, random, agent and oracle side by side, on images held out from training.'
     explain:'Grad-CAM: which regions decided the level; of several images, one sheet.'
+    gateway:'Between a client that stays as it is and its service: images leave smaller.'
     label:'Upload every level of every image once and keep the answers in a table.'
     report:'A run or an evaluation as one page of HTML that needs nothing else.'
     run:'The three states over a stream of images.'
@@ -96,6 +97,29 @@ _shtab_adacompress_explain_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_adacompress_explain_defaults_added=0
+
+_shtab_adacompress_gateway_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state=[where log and agent live, to go on later]:DIR:_files -/"
+  "--upstream=[the service\; default\: as the environment says]:URL:_files"
+  "--listen=[default\: this machine alone\; others need ADACOMPRESS_GATEWAY_TOKEN]:ADDRESS:"
+  "--port=[default\: 8080\; 0\: any that is free]:N:"
+  "*--name[by which clients call it too, such as that of a proxy with TLS before it]:HOST:_files"
+  "--clients=[connections at once, further ones get 503\; default\: 64]:N:"
+  "--deadline=[seconds until a client gets an answer or 503\; default\: 45]:S:"
+  "--drain=[seconds for what is under way when it is told to stop\; default\: 4]:S:"
+  "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
+  "--agent=[default\: the shipped agent of the preset]:FILE:_files"
+  "--alpha=[AC-3\: what an answer kept is worth, in uploads of quality 75\; not for paper, authors]:X:"
+  "--agreement=[the share of answers to keep\; default\: 0.95, but for paper and authors]:P:"
+  "--confidence=[keep it in so many of streams like this one, such as 0.9\; it costs bytes]:P:"
+  "--seed=[default\: 0]:N:"
+  "--extractor=[another MobileNetV2, .onnx with a .json beside it\; agents and tables fit one alone]:FILE:_files"
+  ":whose format it speaks:{compset -P \"*\\:\" && _files || compadd }"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adacompress_gateway_defaults_added=0
 
 _shtab_adacompress_label_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -241,6 +265,7 @@ _shtab_adacompress() {
         compress) _arguments -C -s $_shtab_adacompress_compress_options ;;
         evaluate) _arguments -C -s $_shtab_adacompress_evaluate_options ;;
         explain) _arguments -C -s $_shtab_adacompress_explain_options ;;
+        gateway) _arguments -C -s $_shtab_adacompress_gateway_options ;;
         label) _arguments -C -s $_shtab_adacompress_label_options ;;
         report) _arguments -C -s $_shtab_adacompress_report_options ;;
         run) _arguments -C -s $_shtab_adacompress_run_options ;;

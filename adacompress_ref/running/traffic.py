@@ -77,7 +77,10 @@ class Traffic:
         """
         started = time.perf_counter()
         with self._deciding:  # as each holds a photograph
-            image = self._opened(file, service)
+            photo = images.read(file, name="the image")
+            image = LiveImage(photo, self.pilot.view, self.pilot.extractor, service)
+            _ = image.payloads.reference, image.state
+        image.lap("encode")
         with self._turn:
             if self.fault:
                 raise self.fault
@@ -105,15 +108,6 @@ class Traffic:
             except StateError as error:  # this image is paid for: its answer counts
                 self.fault = error
         return result, payload
-
-    def _opened(self, file: bytes, service: Service) -> LiveImage:
-        """A photograph of which all is known that a decision needs."""
-        photo = images.read(file, name="the image")
-        image = LiveImage(photo, self.pilot.view, self.pilot.extractor, service)
-        _ = image.payloads.reference
-        image.lap("encode")
-        _ = image.state
-        return image
 
     def close(self) -> None:
         """Save; what is answered from now on is neither logged nor learned from."""

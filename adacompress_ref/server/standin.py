@@ -143,14 +143,10 @@ class _Handler(StrictHandler):
             if self.server.faults[fault] % 2:  # every other time not even the length tells
                 length = len(body)
             self.close_connection = True
-        self.send_response(answer.status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(length))
+        headers = {"Content-Type": kind}
         if answer.status in _RETRY_AFTER:
-            self.send_header("Retry-After", _RETRY_AFTER[answer.status])
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
+            headers["Retry-After"] = _RETRY_AFTER[answer.status]
+        self.send_head(answer.status, headers, length)
         if fault == "slow":
             for number in body:
                 self.wfile.write(bytes([number]))

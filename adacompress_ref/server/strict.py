@@ -1,14 +1,13 @@
-"""HTTP that leaves no doubt where a request ends; what is not whole in time is closed."""
+"""HTTP that leaves no doubt where a request ends; what is not whole in time is cut."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import socket
 import socketserver
 import sys
 import threading
-import time
+from collections.abc import Mapping
 from email import errors
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,17 +15,17 @@ from urllib.parse import parse_qsl
 
 from .wire import Answer, Request
 
-_OF_HEADERS = (
+WHOLE = 30.0  # seconds from the first byte of a request to the last
+_NO_HEADERS = (
     errors.FirstHeaderLineIsContinuationDefect,
     errors.InvalidHeaderDefect,
     errors.MisplacedEnvelopeHeaderDefect,
     errors.MissingHeaderBodySeparatorDefect,  # such as a space before a colon
 )
-IDLE, WHOLE = 60.0, 30.0  # seconds until a request begins, and then for head and body together
 
 
 class StrictServer(ThreadingHTTPServer):
-    """Answers in threads, within a `with`. Raises OSError where it cannot listen."""
+    """Answers in threads. Raises OSError where it cannot listen."""
 
     request_queue_size = 128
 
@@ -68,41 +67,14 @@ class StrictServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Timely(io.RawIOBase):
-    """What a connection sends, `due` a while after the first byte. Raises TimeoutError."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.due: float | None = None
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """As of a file."""
-        left = IDLE if self.due is None else self.due - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.connection.settimeout(left)
-        count = self.connection.recv_into(buffer)
-        if self.due is None:
-            self.due = time.monotonic() + WHOLE
-        return count
-
-
 class StrictHandler(BaseHTTPRequestHandler):
-    """Reads requests for a StrictServer; of several lengths, or none that is known, nothing."""
+    """Reads requests for a StrictServer; those of no known length, or of several, are refused."""
 
     server: StrictServer
+    rfile: Any  # a BufferedReader
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-
-    def setup(self) -> None:
-        """The clock runs while reading alone."""
-        super().setup()
-        self._timely = _Timely(self.connection)
-        self.rfile: Any = io.BufferedReader(self._timely)
+    timeout = 60  # seconds without a byte
 
     def finish(self) -> None:
         """The connection is done."""
@@ -112,43 +84,52 @@ class StrictHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the URLs hold tokens."""
 
-    def may_hold(self, size: int) -> bool:
-        """Whether there is room for a body of so many bytes."""
-        return True
+    def handle_one_request(self) -> None:
+        """One that takes too long ends here for us."""
+        self.rfile.peek(1)
+        self._clock = threading.Timer(WHOLE, self.connection.shutdown, [socket.SHUT_RD])
+        self._clock.daemon = True
+        self._clock.start()
+        try:
+            super().handle_one_request()
+        finally:
+            self._clock.cancel()
 
     def whole_request(self, limit: int) -> Request | Answer:
         """The request, its body of at most so many bytes; or why not, and then it is closed."""
-        request = self._whole_request(limit)
-        self._timely.due = None
-        self.connection.settimeout(IDLE)
-        self.close_connection |= isinstance(request, Answer)
-        return request
+        body = self._body(limit)
+        self._clock.cancel()
+        if isinstance(body, Answer):
+            self.close_connection = True
+            return body
+        path, _, query = self.path.partition("?")
+        return Request(f"{self.command} {path}", dict(parse_qsl(query)), self.headers, body)
 
-    def _whole_request(self, limit: int) -> Request | Answer:
-        lengths = self.headers.get_all("Content-Length", [])
-        fault = ""
-        if self.request_version not in ("HTTP/1.0", "HTTP/1.1"):
-            fault = "HTTP/1.1 is needed"
-        elif any(isinstance(defect, _OF_HEADERS) for defect in self.headers.defects):
-            fault = "a line among the headers is none"
-        elif not "".join(self.headers.values()).replace("\t", "").isprintable():
-            fault = "a header has control characters, or more lines than one"
-        elif len(lengths) > 1:
-            fault = "Content-Length is there twice"
-        if fault:
-            return Answer(400, {"error": fault})
-        declared = lengths[0] if lengths else "0" if self.command == "GET" else ""
+    def _body(self, limit: int) -> bytes | Answer:
+        lengths = self.headers.get_all("Content-Length", ["0"] if self.command == "GET" else [])
+        if any(isinstance(defect, _NO_HEADERS) for defect in self.headers.defects):
+            return Answer(400, {"error": "a line among the headers is none"})
+        if not "".join(self.headers.values()).replace("\t", "").isprintable():
+            return Answer(400, {"error": "a header has control characters, or several lines"})
+        if len(lengths) > 1 or self.request_version not in ("HTTP/1.0", "HTTP/1.1"):
+            return Answer(400, {"error": "one Content-Length, and HTTP 1.1, are needed"})
+        declared = "".join(lengths)
         is_number = declared.isascii() and declared.isdigit()
         if "Transfer-Encoding" in self.headers or not is_number:
-            return Answer(411, {"error": "Content-Length, and it alone, is needed"})
+            return Answer(411, {"error": "Content-Length is needed, and it alone"})
         if self.command == "GET" and int(declared[:10]):
             return Answer(400, {"error": "a GET has no body"})
         if int(declared[:10]) > limit:
             return Answer(413, {"error": f"more than {limit} bytes"})
-        if not self.may_hold(int(declared)):
-            return Answer(503, {"error": "no room now"})
         body = self.rfile.read(int(declared))
-        if len(body) < int(declared):
-            return Answer(400, {"error": "the body was cut"})
-        path, _, query = self.path.partition("?")
-        return Request(f"{self.command} {path}", dict(parse_qsl(query)), self.headers, body)
+        return body if len(body) == int(declared) else Answer(400, {"error": "the body was cut"})
+
+    def send_head(self, status: int, headers: Mapping[str, str], length: int) -> None:
+        """All of an answer but its body of so many bytes."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()

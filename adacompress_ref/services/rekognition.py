@@ -20,7 +20,7 @@ from .http import Parse, Transport, check_endpoint
 from .signature import Credentials, sign
 
 NAME = "rekognition"
-TARGET, LABELS = "RekognitionService.", "DetectLabels"  # the header of an operation; ours
+TARGET = "RekognitionService.DetectLabels"
 ANSWERS = 10  # twice as many as the agreement looks at
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 MEANINGS: Meanings = (  # without the "Exception" in which most of them end
@@ -83,11 +83,11 @@ class Rekognition:
         fields = {"Image": image_fields(payload), "MaxLabels": ANSWERS, "MinConfidence": 0}
         return self.send(fields, parse_response)
 
-    def send(self, fields: Mapping[str, Any], parse: Parse[T], operation: str = LABELS) -> T:
+    def send(self, fields: Mapping[str, Any], parse: Parse[T]) -> T:
         """What `parse` makes of the answer to a request of these fields. Raises ServiceError."""
         credentials = self._credentials
         try:
-            return self._send(credentials, fields, parse, operation)
+            return self._send(credentials, fields, parse)
         except AuthenticationError as error:
             renewed = find_credentials()  # other programs renew them in their file
             if renewed == credentials and not re.search(
@@ -96,14 +96,12 @@ class Rekognition:
                 raise
             self._ahead = timedelta(seconds=self.transport.ahead)  # one clock is wrong
         self._use(renewed)
-        return self._send(renewed, fields, parse, operation)
+        return self._send(renewed, fields, parse)
 
-    def _send(
-        self, credentials: Credentials, fields: Mapping[str, Any], parse: Parse[T], operation: str
-    ) -> T:
+    def _send(self, credentials: Credentials, fields: Mapping[str, Any], parse: Parse[T]) -> T:
         def build() -> Request:
             when = datetime.now(timezone.utc) + self._ahead
-            return build_request(self.endpoint, self.region, credentials, fields, when, operation)
+            return build_request(self.endpoint, self.region, credentials, fields, when)
 
         return self.transport.call(build, parse)
 
@@ -119,14 +117,13 @@ def build_request(
     credentials: Credentials,
     fields: Mapping[str, Any],
     when: datetime,
-    operation: str = LABELS,
 ) -> Request:
-    """A signed request of these fields."""
+    """A signed request for labels, of these fields."""
     body = json.dumps(fields).encode()
     url = endpoint.rstrip("/") + "/"
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
-        "X-Amz-Target": TARGET + operation,
+        "X-Amz-Target": TARGET,
     }
     signed = sign(url, headers, body, credentials, region, NAME, when)
     return Request("POST", url, signed, data=body)
