@@ -105,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     _option(one, "--min-score", "P", text, nargs="+", type=score, default=[0.0])
     _option(one, "--steps", "N", "default: the preset's", type=number(int, 1))
     _preset(one)
+    _return_reward(one)
     _seed(one)
     _encodings(one)
     _images(one)
@@ -139,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     _option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
     text = "keep it in so many of streams like this one, such as 0.9; it costs bytes"
     _option(one, "--confidence", "P", text, type=number(float, 0.5, 0.99))
+    _return_reward(one)
     _seed(one)
     _images(one)
 
@@ -257,6 +259,11 @@ def _encodings(to: argparse.ArgumentParser) -> None:
 def _workers(to: argparse._ActionsContainer, what: str) -> None:
     text = f"{what}; default: one a core"
     _option(to, "--workers", "N", text, type=number(int, 1), default=cores())
+
+
+def _return_reward(to: argparse.ArgumentParser) -> None:
+    text = "r_th, for paper and authors: the mean reward that ends a retraining; default: 0.45"
+    _option(to, "--return-reward", "R", text, type=number(float, -1000, 1000))
 
 
 def _seed(to: argparse.ArgumentParser) -> None:

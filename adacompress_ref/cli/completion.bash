@@ -9,9 +9,9 @@ _shtab_adacompress_subparsers=(compress label train evaluate run explain report 
 
 _shtab_adacompress_compress_option_strings=(-h --help --files-from -o --output --dest --noaction --json --csv --totals --keep-exif --keep-tree --preserve --webp --overwrite --no-reference --workers --preset --agent --alpha --extractor --pixel-limit --quiet)
 _shtab_adacompress_label_option_strings=(-h --help --json --images --service --record --timeout --rate -o --output --workers --preset --encodings --extractor --pixel-limit --quiet)
-_shtab_adacompress_train_option_strings=(-h --help --json --table --images --service --record --timeout --rate -o --output --test-images --test-share --min-score --steps --preset --seed --encodings --extractor --pixel-limit --quiet)
+_shtab_adacompress_train_option_strings=(-h --help --json --table --images --service --record --timeout --rate -o --output --test-images --test-share --min-score --steps --preset --return-reward --seed --encodings --extractor --pixel-limit --quiet)
 _shtab_adacompress_evaluate_option_strings=(-h --help --json --table --test-images --preset --agent --alpha)
-_shtab_adacompress_run_option_strings=(-h --help --json --images --service --record --timeout --rate --follow --every --settle --exclude --check --pay-for-check --again --wait --state --preset --agent --alpha --untrained --agreement --confidence --seed --extractor --pixel-limit --quiet)
+_shtab_adacompress_run_option_strings=(-h --help --json --images --service --record --timeout --rate --follow --every --settle --exclude --check --pay-for-check --again --wait --state --preset --agent --alpha --untrained --agreement --confidence --return-reward --seed --extractor --pixel-limit --quiet)
 _shtab_adacompress_explain_option_strings=(-h --help --json -o --output --level --preset --agent --alpha --extractor --pixel-limit --quiet)
 _shtab_adacompress_report_option_strings=(-h --help --json -o --output --images --worst --preset --agent --extractor --pixel-limit --quiet)
 _shtab_adacompress_serve_option_strings=(-h --help --json --service --min-score --host --port --latency --bandwidth --error-rate --quota --seed)

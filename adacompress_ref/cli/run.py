@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import agents
+from ..core.controller import Controller
 from ..running import runlog
 from ..running.arrivals import Arrivals
 from ..running.pilot import AdaCompress
@@ -18,7 +19,15 @@ from ..running.stream import Stream
 from ..storage import artifacts
 from ..storage.files import printable
 from ..survival.agent import ALPHAS
-from .common import open_named_service, open_pilot, percent, say, say_of, stop_signal
+from .common import (
+    open_named_service,
+    open_pilot,
+    percent,
+    return_reward,
+    say,
+    say_of,
+    stop_signal,
+)
 from .progress import Progress
 
 
@@ -27,10 +36,13 @@ def main(arguments: argparse.Namespace) -> int:
     service = open_named_service(arguments)
     if arguments.untrained:
         config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
+        config = return_reward(config, arguments)
         pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
         pilot.aim(arguments.alpha, arguments.agreement, arguments.confidence)
     else:
         pilot = open_pilot(arguments, arguments.seed)
+        pilot.agent.config = return_reward(pilot.config, arguments)
+        pilot.resume(Controller(pilot.agent, agents.monitor_of(pilot.agent)))
     with ExitStack() as stack:
         folder = arguments.state or stack.enter_context(TemporaryDirectory(prefix="adacompress-"))
         state = stack.enter_context(closing(StateFolder(folder, _settings(arguments, pilot))))
@@ -85,6 +97,8 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     goal = getattr(stream.pilot.agent, "goal", None)
     if goal and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {goal:g} is out of reach so far")
+    if why := retrains(stream.pilot.controller):
+        say(f"adacompress: {why}")
     if arguments.json:
         print(json.dumps({"totals": totals}))
     else:
@@ -100,9 +114,18 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     return 1 if failed or totals["waiting"] or totals["put_aside"] else 0
 
 
+def retrains(controller: Controller) -> str:
+    """Why a retraining goes on, in words, where r_th is to end it."""
+    r_th = getattr(controller.agent.config, "return_reward", None)
+    if r_th is None or controller.initial or controller.state != "retrain":
+        return ""
+    reward = controller.monitor.mean_reward  # type: ignore[attr-defined]
+    return f"retrains until the mean reward, now {reward:.2f}, is above --return-reward {r_th:g}"
+
+
 def _settings(arguments: argparse.Namespace, pilot: AdaCompress) -> dict[str, Any]:
     """What must be the same at each return."""
-    names = ("service", "untrained", "seed", "alpha", "agreement", "confidence")
+    names = ("service", "untrained", "seed", "alpha", "agreement", "confidence", "return_reward")
     digest = artifacts.sha256(file_of(arguments.agent)) if arguments.agent else None
     given = {name: getattr(arguments, name) for name in names}
     return {"preset": pilot.config.preset, "agent": digest} | given

@@ -30,6 +30,7 @@ from .common import (
     load_table,
     open_named_service,
     read_names,
+    return_reward,
     say,
     say_of,
     stop_signal,
@@ -58,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise ValueError(
                 f"{arguments.output}: exists and is no agent of this version; name another"
             ) from error
-    config = agents.preset(arguments.preset)
+    config = return_reward(agents.preset(arguments.preset), arguments)
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
     trained = (_recorded if arguments.table else _live)(arguments, config)
