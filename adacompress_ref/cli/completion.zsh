@@ -148,6 +148,7 @@ _shtab_adacompress_run_options=(
   "*--exclude[names to leave out, such as \'thumb\*\'\; hidden ones and \@eaDir, \#recycle, lost\+found are]:PATTERN:_files"
   "--check[ask for every reference aside, to know the true agreement]"
   "--pay-for-check[of a service that is paid for, too]"
+  "--floor=[references asked again, as they are and at quality 95\: what no encoding can keep]:N:"
   "--again[send the same bytes under another name again, and pay for them]"
   "--wait=[seconds without any answer before the rest is left\; with --follow no end\; default\: 60]:S:"
   "--state=[where log and agent live, to go on later]:DIR:_files -/"

@@ -65,6 +65,7 @@ def main(arguments: argparse.Namespace) -> int:
             wait=float("inf") if arguments.follow else arguments.wait,
             once="name" if arguments.again else "content",
             check=arguments.check,
+            floor=arguments.floor,
             say=say,
         )
         return _send(stream, arrivals, arguments)
@@ -97,6 +98,8 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     goal = getattr(stream.pilot.agent, "goal", None)
     if goal and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {goal:g} is out of reach so far")
+    if goal and (floor := totals["asked_again"]) and goal > (kept := floor["quality_95"]["share"]):
+        say(f"adacompress: an agreement of {goal:g} is out of reach: quality 95 keeps {kept:.3f}")
     if why := retrains(stream.pilot.controller):
         say(f"adacompress: {why}")
     if arguments.json:
@@ -161,6 +164,13 @@ def _show_totals(totals: dict[str, Any]) -> None:
     if totals["measured"]:
         kept = f"{totals['agreement']:.3f} in {totals['measured']} measured"
     print(f"agreement with quality 75: {kept}")
+    if floor := totals["asked_again"]:
+        print(f"best labels of {floor['references']} references kept when they were asked again:")
+        for what in ("identical", "quality_95"):
+            low, high = floor[what]["interval"]
+            print(
+                f"  {what.replace('_', ' ')}: {floor[what]['share']:.3f} ({low:.3f} to {high:.3f})"
+            )
     print(
         f"bytes: compressed uploads {totals['size_ratio']:.3f} of quality 75 in the mean; "
         f"all uploads, references included, {totals['net_size_ratio']:.3f}; "

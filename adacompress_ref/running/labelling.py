@@ -33,7 +33,7 @@ from ..tables.table import Row, Source, Table, TableError
 from ..views import drift
 from ..views.features import POOLINGS, RESIZES
 from .folder import find
-from .state import lock
+from .lock import lock
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
 
