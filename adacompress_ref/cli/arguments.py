@@ -18,10 +18,12 @@ from the environment:
   AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE, AWS_REGION, AWS_DEFAULT_REGION
                          credentials and region of rekognition, as in AWS's tools
   BAIDU_API_KEY, BAIDU_SECRET_KEY, FACEPP_API_KEY, FACEPP_API_SECRET,
-  GOOGLE_API_KEY         credentials of baidu, facepp and google
+  GOOGLE_API_KEY, OPENAI_API_KEY
+                         credentials of baidu, facepp, google and openai
   AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL, BAIDU_ENDPOINT,
-  FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT
+  FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT, OPENAI_BASE_URL
                          another server for a service, such as adacompress serve
+  OPENAI_WEBP            1: the server of openai takes WebP too
   HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
                          as the package requests takes them
 extras, as in pip install 'adacompress_ref[onnx]', and what each adds once installed:
@@ -51,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         )
         if json:
             flag(added, "--json", "print JSON to standard output")
+        flag(added, "--debug", "print the traceback of what ends the command, too")
         return added
 
     text = "choose a level for each image and write the file to upload; no service needed"
@@ -164,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
     option(one, "--agent", "FILE", "for heat maps; default: the state folder's")
     options.images(one)
 
-    text = "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs"
+    text = "a local service that looks like five others from outside, for dry runs"
     one = command("serve", text, "--latency 0.2 --error-rate 0.05")
     option(one, "--service", "S", "squeezenet (default) or onnx:FILE", default="squeezenet")
     text, score = "labels below are no answer; default: the sidecar's", number(float, 0, 1)

@@ -7,16 +7,16 @@
 
 _shtab_adacompress_subparsers=(compress label train evaluate run explain report serve weights completion)
 
-_shtab_adacompress_compress_option_strings=(-h --help --files-from -o --output --dest --noaction --json --csv --totals --keep-exif --keep-tree --preserve --webp --overwrite --no-reference --workers --preset --agent --alpha --extractor --pixel-limit --quiet)
-_shtab_adacompress_label_option_strings=(-h --help --json --images --service --record --timeout --rate -o --output --workers --preset --encodings --extractor --pixel-limit --quiet)
-_shtab_adacompress_train_option_strings=(-h --help --json --table --images --service --record --timeout --rate -o --output --test-images --test-share --min-score --steps --preset --return-reward --seed --encodings --extractor --pixel-limit --quiet)
-_shtab_adacompress_evaluate_option_strings=(-h --help --json --table --test-images --preset --agent --alpha)
-_shtab_adacompress_run_option_strings=(-h --help --json --images --service --record --timeout --rate --follow --every --settle --exclude --check --pay-for-check --floor --again --wait --state --preset --agent --alpha --untrained --agreement --confidence --return-reward --seed --extractor --pixel-limit --quiet)
-_shtab_adacompress_explain_option_strings=(-h --help --json -o --output --level --preset --agent --alpha --extractor --pixel-limit --quiet)
-_shtab_adacompress_report_option_strings=(-h --help --json -o --output --images --worst --preset --agent --extractor --pixel-limit --quiet)
-_shtab_adacompress_serve_option_strings=(-h --help --json --service --min-score --host --port --latency --bandwidth --error-rate --quota --seed)
-_shtab_adacompress_weights_option_strings=(-h --help --json)
-_shtab_adacompress_completion_option_strings=(-h --help)
+_shtab_adacompress_compress_option_strings=(-h --help --debug --files-from -o --output --dest --noaction --json --csv --totals --keep-exif --keep-tree --preserve --webp --overwrite --no-reference --workers --preset --agent --alpha --extractor --pixel-limit --quiet)
+_shtab_adacompress_label_option_strings=(-h --help --json --debug --images --service --record --timeout --rate --model --app-dir -o --output --workers --preset --encodings --extractor --pixel-limit --quiet)
+_shtab_adacompress_train_option_strings=(-h --help --json --debug --table --images --service --record --timeout --rate --model --app-dir -o --output --test-images --test-share --min-score --steps --preset --return-reward --seed --encodings --extractor --pixel-limit --quiet)
+_shtab_adacompress_evaluate_option_strings=(-h --help --json --debug --table --test-images --preset --agent --alpha)
+_shtab_adacompress_run_option_strings=(-h --help --json --debug --images --service --record --timeout --rate --model --app-dir --follow --every --settle --exclude --check --pay-for-check --floor --again --wait --state --preset --agent --alpha --untrained --agreement --confidence --return-reward --seed --extractor --pixel-limit --quiet)
+_shtab_adacompress_explain_option_strings=(-h --help --json --debug -o --output --level --preset --agent --alpha --extractor --pixel-limit --quiet)
+_shtab_adacompress_report_option_strings=(-h --help --json --debug -o --output --images --worst --preset --agent --extractor --pixel-limit --quiet)
+_shtab_adacompress_serve_option_strings=(-h --help --json --debug --service --min-score --host --port --latency --bandwidth --error-rate --quota --seed)
+_shtab_adacompress_weights_option_strings=(-h --help --json --debug)
+_shtab_adacompress_completion_option_strings=(-h --help --debug)
 _shtab_adacompress_option_strings=(-h --help --version)
 
 _shtab_adacompress_compress_pos_0_COMPGEN=''
@@ -27,15 +27,17 @@ _shtab_adacompress_compress___dest_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_compress___agent_COMPGEN=''
 _shtab_adacompress_compress___extractor_COMPGEN=''
 _shtab_adacompress_label___images_COMPGEN=_shtab_compgen_dirs
-_shtab_adacompress_label___service_COMPGEN=_shtab_cmd_compgen_adf7211d
+_shtab_adacompress_label___service_COMPGEN=_shtab_cmd_compgen_c102a2a6
 _shtab_adacompress_label___record_COMPGEN=''
+_shtab_adacompress_label___app_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_label__o_COMPGEN=''
 _shtab_adacompress_label___output_COMPGEN=''
 _shtab_adacompress_label___extractor_COMPGEN=''
 _shtab_adacompress_train___table_COMPGEN=''
 _shtab_adacompress_train___images_COMPGEN=_shtab_compgen_dirs
-_shtab_adacompress_train___service_COMPGEN=_shtab_cmd_compgen_adf7211d
+_shtab_adacompress_train___service_COMPGEN=_shtab_cmd_compgen_c102a2a6
 _shtab_adacompress_train___record_COMPGEN=''
+_shtab_adacompress_train___app_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_train__o_COMPGEN=''
 _shtab_adacompress_train___output_COMPGEN=''
 _shtab_adacompress_train___test_images_COMPGEN=''
@@ -44,8 +46,9 @@ _shtab_adacompress_evaluate___table_COMPGEN=''
 _shtab_adacompress_evaluate___test_images_COMPGEN=''
 _shtab_adacompress_evaluate___agent_COMPGEN=''
 _shtab_adacompress_run___images_COMPGEN=_shtab_compgen_dirs
-_shtab_adacompress_run___service_COMPGEN=_shtab_cmd_compgen_adf7211d
+_shtab_adacompress_run___service_COMPGEN=_shtab_cmd_compgen_c102a2a6
 _shtab_adacompress_run___record_COMPGEN=''
+_shtab_adacompress_run___app_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_run___exclude_COMPGEN=''
 _shtab_adacompress_run___state_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_run___agent_COMPGEN=''
@@ -77,6 +80,7 @@ _shtab_adacompress_pos_0_choices=(compress label train evaluate run explain repo
 _shtab_adacompress_compress_pos_0_nargs='*'
 _shtab_adacompress_compress__h_nargs=0
 _shtab_adacompress_compress___help_nargs=0
+_shtab_adacompress_compress___debug_nargs=0
 _shtab_adacompress_compress___noaction_nargs=0
 _shtab_adacompress_compress___json_nargs=0
 _shtab_adacompress_compress___csv_nargs=0
@@ -91,19 +95,23 @@ _shtab_adacompress_compress___quiet_nargs=0
 _shtab_adacompress_label__h_nargs=0
 _shtab_adacompress_label___help_nargs=0
 _shtab_adacompress_label___json_nargs=0
+_shtab_adacompress_label___debug_nargs=0
 _shtab_adacompress_label___quiet_nargs=0
 _shtab_adacompress_train__h_nargs=0
 _shtab_adacompress_train___help_nargs=0
 _shtab_adacompress_train___json_nargs=0
+_shtab_adacompress_train___debug_nargs=0
 _shtab_adacompress_train___table_nargs=+
 _shtab_adacompress_train___min_score_nargs=+
 _shtab_adacompress_train___quiet_nargs=0
 _shtab_adacompress_evaluate__h_nargs=0
 _shtab_adacompress_evaluate___help_nargs=0
 _shtab_adacompress_evaluate___json_nargs=0
+_shtab_adacompress_evaluate___debug_nargs=0
 _shtab_adacompress_run__h_nargs=0
 _shtab_adacompress_run___help_nargs=0
 _shtab_adacompress_run___json_nargs=0
+_shtab_adacompress_run___debug_nargs=0
 _shtab_adacompress_run___follow_nargs=0
 _shtab_adacompress_run___check_nargs=0
 _shtab_adacompress_run___pay_for_check_nargs=0
@@ -114,19 +122,24 @@ _shtab_adacompress_explain_pos_0_nargs=+
 _shtab_adacompress_explain__h_nargs=0
 _shtab_adacompress_explain___help_nargs=0
 _shtab_adacompress_explain___json_nargs=0
+_shtab_adacompress_explain___debug_nargs=0
 _shtab_adacompress_explain___quiet_nargs=0
 _shtab_adacompress_report__h_nargs=0
 _shtab_adacompress_report___help_nargs=0
 _shtab_adacompress_report___json_nargs=0
+_shtab_adacompress_report___debug_nargs=0
 _shtab_adacompress_report___quiet_nargs=0
 _shtab_adacompress_serve__h_nargs=0
 _shtab_adacompress_serve___help_nargs=0
 _shtab_adacompress_serve___json_nargs=0
+_shtab_adacompress_serve___debug_nargs=0
 _shtab_adacompress_weights__h_nargs=0
 _shtab_adacompress_weights___help_nargs=0
 _shtab_adacompress_weights___json_nargs=0
+_shtab_adacompress_weights___debug_nargs=0
 _shtab_adacompress_completion__h_nargs=0
 _shtab_adacompress_completion___help_nargs=0
+_shtab_adacompress_completion___debug_nargs=0
 _shtab_adacompress_pos_0_nargs=A...
 _shtab_adacompress__h_nargs=0
 _shtab_adacompress___help_nargs=0
@@ -136,8 +149,8 @@ _shtab_adacompress___version_nargs=0
 # Custom Preamble
 
 # $1=COMP_WORDS[1]
-_shtab_cmd_compgen_adf7211d() {
-  compgen -W "$(echo squeezenet rekognition baidu facepp google)" -- $1
+_shtab_cmd_compgen_c102a2a6() {
+  compgen -W "$(echo squeezenet rekognition baidu facepp google openai)" -- $1
 }
 
 # $1=COMP_WORDS[1]

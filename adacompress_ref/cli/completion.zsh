@@ -17,7 +17,7 @@ _shtab_adacompress_commands() {
     label:'Upload every level of every image once and keep the answers in a table.'
     report:'A run or an evaluation as one page of HTML that needs nothing else.'
     run:'The three states over a stream of images.'
-    serve:'A local service that looks like Baidu, Face++, Rekognition and Google, for dry runs.'
+    serve:'A local service that looks like five others from outside, for dry runs.'
     train:'Train an agent by Algorithm 1, on a table or live.'
     weights:'Weight files: list, verify, fetch.'
   )
@@ -34,6 +34,7 @@ _shtab_adacompress_defaults_added=0
 
 _shtab_adacompress_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--debug[print the traceback of what ends the command, too]"
   ":shell:(bash zsh)"
 )
 
@@ -42,6 +43,7 @@ _shtab_adacompress_completion_defaults_added=0
 
 _shtab_adacompress_compress_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--debug[print the traceback of what ends the command, too]"
   "--files-from=[names of more, one a line\; -\: from standard input]:FILE:_files"
   {-o,--output,--dest}"[default\: compressed\; -\: one image, to standard output]:DIR:_files -/"
   "--noaction[choose and print, write nothing]"
@@ -70,6 +72,7 @@ _shtab_adacompress_compress_defaults_added=0
 _shtab_adacompress_evaluate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--table=[made by label]:TABLE:_files"
   "--test-images=[names of images to test on, one a line]:FILE:_files"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
@@ -83,6 +86,7 @@ _shtab_adacompress_evaluate_defaults_added=0
 _shtab_adacompress_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   {-o,--output}"[the picture, .png\; -\: to standard output]:HEATMAP:_files"
   "--level=[jpeg-q15, or 15, instead of each image\'s chosen level]:C:"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
@@ -100,11 +104,14 @@ _shtab_adacompress_explain_defaults_added=0
 _shtab_adacompress_label_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--images=[folder of images]:DIR:_files -/"
-  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google or recorded\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google}"
+  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google, openai, recorded\:FILE, or MODULE\:CLASS, one\'s own]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google openai}"
   "--record=[add all answers to FILE, for --service recorded\:FILE]:FILE:_files"
   "--timeout=[seconds for one try\; default\: 20]:S:"
   "--rate=[most requests a second]:N:"
+  "--model=[the model of openai, by its server\'s name]:NAME:"
+  "--app-dir=[where MODULE is\; default\: the current folder]:DIR:_files -/"
   {-o,--output}"[the table, .npz]:TABLE:_files"
   "--workers=[processes, one thread each\; default\: one a core]:N:"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
@@ -120,6 +127,7 @@ _shtab_adacompress_label_defaults_added=0
 _shtab_adacompress_report_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   {-o,--output}"[the page, .html\; -\: to standard output]:PAGE:_files"
   "--images=[the run\'s photographs, to show the worst disagreements]:DIR:_files -/"
   "--worst=[of these\; default\: 6]:N:"
@@ -137,11 +145,14 @@ _shtab_adacompress_report_defaults_added=0
 _shtab_adacompress_run_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--images=[folder of images]:DIR:_files -/"
-  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google or recorded\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google}"
+  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google, openai, recorded\:FILE, or MODULE\:CLASS, one\'s own]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google openai}"
   "--record=[add all answers to FILE, for --service recorded\:FILE]:FILE:_files"
   "--timeout=[seconds for one try\; default\: 20]:S:"
   "--rate=[most requests a second]:N:"
+  "--model=[the model of openai, by its server\'s name]:NAME:"
+  "--app-dir=[where MODULE is\; default\: the current folder]:DIR:_files -/"
   "--follow[send what arrives later too, until it is told to stop]"
   "--every=[with --follow\: seconds between two looks into the folder\; default\: 5]:S:"
   "--settle=[with --follow\: seconds for which a file has not changed when it is taken\; default\: 2]:S:"
@@ -171,6 +182,7 @@ _shtab_adacompress_run_defaults_added=0
 _shtab_adacompress_serve_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--service=[squeezenet (default) or onnx\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet}"
   "--min-score=[labels below are no answer\; default\: the sidecar\'s]:P:"
   "--host=[default\: this machine alone]:ADDRESS:"
@@ -188,12 +200,15 @@ _shtab_adacompress_serve_defaults_added=0
 _shtab_adacompress_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--table=[made by label\; several services, if there are]:*-*:TABLE:_files"
   "--images=[folder of images, uploaded as it learns]:DIR:_files -/"
-  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google or recorded\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google}"
+  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google, openai, recorded\:FILE, or MODULE\:CLASS, one\'s own]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google openai}"
   "--record=[add all answers to FILE, for --service recorded\:FILE]:FILE:_files"
   "--timeout=[seconds for one try\; default\: 20]:S:"
   "--rate=[most requests a second]:N:"
+  "--model=[the model of openai, by its server\'s name]:NAME:"
+  "--app-dir=[where MODULE is\; default\: the current folder]:DIR:_files -/"
   {-o,--output}"[the agent, .npz]:AGENT:_files"
   "--test-images=[names of images never to train on, one a line]:FILE:_files"
   "--test-share=[share of images never to train on\; default\: 0.2]:P:"
@@ -214,6 +229,7 @@ _shtab_adacompress_train_defaults_added=0
 _shtab_adacompress_weights_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   ":action:(list verify fetch)"
   ":with fetch\: which:"
 )

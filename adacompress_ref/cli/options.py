@@ -58,12 +58,15 @@ def agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...]
 
 def service(to: argparse.ArgumentParser, required: bool = True) -> None:
     """--service, and how it is asked."""
-    text = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE"
+    text = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, openai, recorded:FILE"
+    text += ", or MODULE:CLASS, one's own"
     option(to, "--service", "S", text, required=required)
     option(to, "--record", "FILE", "add all answers to FILE, for --service recorded:FILE")
     option(to, "--timeout", "S", "seconds for one try; default: 20", type=number(float, 0.1))
     option(to, "--rate", "N", "most requests a second", type=number(float, 0.001))
     to.set_defaults(tries=None)
+    option(to, "--model", "NAME", "the model of openai, by its server's name")
+    option(to, "--app-dir", "DIR", "where MODULE is; default: the current folder", default=".")
 
 
 def images(to: argparse.ArgumentParser, quiet: str = "no progress") -> None:

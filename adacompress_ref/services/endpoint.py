@@ -60,9 +60,8 @@ def explained(name: str, url: str, error: Exception) -> ServiceError:
             f"{name}: the credentials have letters that cannot be sent; check them"
         )
     if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.InvalidSchema)):
-        proxy = urlsplit(select_proxy(url, get_environ_proxies(url)) or "").netloc.rpartition("@")[
-            2
-        ]
+        chosen = select_proxy(url, get_environ_proxies(url)) or ""
+        proxy = urlsplit(chosen).netloc.rpartition("@")[2]
         place, text = f"{name}: the proxy {printable(proxy)}", str(error)
         if "407" in text or "SOCKS" in text:
             fault = "needs PySocks" if "SOCKS" in text else "wants other credentials"
