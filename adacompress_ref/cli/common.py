@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .. import agents
 from ..core.config import BaseConfig
@@ -165,15 +165,6 @@ def check_output(path: str, inputs: Iterable[Path] = (), kind: str = "") -> None
         tempfile.TemporaryFile(dir=place.parent).close()
     except OSError as error:
         raise ValueError(f"{shown}: its folder cannot be written ({error.strerror})") from error
-
-
-def return_reward(config: Any, arguments: argparse.Namespace) -> Any:
-    """A config with the r_th that was asked for. Raises ValueError where it has none."""
-    if arguments.return_reward is None:
-        return config
-    if not hasattr(config, "return_reward"):
-        raise ValueError(f"--return-reward: preset {config.preset} has no r_th; leave it out")
-    return config.replace(return_reward=arguments.return_reward)
 
 
 def standard_input(most: int = -1) -> bytes:

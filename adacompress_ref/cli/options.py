@@ -95,6 +95,15 @@ def return_reward(to: argparse.ArgumentParser) -> None:
     option(to, "--return-reward", "R", text, type=number(float, -1000, 1000))
 
 
+def with_return_reward(config: Any, arguments: argparse.Namespace) -> Any:
+    """A config with the r_th that was asked for. Raises ValueError where it has none."""
+    if arguments.return_reward is None:
+        return config
+    if not hasattr(config, "return_reward"):
+        raise ValueError(f"--return-reward: preset {config.preset} has no r_th; leave it out")
+    return config.replace(return_reward=arguments.return_reward)
+
+
 def seed(to: argparse.ArgumentParser) -> None:
     """--seed."""
     option(to, "--seed", "N", "default: 0", type=number(int, 0), default=0)

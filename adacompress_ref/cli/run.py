@@ -23,11 +23,11 @@ from .common import (
     open_named_service,
     open_pilot,
     percent,
-    return_reward,
     say,
     say_of,
     stop_signal,
 )
+from .options import with_return_reward
 from .progress import Progress
 
 
@@ -36,13 +36,14 @@ def main(arguments: argparse.Namespace) -> int:
     service = open_named_service(arguments)
     if arguments.untrained:
         config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
-        config = return_reward(config, arguments)
+        config = with_return_reward(config, arguments)
         pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
         pilot.aim(arguments.alpha, arguments.agreement, arguments.confidence)
     else:
         pilot = open_pilot(arguments, arguments.seed)
-        pilot.agent.config = return_reward(pilot.config, arguments)
-        pilot.resume(Controller(pilot.agent, agents.monitor_of(pilot.agent)))
+        if arguments.return_reward is not None:
+            pilot.agent.config = with_return_reward(pilot.config, arguments)
+            pilot.resume(Controller(pilot.agent, agents.monitor_of(pilot.agent)))
     with ExitStack() as stack:
         folder = arguments.state or stack.enter_context(TemporaryDirectory(prefix="adacompress-"))
         state = stack.enter_context(closing(StateFolder(folder, _settings(arguments, pilot))))
@@ -96,10 +97,12 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     if checked := stream.checked:
         totals |= {"true_agreement": sum(checked) / len(checked), "checked": len(checked)}
     goal = getattr(stream.pilot.agent, "goal", None)
-    if goal and totals["alpha"] == ALPHAS[1]:
+    floor = totals["asked_again"]
+    if goal and floor and goal > floor["quality_95"]["share"]:
+        kept = f"quality 95 keeps {floor['quality_95']['share']:.3f}"
+        say(f"adacompress: an agreement of {goal:g} is out of reach: {kept}")
+    elif goal and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {goal:g} is out of reach so far")
-    if goal and (floor := totals["asked_again"]) and goal > (kept := floor["quality_95"]["share"]):
-        say(f"adacompress: an agreement of {goal:g} is out of reach: quality 95 keeps {kept:.3f}")
     if why := retrains(stream.pilot.controller):
         say(f"adacompress: {why}")
     if arguments.json:

@@ -161,13 +161,12 @@ class Labelling:
     def _kept(self) -> list[Row]:
         """Rows of an earlier run, from the table and from the partial folder."""
         rows = []
-        places = [(self.path, self.path)] if self.path.exists() else []
-        places += [(self.finished, file) for file in sorted(self.finished.glob("*.npz"))]
-        for where, file in places:
+        files = [self.path] if self.path.exists() else []
+        for file in files + sorted(self.finished.glob("*.npz")):
             table = Table.load(file)
             if table.source != self.source:
                 raise TableError(
-                    f"{where}: holds answers of {table.source.service} for "
+                    f"{file}: holds answers of {table.source.service} for "
                     f"{len(table.source.encodings)} encodings by extractor "
                     f"{table.source.extractor[:8]}, not what is asked for; choose another name"
                 )
@@ -182,10 +181,8 @@ class Labelling:
     ) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
 
-        Once `stopping()`, no other image is begun.
-
-        A failed image goes to `failed` and the others are done. Raises AccountError, which no
-        other image would change; what is done is kept.
+        Once `stopping()`, no other is begun. A failed image goes to `failed` and the others are
+        done. Raises AccountError, which no other would change; what is done is kept.
         """
         if executor is None:
             for name in takewhile(lambda name: not stopping(), self.left):

@@ -84,10 +84,6 @@ def _are_labels(value: Any) -> bool:
     )
 
 
-def _are_shares(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and set(value) <= {0, 1}
-
-
 _CHECKS: dict[str, Callable[[Any], bool]] = {  # of an answered image; the log has no checksum
     "state": _is_text,
     "encoding": _is_text,
@@ -99,7 +95,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {  # of an answered image; the log h
     "labels": _are_labels,
     "compressed_labels": lambda value: value is None or _are_labels(value),
     "agreement": lambda value: value in (None, 0, 1),
-    "again": lambda value: value is None or _are_shares(value),
+    "again": lambda value: value in (None, [0, 0], [0, 1], [1, 0], [1, 1]),
     "again_bytes": lambda value: value is None or _is_size(value),
     "p_est": lambda value: value is None or (isinstance(value, (int, float)) and 0 <= value <= 1),
 }

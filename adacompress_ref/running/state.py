@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,8 @@ from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
 from . import runlog
-from .lock import OTHER_FOLDER as OTHER_FOLDER
-from .lock import StateError as StateError
-from .lock import lock
-from .seen import Seen, Trouble, counts, troubles
+from .lock import OTHER_FOLDER, StateError, lock
+from .seen import Seen, Trouble
 
 FILE_FORMAT = 6
 SAVE_EVERY = 25  # images
@@ -79,20 +77,6 @@ def load(folder: Path) -> tuple[Controller, dict[str, Any], str] | None:
     if damaged:
         raise StateError(f"{damaged}, and there is no whole one before it; {OTHER_FOLDER}")
     return None
-
-
-def totals(
-    folder: Path,
-    saved: dict[str, Any],
-    lines: list[dict[str, Any]],
-    times: Iterable[dict[str, Any]],
-) -> dict[str, Any]:
-    """Of all that was ever logged: as `saved`, and of lines of the log since."""
-    sums = saved["totals"]
-    for line in lines:
-        if (line.get("number") or 0) > saved["lines"]:  # earlier versions had no numbers
-            runlog.add(sums, line)
-    return runlog.figures(sums, times, **counts(troubles(folder)))
 
 
 def file_of(agent: str | os.PathLike[str]) -> Path:

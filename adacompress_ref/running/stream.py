@@ -214,7 +214,7 @@ class Stream:
     def _ask_again(self, photo: images.Photo, step: Step, line: dict[str, Any]) -> None:
         if step.reference and self.state.totals.get("asked_again", 0) < self.floor:
             with suppress(ImageError, ServiceError):
-                line |= asked_again(photo, step.reference, self.service)
+                line |= asked_again(photo, step.reference, self.service, self.pilot.config)
                 line["bytes_sent"] += line["again_bytes"]
             self._hear_again(line)
 

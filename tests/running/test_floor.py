@@ -11,6 +11,7 @@ from adacompress_ref.running import runlog
 from adacompress_ref.running.floor import asked_again
 from adacompress_ref.running.state import StateFolder
 from adacompress_ref.running.stream import Stream
+from adacompress_ref.survival.config import TUNED
 
 
 class Noisy:
@@ -38,7 +39,7 @@ def test_by_hand(photos):
             return [ac.Label("it" if payload == reference else "that", 0.9)]
 
     size = len(reference) + len(finest)
-    assert asked_again(photo, upload, Service()) == {"again": [1, 0], "again_bytes": size}
+    assert asked_again(photo, upload, Service(), TUNED) == {"again": [1, 0], "again_bytes": size}
 
 
 def test_without_an_answer_nothing_is_known(photos):
@@ -49,7 +50,7 @@ def test_without_an_answer_nothing_is_known(photos):
             raise ac.RefusedError("too large", sent=False)
 
     upload = ac.Upload(1, [ac.Label("it", 0.9)])
-    assert asked_again(photo, upload, Service()) == {"again": None, "again_bytes": 0}
+    assert asked_again(photo, upload, Service(), TUNED) == {"again": None, "again_bytes": 0}
 
 
 def run(photos, path, service, floor, **options):
