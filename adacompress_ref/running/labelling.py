@@ -166,9 +166,9 @@ class Labelling:
             table = Table.load(file)
             if table.source != self.source:
                 raise TableError(
-                    f"{file}: holds answers of {table.source.service} for "
-                    f"{len(table.source.encodings)} encodings by extractor "
-                    f"{table.source.extractor[:8]}, not what is asked for; choose another name"
+                    f"{file if file == self.path else self.finished}: holds answers of "
+                    f"{table.source.service} for {len(table.source.encodings)} encodings by "
+                    f"extractor {table.source.extractor[:8]}, not what is asked for; choose another name"
                 )
             rows += table.rows()
         return rows
