@@ -165,10 +165,10 @@ class Labelling:
         for file in files + sorted(self.finished.glob("*.npz")):
             table = Table.load(file)
             if table.source != self.source:
+                kind = f"{table.source.service} for {len(table.source.encodings)} encodings"
                 raise TableError(
-                    f"{file if file == self.path else self.finished}: holds answers of "
-                    f"{table.source.service} for {len(table.source.encodings)} encodings by "
-                    f"extractor {table.source.extractor[:8]}, not what is asked for; choose another name"
+                    f"{file if file == self.path else self.finished}: holds answers of {kind} by "
+                    f"extractor {table.source.extractor[:8]}, not these; choose another name"
                 )
             rows += table.rows()
         return rows
