@@ -175,7 +175,7 @@ def _show_totals(totals: dict[str, Any]) -> None:
                 f"  {what.replace('_', ' ')}: {floor[what]['share']:.3f} ({low:.3f} to {high:.3f})"
             )
     print(
-        f"bytes: {totals['net_size_ratio']:.3f} of always quality 75, references included; "
+        f"bytes: all, references included, {totals['net_size_ratio']:.3f} of always quality 75; "
         f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were; "
         f"chosen uploads alone {totals['size_ratio']:.3f} in the mean of the images"
     )
