@@ -11,7 +11,7 @@ from ..running import traffic
 from ..running.state import StateFolder, file_of
 from ..running.traffic import Traffic
 from ..server.gateway import Gateway
-from ..services.http import check_endpoint
+from ..services.endpoint import check_endpoint
 from ..services.rekognition import Rekognition
 from ..storage import artifacts
 from ..storage.files import reason

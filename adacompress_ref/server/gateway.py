@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from ..running.traffic import Traffic
 from ..services import AuthenticationError, ProtocolError, ServiceError, in_background
-from ..services.http import Response, is_loopback
+from ..services.endpoint import is_loopback
+from ..services.http import Response
 from ..services.rekognition import Rekognition
 from ..storage.files import ImageError, reason
 from .clients import Asked, AskedService, read
