@@ -186,14 +186,18 @@ def parser() -> argparse.ArgumentParser:
 
     text = "between a client that stays as it is and its service: images leave smaller"
     one = command("gateway", text, "rekognition --state state", json=False)
-    one.add_argument("service", choices=("rekognition",), help="whose format it speaks")
+    one.add_argument("service", choices=options.FORMATS, help="whose format it speaks")
     option(one, "--state", "DIR", "where log and agent live, to go on later", required=True)
     option(one, "--upstream", "URL", "the service; default: as the environment says")
     text = "default: this machine alone; others need ADACOMPRESS_GATEWAY_TOKEN"
     option(one, "--listen", "ADDRESS", text, default="127.0.0.1")
     option(one, "--port", "N", "default: 8080; 0: any that is free", type=port, default=8080)
     text = "by which clients call it too, such as that of a proxy with TLS before it"
-    option(one, "--name", "HOST", text, action="append", default=[])
+    option(one, "--name", "HOST", text, dest="names", action="append", default=[])
+    text = "what goes on as it is, besides labels of bytes, such as DetectFaces or facepp/v3/detect"
+    option(one, "--pass", "OPERATION", text, dest="passed", action="append", default=[])
+    text = "numbers in Prometheus' text format, written every 10 s; .prom"
+    option(one, "--metrics", "FILE", text)
     text = "connections at once, further ones get 503; default: 64"
     option(one, "--clients", "N", text, type=number(int, 1, 900), default=64)
     text = "seconds until a client gets an answer or 503; default: 45"

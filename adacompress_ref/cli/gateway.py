@@ -6,53 +6,61 @@ import argparse
 import os
 import time
 from contextlib import closing
+from typing import Any
 
 from ..running import traffic
-from ..running.state import StateFolder, file_of
+from ..running.state import StateFolder
 from ..running.traffic import Traffic
+from ..server import metrics
+from ..server.dialects import CLIENTS
 from ..server.gateway import Gateway
+from ..services import open_service
 from ..services.endpoint import check_endpoint
-from ..services.rekognition import Rekognition
-from ..storage import artifacts
-from ..storage.files import reason
-from .common import open_pilot, say, stop_signal
+from ..storage.files import save_atomically
+from .common import check_output, open_pilot, say, stop_signal
+from .run import settings_of
 
 PATIENCE = 5.0  # seconds from the signal to the end, whatever happens
+EVERY = 10.0  # seconds between two files of metrics
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Answer until Ctrl-C or SIGTERM."""
-    service = Rekognition(tries=1, deadline=arguments.deadline)  # it is the client that tries again
+    # it is the client that tries again
+    service: Any = open_service(arguments.service, tries=1, deadline=arguments.deadline)
     if arguments.upstream:
         service.endpoint = check_endpoint(arguments.upstream)
+    if arguments.metrics:
+        check_output(arguments.metrics, kind="prom")
     token = os.environ.get("ADACOMPRESS_GATEWAY_TOKEN", "").strip()
     service.transport.hide([token])
+    client = CLIENTS[arguments.service](token, arguments.passed)
     pilot = open_pilot(arguments, arguments.seed)
-    # what must be the same at each return
-    settings = {name: getattr(arguments, name) for name in ("seed", "alpha", "agreement")}
-    settings |= {"confidence": arguments.confidence, "gateway": arguments.service}
-    settings["agent"] = artifacts.sha256(file_of(arguments.agent)) if arguments.agent else None
-    settings["preset"] = pilot.config.preset
-    names = {"host": "listen", "port": "port", "names": "name"}
-    options = {name: getattr(arguments, option) for name, option in names.items()}
-    options |= {"clients": arguments.clients, "deadline": arguments.deadline}
+    settings = settings_of(arguments, pilot) | {"gateway": True}
+    options = {name: getattr(arguments, name) for name in ("port", "names", "clients", "deadline")}
     with closing(StateFolder(arguments.state, settings, traffic.check)) as folder:
         images = Traffic(pilot, folder)
-        try:
-            gateway = Gateway(images, service, token=token, say=say, **options)
-        except OSError as error:
-            place = f"{arguments.listen}:{arguments.port}"
-            text = f"{place}: {reason(error)}; name others with --listen or --port"
-            raise ValueError(text) from error
+        gateway = Gateway(images, client, service, host=arguments.listen, say=say, **options)
+
+        def write() -> None:
+            if arguments.metrics:
+                sums = metrics.text(folder.totals, gateway.answers, len(gateway.connections))
+                save_atomically(arguments.metrics, sums.encode())
+
         with stop_signal(PATIENCE) as stop:
             gateway.start()
             print(f"{arguments.service}: {gateway.url} goes on to {service.endpoint}", flush=True)
             if not token:
                 say("without ADACOMPRESS_GATEWAY_TOKEN every user of this machine may spend money")
+            due = 0.0
             while not stop.signal and not images.fault:
+                if time.monotonic() >= due:
+                    write()
+                    due = time.monotonic() + EVERY
                 time.sleep(0.1)
             fault = images.fault
             gateway.close(arguments.drain)
+            write()
         say(f"{folder.totals.get('sent', 0)} images in all")
     if fault:
         raise fault

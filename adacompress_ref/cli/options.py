@@ -10,6 +10,8 @@ from ..core import config as core
 from ..imaging.parallel import cores
 from ..survival import config as survival  # not `agents`, which needs all that --help does not
 
+FORMATS = ("rekognition", "google", "baidu", "facepp")  # of which there is a gateway
+
 
 def number(kind: Callable, least: float, most: float = float("inf")) -> Callable[[str], float]:
     """An argparse type: a number from `least` to `most`."""

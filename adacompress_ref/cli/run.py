@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
             pilot.resume(Controller(pilot.agent, agents.monitor_of(pilot.agent)))
     with ExitStack() as stack:
         folder = arguments.state or stack.enter_context(TemporaryDirectory(prefix="adacompress-"))
-        state = stack.enter_context(closing(StateFolder(folder, _settings(arguments, pilot))))
+        state = stack.enter_context(closing(StateFolder(folder, settings_of(arguments, pilot))))
         arrivals = Arrivals(
             arguments.images,
             state.seen,
@@ -129,11 +129,11 @@ def retrains(controller: Controller) -> str:
     return f"retrains until the mean reward, now {reward:.2f}, is above --return-reward {r_th:g}"
 
 
-def _settings(arguments: argparse.Namespace, pilot: AdaCompress) -> dict[str, Any]:
+def settings_of(arguments: argparse.Namespace, pilot: AdaCompress) -> dict[str, Any]:
     """What must be the same at each return."""
     names = ("service", "untrained", "seed", "alpha", "agreement", "confidence", "return_reward")
     digest = artifacts.sha256(file_of(arguments.agent)) if arguments.agent else None
-    given = {name: getattr(arguments, name) for name in names}
+    given = {name: getattr(arguments, name, None) for name in names}
     return {"preset": pilot.config.preset, "agent": digest} | given
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from ..server.standin import Server
 from ..services import ServiceError, open_service
-from ..storage.files import reason
 from .common import say, stop_signal
 
 
@@ -23,12 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.min_score is not None:
         service.sidecar = replace(service.sidecar, min_score=arguments.min_score)
     names = ("host", "port", "latency", "bandwidth", "quota", "error_rate", "seed")
-    try:
-        server = Server(service, **{name: getattr(arguments, name) for name in names})
-    except OSError as error:
-        raise ValueError(
-            f"{arguments.host}:{arguments.port}: {reason(error)}; name others with --host or --port"
-        ) from error
+    server = Server(service, **{name: getattr(arguments, name) for name in names})
     with stop_signal() as stop, server:
         _announce(arguments, server)
         while not stop.signal:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
+from dataclasses import replace
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..core.roles import Decision
 from ..imaging import read as images
@@ -19,6 +21,8 @@ from .live import LiveImage
 from .pilot import AdaCompress, result_of
 from .results import Result
 from .state import OTHER_FOLDER, SAVE_EVERY, StateError, StateFolder
+
+_NONE = Image.new("RGB", (1, 1))
 
 
 def check(line: dict[str, Any]) -> None:
@@ -80,13 +84,16 @@ class Traffic:
             photo = images.read(file, name="the image")
             image = LiveImage(photo, self.pilot.view, self.pilot.extractor, service)
             _ = image.payloads.reference, image.state
-        image.lap("encode")
-        with self._turn:
-            if self.fault:
-                raise self.fault
-            decision = self.pilot.controller.decide(image.state)
+            image.lap("encode")
+            with self._turn:
+                if self.fault:
+                    raise self.fault
+                decision = self.pilot.controller.decide(image.state)
+            payload = image.payloads.of(decision.action)[1]
+            # what waits for an answer holds no pixels
+            image.photo = image.payloads.photo = replace(photo, picture=_NONE)
+            del photo
         compressed, reference = image.upload(decision.action, decision.mode != "inference")
-        payload = image.payloads.of(decision.action)[1]
         if reference is not None and reference.labels is not None:
             payload = image.payloads.reference
         with self._turn:

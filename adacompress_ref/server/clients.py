@@ -1,88 +1,78 @@
-"""What a client asks of a service in its own format, and whether it may."""
+"""What clients ask of a service, and whether they may; `dialects` has the format of each."""
 
 from __future__ import annotations
 
 import hmac
-import json
-import re
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..core.roles import Label
 from ..services import ServiceError, UnavailableError
 from ..services.http import Response
-from ..services.rekognition import NAME, TARGET, Rekognition, image_fields, parse_response
-from ..services.signature import Credentials, sign
 from ..storage.files import ImageError
-from .formats import aws
-from .wire import MISSHAPEN, Request, decoded
-
-_SIGNED = re.compile(
-    rf"AWS4-HMAC-SHA256 Credential=([\w+=,.@-]+)/\d{{8}}/([a-z0-9-]+)/{NAME}/aws4_request, ?"
-    r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})",
-    re.ASCII,
-)
-_BESIDES = {"host", "x-amz-date", "x-amz-security-token"}  # what `sign` adds itself
-_CLOCKS = timedelta(minutes=15)  # that they may differ, as with Amazon itself
+from .wire import MISSHAPEN, Request, WireFormat, fields
 
 
 class Asked(NamedTuple):
-    """A request for labels: its fields, the image in them, and whether labels are all it asks."""
+    """What is to be sent; with the `image` among its fields, where labels are all that is asked."""
 
+    operation: str
     fields: Mapping[str, Any]
-    image: bytes
-    only_labels: bool
+    image: bytes | None = None
 
 
-def read(request: Request, token: str) -> Asked:
-    """What a client of Rekognition asks for. Its secret key is the `token`, if there is one.
+class Client(ABC):
+    """How programs speak to one service; they have to know the `token`, if there is one.
 
-    Raises Refused, and ImageError for an image that is not base64.
+    `passed` names operations that go on as they are, whatever they ask for.
     """
-    if token:
-        _check_signature(request, token)
-    target = request.headers.get("X-Amz-Target", "")
-    if (request.route, target) != ("POST /", TARGET):
-        raise aws("AccessDeniedException", "You are not authorized to do that: labels alone")
-    try:
-        fields = json.loads(request.body)
-        encoded, features = fields["Image"].get("Bytes"), fields.get("Features")
-        if "S3Object" in fields["Image"]:
-            raise aws("InvalidS3ObjectException", "Images are taken as bytes alone")
-        image = decoded(encoded)
-    except ImageError:
-        raise
-    except (*MISSHAPEN, RecursionError) as error:
-        raise aws("InvalidParameterException", "Request has invalid parameters") from error
-    return Asked(fields, image, features in (None, [], ["GENERAL_LABELS"]))
 
+    wire: type[WireFormat]
+    api: Any  # a module of `services`, with `parse_response` and `with_image`
 
-def _check_signature(request: Request, token: str) -> None:
-    """Raises Refused where a request is not signed with the token, or long ago."""
-    headers = request.headers
-    match = _SIGNED.fullmatch(headers.get("Authorization", ""))
-    if not match:
-        raise aws("MissingAuthenticationTokenException", "Missing Authentication Token")
-    key, region, signed, signature = match.groups()
-    names, wrong = set(signed.split(";")), aws("InvalidSignatureException", "It does not match")
-    if not names >= {"host", "x-amz-date", "x-amz-target"}:
-        raise wrong
-    if any(len(headers.get_all(name, [])) != 1 for name in names):
-        raise wrong
-    try:
-        when = datetime.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
-        when = when.replace(tzinfo=timezone.utc)
-        session = headers["X-Amz-Security-Token"] if "x-amz-security-token" in names else ""
-        given, url = Credentials(key, token, session), f"http://{headers['Host']}/"
-        values = {name: headers[name] for name in names - _BESIDES}
-        ours = sign(url, values, request.body, given, region, NAME, when)
-    except ValueError:  # of the date, or of letters that none of ours has
-        raise wrong from None
-    if not hmac.compare_digest(ours["Authorization"].rpartition("=")[2], signature):
-        raise wrong
-    if abs(datetime.now(timezone.utc) - when) > _CLOCKS:
-        raise aws("InvalidSignatureException", "Signature expired, or not yet current")
+    def __init__(self, token: str = "", passed: Collection[str] = ()) -> None:
+        self.token, self.passed = token, passed
+
+    def read(self, request: Request) -> list[Asked]:
+        """What a request asks for, image by image. Raises Refused."""
+        self._check(request)
+        method, _, path = request.route.partition(" /")
+        if method != "POST":
+            raise self.wire.errors["denied"]
+        try:
+            operation, form = self._opened(path, request)
+            asked = self._labels(operation, form)
+        except ImageError as error:
+            raise self.wire.errors["image"] from error
+        except (*MISSHAPEN, RecursionError) as error:
+            raise self.wire.errors["misshapen"] from error
+        if not asked and operation.partition("?")[0] not in self.passed:
+            raise self.wire.errors["denied"]
+        return asked or [Asked(operation, form)]
+
+    def joined(self, responses: Sequence[Response]) -> Response:
+        """The answers to what one request asked for, as one; those of other statuses too."""
+        return responses[0]
+
+    def knows(self, given: str | None, token: str) -> bool:
+        """Whether what a client gave is the token, if there is one."""
+        return not self.token or hmac.compare_digest((given or "").encode(), token.encode())
+
+    @abstractmethod
+    def _check(self, request: Request) -> None:
+        """Raises Refused for a client that does not know the token."""
+
+    def _opened(self, path: str, request: Request) -> tuple[str, dict[str, Any]]:
+        """The operation, which may have a query, and its fields; by default those of a form.
+
+        Keys among them are overwritten by our own.
+        """
+        return path, {name: value.encode("latin-1") for name, value in fields(request).items()}
+
+    @abstractmethod
+    def _labels(self, operation: str, fields: dict[str, Any]) -> list[Asked]:
+        """Nothing where that is no operation for labels, or an image is named by its address."""
 
 
 class AskedService:
@@ -94,8 +84,10 @@ class AskedService:
 
     side_by_side = True
 
-    def __init__(self, service: Rekognition, asked: Asked, may_send: Callable[[], bool]) -> None:
-        self.service, self.asked, self.may_send = service, asked, may_send
+    def __init__(
+        self, service: Any, client: Client, asked: Asked, may_send: Callable[[], bool]
+    ) -> None:
+        self.service, self.client, self.asked, self.may_send = service, client, asked, may_send
         self.responses: dict[bytes | ServiceError, Response] = {}
 
     def __getattr__(self, name: str) -> Any:  # formats and limits
@@ -103,18 +95,30 @@ class AskedService:
 
     def label(self, payload: bytes) -> list[Label]:
         """The labels, as the client asks for them."""
+        fields = self.client.api.with_image(self.asked.fields, payload)
+        labels, self.responses[payload] = self._send(fields, self.client.api.parse_response)
+        return labels
+
+    def as_it_is(self) -> Response:
+        """The answer to what the client sent; it may have anything in it."""
 
         def parse(*response: Any) -> list[Label]:
-            labels = list[Label]()
-            try:  # an answer to other questions may have none
-                if self.asked.only_labels or not 200 <= response[0] < 300:
-                    labels = parse_response(*response)
+            return [] if 200 <= response[0] < 300 else self.client.api.parse_response(*response)
+
+        return self._send(self.asked.fields, parse)[1]
+
+    def _send(
+        self, fields: Mapping[str, Any], parse: Callable[..., list[Label]]
+    ) -> tuple[list[Label], Response]:
+        def keep(*response: Any) -> tuple[list[Label], Response]:
+            try:
+                return parse(*response), response
             except ServiceError as error:
                 self.responses[error] = response
                 raise
-            self.responses[payload] = response
-            return labels
 
         if not self.may_send():
             raise UnavailableError("nobody waits for it any more", sent=False)
-        return self.service.send({**self.asked.fields, "Image": image_fields(payload)}, parse)
+        answer: tuple[list[Label], Response]
+        answer = self.service.send(self.asked.operation, fields, keep)
+        return answer

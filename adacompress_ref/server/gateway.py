@@ -9,8 +9,10 @@ import math
 import select
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from threading import Condition
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,24 +21,23 @@ from ..running.traffic import Traffic
 from ..services import AuthenticationError, ProtocolError, ServiceError, in_background
 from ..services.endpoint import is_loopback
 from ..services.http import Response
-from ..services.rekognition import Rekognition
 from ..storage.files import ImageError, reason
-from .clients import Asked, AskedService, read
-from .formats import Rekognition as Wire
+from .clients import Asked, AskedService, Client
 from .strict import StrictHandler, StrictServer
 from .wire import Answer, Refused, Request
 
 VIA = "adacompress"
-BODY_LIMIT = Wire.largest * 4 // 3 + 2**16  # bytes: the image in base64, and all else
+HELD = 256 * 2**20  # bytes of all requests that are under way
 KEPT_HEADERS = ("content-type", "retry-after", "x-amzn-requestid", "x-amzn-errortype")
 LAST = 0.5  # seconds to tell clients that there is no more time
 
 
 class Gateway(StrictServer):
-    """`traffic` to a service for its clients, which have to know the `token` if there is one.
+    """`traffic` to a service of `services` for those that speak as `client` has it.
 
     At most so many `clients` at once; each gets an answer, or 503, within `deadline` seconds. Those
-    that call it by another name than its address and `names` are refused. `say` gets messages.
+    that call it by another name than its address and `names` are refused. `say` gets messages;
+    `answers` counts statuses.
 
     Raises OSError where it cannot listen, ValueError where that is not safe or the service is this
     gateway itself.
@@ -45,25 +46,27 @@ class Gateway(StrictServer):
     def __init__(
         self,
         traffic: Traffic,
-        service: Rekognition,
+        client: Client,
+        service: Any,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         names: Collection[str] = (),
-        token: str = "",
         clients: int = 64,
         deadline: float = 45.0,
         say: Callable[[str], None] = print,
     ) -> None:
-        if not token and not is_loopback(f"//{host}"):
+        if not client.token and not is_loopback(f"//{host}"):
             raise ValueError(f"--listen {host}: for other machines set ADACOMPRESS_GATEWAY_TOKEN")
         super().__init__(host, port, _Handler)
-        self.traffic, self.service, self.token = traffic, service, token
+        self.traffic, self.client, self.service = traffic, client, service
         self.clients, self.deadline, self.say = clients, deadline, say
         port = self.server_address[1]
         own = {f"{name}:{port}" for name in ("127.0.0.1", "[::1]", "localhost", host)}
         self.names = own | {*names}
         self.idle, self.working, self.ending = Condition(), 0, False
+        self.held, self.answers = 0, Counter[int]()
+        self.body_limit = client.wire.largest * 4 // 3 + 2**16  # bytes: in base64, and all else
         self._ended: Future[None] = Future()
         if urlsplit(service.endpoint).netloc in self.names:
             self.server_close()
@@ -74,7 +77,8 @@ class Gateway(StrictServer):
         """A new connection, unless there are too many."""
         if len(self.connections) < self.clients:
             return super().process_request(request, client_address)
-        status, headers, body = _unavailable()
+        status, headers, body = self.unavailable()
+        self.answers[status] += 1
         lines = [f"HTTP/1.1 {status} Service Unavailable", f"Content-Length: {len(body)}"]
         lines += ["Connection: close", *(f"{name}: {value}" for name, value in headers.items())]
         request.sendall("\r\n".join([*lines, "", ""]).encode() + body)
@@ -94,58 +98,59 @@ class Gateway(StrictServer):
     def reply(self, request: Request, is_there: Callable[[], bool]) -> Response:
         """What a client gets. `is_there`: whether it still waits."""
         try:
-            asked = read(request, self.token)
+            asked = self.client.read(request)
         except Refused as refused:
             return _response(refused.answer)
-        except ImageError:
-            return _response(Wire.errors["image"].answer)
         until = time.monotonic() + self.deadline
 
         def may_send() -> bool:
             return time.monotonic() < until and not self._ended.done() and is_there()
 
-        service = AskedService(self.service, asked, may_send)
-        work = in_background(lambda: self._ask(service, asked))
+        def ask(one: Asked) -> Response:
+            service = AskedService(self.service, self.client, one, may_send)
+            try:
+                return _kept(self._ask(service, one.image))
+            except ServiceError as error:
+                return self._failed(error, service.responses.get(error))
+            except Exception as error:  # such as a full disk: nothing was paid for
+                self.say(f"adacompress: {reason(error)}")
+                return self.unavailable()
+
+        works = [in_background(partial(ask, one)) for one in asked]
+        work = in_background(lambda: self.client.joined([each.result() for each in works]))
         futures: list[Future[Any]] = [work, self._ended]
         wait(futures, self.deadline, FIRST_COMPLETED)
-        if not work.done():
-            return _unavailable()
-        try:
-            return _kept(service.responses[work.result()])
-        except ServiceError as error:
-            return self._failed(error, service.responses.get(error))
-        except Exception as error:  # such as a full disk: nothing was paid for
-            self.say(f"adacompress: {reason(error)}")
-            return _unavailable()
+        return work.result() if work.done() else self.unavailable()
 
-    def _ask(self, service: AskedService, asked: Asked) -> bytes:
-        """Send an image, as it is where that is not ours to change: whose answer the client gets.
-
-        Raises ServiceError.
-        """
-        if asked.only_labels:
+    def _ask(self, service: AskedService, image: bytes | None) -> Response:
+        """Send an image, or as it is what is not ours to change. Raises ServiceError."""
+        if image is not None:
             try:
-                return self.traffic.upload(asked.image, service)[1]
+                return service.responses[self.traffic.upload(image, service)[1]]
             except ImageError:  # the service says what it thinks of it
                 pass
             except ServiceError as error:
                 if error.sent:
                     raise
-        service.label(asked.image)
-        return asked.image
+        return service.as_it_is()
 
     def _failed(self, error: ServiceError, response: Response | None) -> Response:
         """An error as the service said it, unless it is about our credentials, or damaged."""
         if isinstance(error, AuthenticationError):
-            response = _response(Wire.errors["500"].answer)
+            response = _response(self.client.wire.errors["500"].answer)
         elif response and not (isinstance(error, ProtocolError) and error.retryable):
             status, headers, body = _kept(response)
             soon = {"retry-after": "1"} if error.retryable else {}
             return status, {**soon, **headers}, body
         else:
-            response = _unavailable(error.retry_after)
+            response = self.unavailable(error.retry_after)
         self.say(f"adacompress: {error}")
         return response
+
+    def unavailable(self, retry_after: float | None = None) -> Response:
+        """The service's own 503."""
+        status, headers, body = _response(self.client.wire.errors["503"].answer)
+        return status, {**headers, "retry-after": str(math.ceil(retry_after or 1))}, body
 
 
 def _kept(response: Response) -> Response:
@@ -159,36 +164,43 @@ def _response(answer: Answer) -> Response:
     return answer.status, {"content-type": kind}, body
 
 
-def _unavailable(retry_after: float | None = None) -> Response:
-    """The service's own 503."""
-    status, headers, body = _response(Wire.errors["503"].answer)
-    return status, {**headers, "retry-after": str(math.ceil(retry_after or 1))}, body
-
-
 class _Handler(StrictHandler):
     server: Gateway
 
     def do_POST(self) -> None:
+        self._holds = 0
         with self.server.idle:
             self.server.working += 1
         try:
             status, headers, body = self._reply()
+            with self.server.idle:
+                self.server.answers[status] += 1
             self.close_connection |= self.server.ending
             self.send_head(status, headers, len(body))
             self.wfile.write(body)
         finally:
             with self.server.idle:
                 self.server.working -= 1
+                self.server.held -= self._holds
                 self.server.idle.notify_all()
 
     do_GET = do_POST
 
     def _reply(self) -> Response:
-        request = self._foreign() or self.whole_request(BODY_LIMIT)
-        if isinstance(request, Answer):
-            self.close_connection = True
-            return _response(request)
-        return self.server.reply(request, self._is_there)
+        request = self._foreign() or self.whole_request(self.server.body_limit)
+        if isinstance(request, Request):
+            return self.server.reply(request, self._is_there)
+        self.close_connection = True
+        return self.server.unavailable() if request.status == 503 else _response(request)
+
+    def may_hold(self, length: int) -> bool:
+        """Whether there is room for a body of so many bytes, which is then taken."""
+        with self.server.idle:
+            if self.server.held + length > HELD:
+                return False
+            self._holds = length
+            self.server.held += length
+            return True
 
     def _foreign(self) -> Answer | None:
         """Why a request is not for us: sent on by us, of a web page, or for another host."""

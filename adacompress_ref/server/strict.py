@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ..storage.files import reason
 from .wire import Answer, Request
 
 WHOLE = 30.0  # seconds from the first byte of a request to the last
@@ -30,7 +31,11 @@ class StrictServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, handler: type[StrictHandler]) -> None:
-        super().__init__((host, port), handler)
+        try:
+            super().__init__((host, port), handler)
+        except OSError as error:
+            text = f"{host}:{port}: {reason(error)}; name another address or port"
+            raise OSError(text) from error
         self.address = str(self.server_address[0])
         # 0.0.0.0 stands for all addresses of this machine
         named = "127.0.0.1" if self.address == "0.0.0.0" else self.address
@@ -121,8 +126,14 @@ class StrictHandler(BaseHTTPRequestHandler):
             return Answer(400, {"error": "a GET has no body"})
         if int(declared[:10]) > limit:
             return Answer(413, {"error": f"more than {limit} bytes"})
+        if not self.may_hold(int(declared)):
+            return Answer(503, {"error": "no room for it now"})
         body = self.rfile.read(int(declared))
         return body if len(body) == int(declared) else Answer(400, {"error": "the body was cut"})
+
+    def may_hold(self, length: int) -> bool:
+        """Whether there is room for a body of so many bytes."""
+        return True
 
     def send_head(self, status: int, headers: Mapping[str, str], length: int) -> None:
         """All of an answer but its body of so many bytes."""

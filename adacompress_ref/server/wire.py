@@ -53,16 +53,18 @@ class Refused(Exception):
 class WireFormat(ABC):
     """One service. `errors` by kind: image, quota, 429, 500 and 503; expired where keys can.
 
-    `variables` of its clients are for the endpoint and then for keys: any will do.
+    A gateway's own are misshapen and denied. `variables` of its clients are for the endpoint and
+    then for keys: any will do. `routes` are patterns; `largest` is in bytes, in the service's way.
     """
 
     routes: ClassVar[tuple[str, ...]]
     errors: ClassVar[Mapping[str, Refused]]
     variables: ClassVar[tuple[str, ...]] = ()
+    largest = 0
 
     def claims(self, request: Request) -> bool:
         """Whether a request is for this service."""
-        return request.route in self.routes
+        return any(re.fullmatch(route, request.route) for route in self.routes)
 
     def environment(self, url: str) -> dict[str, str]:
         """What points a client at `url`."""

@@ -15,10 +15,11 @@ from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
+from .http import Parse, T, Transport
 
 NAME = "baidu"
 ENDPOINT = "https://aip.baidubce.com"
+OPERATION = "rest/2.0/image-classify/v2/advanced_general"
 MARGIN = 60.0  # seconds for which a token must still be good, or a tenth of its lifetime
 
 
@@ -61,16 +62,21 @@ class Baidu:
 
     def label(self, payload: bytes) -> list[Label]:
         """The labels of an encoded image. Raises ServiceError."""
+        return self.send(OPERATION, with_image({}, payload), parse_response)
+
+    def send(self, operation: str, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to a path and fields. Raises ServiceError."""
+
+        def ask(token: str) -> T:
+            return self.transport.call(
+                lambda: build_request(self.endpoint, token, operation, fields), parse
+            )
+
         token = self._access_token()
         try:
-            return self._ask(token, payload)
+            return ask(token)
         except TokenError:
-            return self._ask(self._access_token(rejected=token), payload)
-
-    def _ask(self, token: str, payload: bytes) -> list[Label]:
-        return self.transport.call(
-            lambda: build_request(self.endpoint, token, payload), parse_response
-        )
+            return ask(self._access_token(rejected=token))
 
     def _access_token(self, rejected: str = "") -> str:
         with self._lock:
@@ -90,11 +96,15 @@ def build_token_request(endpoint: str, key: str, secret: str) -> Request:
     return Request("POST", f"{endpoint.rstrip('/')}/oauth/2.0/token", data=form)
 
 
-def build_request(endpoint: str, token: str, payload: bytes) -> Request:
-    """A request for the labels of an encoded image."""
-    url = f"{endpoint.rstrip('/')}/rest/2.0/image-classify/v2/advanced_general"
-    form = {"image": base64.b64encode(payload)}
-    return Request("POST", url, params={"access_token": token}, data=form)
+def with_image(fields: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+    """The fields of a request, of this encoded image."""
+    return {**fields, "image": base64.b64encode(payload)}
+
+
+def build_request(endpoint: str, token: str, operation: str, fields: Mapping[str, Any]) -> Request:
+    """A request of these fields."""
+    url = f"{endpoint.rstrip('/')}/{operation}"
+    return Request("POST", url, params={"access_token": token}, data=fields)
 
 
 def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, float]:

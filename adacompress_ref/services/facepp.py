@@ -12,10 +12,11 @@ from ..core.roles import Label
 from .answers import Answer, Meanings
 from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
+from .http import Parse, T, Transport
 
 NAME = "facepp"
 ENDPOINT = "https://api-cn.faceplusplus.com"
+OPERATION = "imagepp/beta/detectsceneandobject"
 MEANINGS: Meanings = (
     (QuotaError, "top up the account", "BALANCE"),
     (RefusedError, "send another image", "IMAGE"),
@@ -47,16 +48,27 @@ class FacePP:
 
     def label(self, payload: bytes) -> list[Label]:
         """The objects and scenes of an encoded image. Raises ServiceError."""
+        return self.send(OPERATION, with_image({}, payload), parse_response)
+
+    def send(self, operation: str, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to a path and fields. Raises ServiceError."""
+        keys = {"api_key": self._key, "api_secret": self._secret}
         return self.transport.call(
-            lambda: build_request(self.endpoint, self._key, self._secret, payload), parse_response
+            lambda: build_request(self.endpoint, operation, {**fields, **keys}), parse
         )
 
 
-def build_request(endpoint: str, key: str, secret: str, payload: bytes) -> Request:
-    """A request for the labels of an encoded image, sent as it is: base64 costs a third more."""
-    url = f"{endpoint.rstrip('/')}/imagepp/beta/detectsceneandobject"
-    keys = {"api_key": key, "api_secret": secret}
-    return Request("POST", url, data=keys, files={"image_file": ("image", payload)})
+def with_image(fields: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+    """The fields of a request, of this encoded image as it is: base64 costs a third more."""
+    others = {name: value for name, value in fields.items() if name != "image_base64"}
+    return {**others, "image_file": payload}
+
+
+def build_request(endpoint: str, operation: str, fields: Mapping[str, Any]) -> Request:
+    """A request of these fields; those that have files are called so."""
+    files = {name: ("image", value) for name, value in fields.items() if "_file" in name}
+    data = {name: value for name, value in fields.items() if name not in files}
+    return Request("POST", f"{endpoint.rstrip('/')}/{operation}", data=data, files=files)
 
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:

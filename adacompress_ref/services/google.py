@@ -14,10 +14,12 @@ from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
+from .http import Parse, T, Transport
 
 NAME = "google"
 ENDPOINT = "https://vision.googleapis.com"
+OPERATION = "v1/images:annotate"
+LABELS = ("LABEL_DETECTION", 4)  # by name or number
 ANSWERS = 10  # twice as many as the agreement looks at
 MEANINGS: Meanings = (  # by name, and by number, which is all that an image's error has
     (QuotaError, "raise the quota, or wait for the next day", "DAILY"),
@@ -54,18 +56,27 @@ class GoogleVision:
 
     def label(self, payload: bytes) -> list[Label]:
         """The ten best labels of an encoded image. Raises ServiceError."""
+        features = [{"type": LABELS[0], "maxResults": ANSWERS}]
+        fields = with_image({"requests": [{"features": features}]}, payload)
+        return self.send(OPERATION, fields, parse_response)
+
+    def send(self, operation: str, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to a path and fields. Raises ServiceError."""
         return self.transport.call(
-            lambda: build_request(self.endpoint, self._key, payload), parse_response
+            lambda: build_request(self.endpoint, self._key, operation, fields), parse
         )
 
 
-def build_request(endpoint: str, key: str, payload: bytes) -> Request:
-    """A request for the labels of an encoded image; the key is a header, as URLs get logged."""
+def with_image(fields: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+    """The fields of a request for one image, which is this encoded one."""
     image = {"content": base64.b64encode(payload).decode()}
-    features = [{"type": "LABEL_DETECTION", "maxResults": ANSWERS}]
-    url = f"{endpoint.rstrip('/')}/v1/images:annotate"
-    asked = {"requests": [{"image": image, "features": features}]}
-    return Request("POST", url, {"X-Goog-Api-Key": key}, json=asked)
+    return {**fields, "requests": [{**fields["requests"][0], "image": image}]}
+
+
+def build_request(endpoint: str, key: str, operation: str, fields: Mapping[str, Any]) -> Request:
+    """A request of these fields; the key is a header, as URLs get logged."""
+    url = f"{endpoint.rstrip('/')}/{operation}"
+    return Request("POST", url, {"X-Goog-Api-Key": key}, json=fields)
 
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:

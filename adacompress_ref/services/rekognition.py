@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 from requests import Request
 
@@ -17,11 +17,11 @@ from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .endpoint import check_endpoint
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import Parse, Transport
+from .http import Parse, T, Transport
 from .signature import Credentials, sign
 
 NAME = "rekognition"
-TARGET = "RekognitionService.DetectLabels"
+TARGETS, OPERATION = "RekognitionService", "DetectLabels"
 ANSWERS = 10  # twice as many as the agreement looks at
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 MEANINGS: Meanings = (  # without the "Exception" in which most of them end
@@ -46,8 +46,6 @@ MEANINGS: Meanings = (  # without the "Exception" in which most of them end
         "RequestExpired SignatureDoesNotMatch UnrecognizedClient",
     ),
 )
-
-T = TypeVar("T")
 
 
 class Rekognition:
@@ -81,14 +79,23 @@ class Rekognition:
     def label(self, payload: bytes) -> list[Label]:
         """The ten best labels of an encoded image. Raises ServiceError."""
         # by default, it leaves out all scores below 55
-        fields = {"Image": image_fields(payload), "MaxLabels": ANSWERS, "MinConfidence": 0}
-        return self.send(fields, parse_response)
+        fields = with_image({"MaxLabels": ANSWERS, "MinConfidence": 0}, payload)
+        return self.send(OPERATION, fields, parse_response)
 
-    def send(self, fields: Mapping[str, Any], parse: Parse[T]) -> T:
-        """What `parse` makes of the answer to a request of these fields. Raises ServiceError."""
+    def send(self, operation: str, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to an operation of these fields. Raises ServiceError."""
+
+        def ask(credentials: Credentials) -> T:
+            def build() -> Request:
+                when = datetime.now(timezone.utc) + self._ahead
+                of = self.endpoint, self.region, credentials
+                return build_request(*of, operation, fields, when)
+
+            return self.transport.call(build, parse)
+
         credentials = self._credentials
         try:
-            return self._send(credentials, fields, parse)
+            return ask(credentials)
         except AuthenticationError as error:
             renewed = find_credentials()  # other programs renew them in their file
             if renewed == credentials and not re.search(
@@ -97,34 +104,28 @@ class Rekognition:
                 raise
             self._ahead = timedelta(seconds=self.transport.ahead)  # one clock is wrong
         self._use(renewed)
-        return self._send(renewed, fields, parse)
-
-    def _send(self, credentials: Credentials, fields: Mapping[str, Any], parse: Parse[T]) -> T:
-        def build() -> Request:
-            when = datetime.now(timezone.utc) + self._ahead
-            return build_request(self.endpoint, self.region, credentials, fields, when)
-
-        return self.transport.call(build, parse)
+        return ask(renewed)
 
 
-def image_fields(payload: bytes) -> dict[str, str]:
-    """An encoded image as a request has it."""
-    return {"Bytes": base64.b64encode(payload).decode()}
+def with_image(fields: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+    """The fields of a request, of this encoded image."""
+    return {**fields, "Image": {"Bytes": base64.b64encode(payload).decode()}}
 
 
 def build_request(
     endpoint: str,
     region: str,
     credentials: Credentials,
+    operation: str,
     fields: Mapping[str, Any],
     when: datetime,
 ) -> Request:
-    """A signed request for labels, of these fields."""
+    """A signed request for an operation, of these fields."""
     body = json.dumps(fields).encode()
     url = endpoint.rstrip("/") + "/"
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
-        "X-Amz-Target": TARGET,
+        "X-Amz-Target": f"{TARGETS}.{operation}",
     }
     signed = sign(url, headers, body, credentials, region, NAME, when)
     return Request("POST", url, signed, data=body)

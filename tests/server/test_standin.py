@@ -583,7 +583,7 @@ def test_the_client_of_amazon_gets_through(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ("--port PORT", "127.0.0.1:PORT: Address already in use; name others"),
+        ("--port PORT", "127.0.0.1:PORT: Address already in use; name another"),
         ("--host 256.0.0.1 --port 0", "256.0.0.1:0: "),
         ("--port 65536", "from 0 to 65535"),
         ("--error-rate 2", "from 0 to 1"),

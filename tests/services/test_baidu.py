@@ -22,11 +22,13 @@ from adacompress_ref.services import (
     open_service,
 )
 from adacompress_ref.services.baidu import (
+    OPERATION,
     Baidu,
     build_request,
     build_token_request,
     parse_response,
     parse_token,
+    with_image,
 )
 
 ANSWER = {
@@ -46,13 +48,15 @@ def parsed(value, status=200, parse=parse_response):
 
 
 def test_request():
-    request = build_request("https://aip.baidubce.com/", "24.a/b+c", b"\xfb\xff\xfeimage").prepare()
+    fields = with_image({"baike_num": "1"}, b"\xfb\xff\xfeimage")
+    request = build_request("https://aip.baidubce.com/", "24.a/b+c", OPERATION, fields).prepare()
     parts = urlsplit(request.url)
     assert request.method == "POST"
     assert parts.path == "/rest/2.0/image-classify/v2/advanced_general"
     assert parse_qs(parts.query) == {"access_token": ["24.a/b+c"]}
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     (image,) = parse_qs(request.body)["image"]
+    assert parse_qs(request.body)["baike_num"] == ["1"]
     assert base64.b64decode(image) == b"\xfb\xff\xfeimage"
 
 

@@ -15,7 +15,13 @@ from adacompress_ref.services import (
     RefusedError,
     UnavailableError,
 )
-from adacompress_ref.services.facepp import FacePP, build_request, parse_response
+from adacompress_ref.services.facepp import (
+    OPERATION,
+    FacePP,
+    build_request,
+    parse_response,
+    with_image,
+)
 
 ANSWER = {
     "image_id": "Dd2xUw9S/7yjr0oDHHSL/Q==",
@@ -33,7 +39,8 @@ def parsed(value, status=200):
 @given(st.binary(max_size=300))
 def test_request(payload):
     endpoint = "https://api-cn.faceplusplus.com/"
-    request = build_request(endpoint, "key", "s%c=ret&", payload).prepare()
+    keys = {"api_key": "key", "api_secret": "s%c=ret&", "image_base64": "another"}
+    request = build_request(endpoint, OPERATION, with_image(keys, payload)).prepare()
     assert request.method == "POST"
     assert request.url == "https://api-cn.faceplusplus.com/imagepp/beta/detectsceneandobject"
     kind = request.headers["Content-Type"]
@@ -51,7 +58,8 @@ def test_request(payload):
 
 
 def test_largest_image_fits_into_the_request():
-    request = build_request("http://x", "k" * 64, "s" * 64, bytes(FacePP.max_bytes))
+    fields = with_image({"api_key": "k" * 64, "api_secret": "s" * 64}, bytes(FacePP.max_bytes))
+    request = build_request("http://x", OPERATION, fields)
     assert len(request.prepare().body) <= 2 * 2**20
 
 

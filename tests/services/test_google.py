@@ -13,7 +13,13 @@ from adacompress_ref.services import (
     RefusedError,
     UnavailableError,
 )
-from adacompress_ref.services.google import GoogleVision, build_request, parse_response
+from adacompress_ref.services.google import (
+    OPERATION,
+    GoogleVision,
+    build_request,
+    parse_response,
+    with_image,
+)
 
 LABELS = [
     {"mid": "/m/0838f", "description": "Water", "score": 0.9515, "topicality": 0.9515},
@@ -44,17 +50,22 @@ def parsed(value, status=200, **headers):
 
 
 def test_request():
-    request = build_request("https://vision.googleapis.com/", "key", b"\xff\xd8image").prepare()
+    features = [{"type": "LABEL_DETECTION", "maxResults": 10}]
+    fields = with_image({"requests": [{"features": features}], "parent": "p"}, b"\xff\xd8image")
+    endpoint = "https://vision.googleapis.com/"
+    request = build_request(endpoint, "key", OPERATION, fields).prepare()
     assert request.method == "POST"
     assert request.url == "https://vision.googleapis.com/v1/images:annotate"
     assert request.headers["X-Goog-Api-Key"] == "key"
+    assert json.loads(request.body)["parent"] == "p"
     (single,) = json.loads(request.body)["requests"]
     assert base64.b64decode(single["image"]["content"]) == b"\xff\xd8image"
-    assert single["features"] == [{"type": "LABEL_DETECTION", "maxResults": 10}]
+    assert single["features"] == features
 
 
 def test_largest_image_fits_into_the_request():
-    request = build_request("http://x", "key", bytes(GoogleVision.max_bytes))
+    fields = with_image({"requests": [{"features": [1] * 20}]}, bytes(GoogleVision.max_bytes))
+    request = build_request("http://x", "key", OPERATION, fields)
     assert len(request.prepare().body) <= 10_000_000
 
 
