@@ -196,8 +196,7 @@ def parser() -> argparse.ArgumentParser:
     option(one, "--name", "HOST", text, dest="names", action="append", default=[])
     text = "what goes on as it is, besides labels of bytes, such as DetectFaces or facepp/v3/detect"
     option(one, "--pass", "OPERATION", text, dest="passed", action="append", default=[])
-    text = "numbers in Prometheus' text format, written every 10 s; .prom"
-    option(one, "--metrics", "FILE", text)
+    option(one, "--metrics", "FILE", "numbers for Prometheus, each 10 s; it ends in .prom")
     text = "connections at once, further ones get 503; default: 64"
     option(one, "--clients", "N", text, type=number(int, 1, 900), default=64)
     text = "seconds until a client gets an answer or 503; default: 45"
@@ -207,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
     _, goal = options.agent(one)
     options.agreement(one, goal)
     options.seed(one)
-    options.extractor(one)
+    options.images(one, "no messages about single requests")
 
     one = command("weights", "weight files: list, verify, fetch", "verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))

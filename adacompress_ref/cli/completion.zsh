@@ -110,6 +110,8 @@ _shtab_adacompress_gateway_options=(
   "--listen=[default\: this machine alone\; others need ADACOMPRESS_GATEWAY_TOKEN]:ADDRESS:"
   "--port=[default\: 8080\; 0\: any that is free]:N:"
   "*--name[by which clients call it too, such as that of a proxy with TLS before it]:HOST:_files"
+  "*--pass[what goes on as it is, besides labels of bytes, such as DetectFaces or facepp\/v3\/detect]:OPERATION:_files"
+  "--metrics=[numbers for Prometheus, each 10 s\; it ends in .prom]:FILE:_files"
   "--clients=[connections at once, further ones get 503\; default\: 64]:N:"
   "--deadline=[seconds until a client gets an answer or 503\; default\: 45]:S:"
   "--drain=[seconds for what is under way when it is told to stop\; default\: 4]:S:"
@@ -120,6 +122,8 @@ _shtab_adacompress_gateway_options=(
   "--confidence=[keep it in so many of streams like this one, such as 0.9\; it costs bytes]:P:"
   "--seed=[default\: 0]:N:"
   "--extractor=[another MobileNetV2, .onnx with a .json beside it\; agents and tables fit one alone]:FILE:_files"
+  "--pixel-limit=[largest image, in pixels, WebP and TIFF half\; default\: 50331648]:N:"
+  "--quiet[no messages about single requests]"
   ":whose format it speaks:{compset -P \"*\\:\" && _files || compadd }"
 )
 

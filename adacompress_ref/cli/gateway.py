@@ -16,7 +16,7 @@ from ..server.dialects import CLIENTS
 from ..server.gateway import Gateway
 from ..services import open_service
 from ..services.endpoint import check_endpoint
-from ..storage.files import save_atomically
+from ..storage.files import reason, save_atomically
 from .common import check_output, open_pilot, say, stop_signal
 from .run import settings_of
 
@@ -38,14 +38,19 @@ def main(arguments: argparse.Namespace) -> int:
     pilot = open_pilot(arguments, arguments.seed)
     settings = settings_of(arguments, pilot) | {"gateway": True}
     options = {name: getattr(arguments, name) for name in ("port", "names", "clients", "deadline")}
+    options["say"] = str if arguments.quiet else say
     with closing(StateFolder(arguments.state, settings, traffic.check)) as folder:
-        images = Traffic(pilot, folder)
-        gateway = Gateway(images, client, service, host=arguments.listen, say=say, **options)
+        images = Traffic(pilot, folder, arguments.pixel_limit)
+        gateway = Gateway(images, client, service, host=arguments.listen, **options)
 
         def write() -> None:
             if arguments.metrics:
                 sums = metrics.text(folder.totals, gateway.answers, len(gateway.connections))
-                save_atomically(arguments.metrics, sums.encode())
+                try:
+                    save_atomically(arguments.metrics, sums.encode())
+                    os.chmod(arguments.metrics, 0o644)  # others read it
+                except OSError as error:  # images go first
+                    say(f"adacompress: {arguments.metrics}: {reason(error)}")
 
         with stop_signal(PATIENCE) as stop:
             gateway.start()

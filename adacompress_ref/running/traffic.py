@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from dataclasses import replace
+from operator import index
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
@@ -28,18 +29,17 @@ _NONE = Image.new("RGB", (1, 1))
 def check(line: dict[str, Any]) -> None:
     """Raises ValueError where this is no line of `Traffic`: of `runlog`, and its decision."""
     runlog.check(line)
-    if not isinstance(line.get("action"), int):
-        raise ValueError("has no action")
-    _state_of(line)
+    _decision(line)
 
 
-def _state_of(line: dict[str, Any]) -> np.ndarray:
-    """s of a logged image, as it was decided by. Raises ValueError."""
+def _decision(line: dict[str, Any]) -> Decision:
+    """What was decided for a logged image. Raises ValueError."""
     try:
         raw = base64.b64decode(line["vector"], validate=True)
-        return np.frombuffer(raw, "<f4").reshape(line["shape"])
+        state, action = np.frombuffer(raw, "<f4").reshape(line["shape"]), index(line["action"])
+        return Decision(line["state"], state, action, line["epsilon"], line["alpha"], -1, {})
     except (KeyError, TypeError) as error:
-        raise ValueError("has no vector") from error
+        raise ValueError("has no decision") from error
 
 
 class Traffic:
@@ -54,8 +54,10 @@ class Traffic:
     Raises AgentError or StateError where the state folder does not fit.
     """
 
-    def __init__(self, pilot: AdaCompress, state: StateFolder) -> None:
-        self.pilot, self.state = pilot, state
+    def __init__(
+        self, pilot: AdaCompress, state: StateFolder, pixel_limit: int = images.PIXEL_LIMIT
+    ) -> None:
+        self.pilot, self.state, self.pixel_limit = pilot, state, pixel_limit
         self.fault: StateError | None = None
         self._turn, self._deciding = Lock(), BoundedSemaphore(cores())
         if state.controller:
@@ -66,9 +68,8 @@ class Traffic:
 
     def _learn_again(self, line: dict[str, Any]) -> None:
         """Settle a logged image as it was; as its turn is over, chance moves on by itself."""
-        given = line["state"], _state_of(line), line["action"], line["epsilon"], line["alpha"]
         try:
-            self.pilot.controller.settle(Decision(*given, -1, {}), *runlog.uploads(line))
+            self.pilot.controller.settle(_decision(line), *runlog.uploads(line))
         except (ValueError, IndexError) as error:
             fault = f"line {line['number']} is of another agent; {OTHER_FOLDER}"
             raise StateError(f"{self.state.log_path}: {fault}") from error
@@ -81,7 +82,7 @@ class Traffic:
         """
         started = time.perf_counter()
         with self._deciding:  # as each holds a photograph
-            photo = images.read(file, name="the image")
+            photo = images.read(file, name="the image", pixel_limit=self.pixel_limit)
             image = LiveImage(photo, self.pilot.view, self.pilot.extractor, service)
             _ = image.payloads.reference, image.state
             image.lap("encode")

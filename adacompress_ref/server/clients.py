@@ -95,8 +95,8 @@ class AskedService:
 
     def label(self, payload: bytes) -> list[Label]:
         """The labels, as the client asks for them."""
-        fields = self.client.api.with_image(self.asked.fields, payload)
-        labels, self.responses[payload] = self._send(fields, self.client.api.parse_response)
+        form = self.client.api.with_image(self.asked.fields, payload)
+        labels, self.responses[payload] = self._send(form, self.client.api.parse_response)
         return labels
 
     def as_it_is(self) -> Response:
@@ -108,7 +108,7 @@ class AskedService:
         return self._send(self.asked.fields, parse)[1]
 
     def _send(
-        self, fields: Mapping[str, Any], parse: Callable[..., list[Label]]
+        self, form: Mapping[str, Any], parse: Callable[..., list[Label]]
     ) -> tuple[list[Label], Response]:
         def keep(*response: Any) -> tuple[list[Label], Response]:
             try:
@@ -119,6 +119,5 @@ class AskedService:
 
         if not self.may_send():
             raise UnavailableError("nobody waits for it any more", sent=False)
-        answer: tuple[list[Label], Response]
-        answer = self.service.send(self.asked.operation, fields, keep)
+        answer: tuple[list[Label], Response] = self.service.send(self.asked.operation, form, keep)
         return answer

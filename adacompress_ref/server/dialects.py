@@ -15,7 +15,7 @@ from ..services.http import Response
 from ..services.signature import Credentials, sign
 from . import formats, vision
 from .clients import Asked, Client
-from .wire import Answer, Refused, Request, decoded, fields
+from .wire import MISSHAPEN, Answer, Refused, Request, decoded, fields
 
 _SIGNED = re.compile(
     rf"AWS4-HMAC-SHA256 Credential=([\w+=,.@-]+)/\d{{8}}/([a-z0-9-]+)/{rekognition.NAME}"
@@ -27,6 +27,7 @@ _CLOCKS = timedelta(minutes=15)  # that they may differ, as with Amazon itself
 _IMAGES = 16  # in one request, as with Google itself
 # of errors that Google has in the place of one of several images
 _NUMBERS = dict(re.findall(r"([A-Z_]+) (\d+)", " ".join(codes for *_, codes in google.MEANINGS)))
+_UNKNOWN = 2
 
 
 class Rekognition(Client):
@@ -92,9 +93,10 @@ class Google(Client):
         return path + query, json.loads(request.body)
 
     def _labels(self, operation: str, fields: dict[str, Any]) -> list[Asked]:
-        path, images = operation.partition("?")[0], fields["requests"]
+        path = operation.partition("?")[0]
         if not re.fullmatch(self.wire.routes[0], f"POST /{path}"):
             return []
+        images = fields["requests"]
         if not 0 < len(images) <= _IMAGES:
             raise self.wire.errors["misshapen"]
         if any("source" in one["image"] for one in images):
@@ -111,17 +113,20 @@ class Google(Client):
         """As it came for one image; else all in their order, each with its answer or its error."""
         if len(responses) == 1:
             return responses[0]
-        images = []
-        for status, _, body in responses:
-            answer = json.loads(body)
-            if 200 <= status < 300:
-                images.append(answer["responses"][0])
-            else:
-                error = answer["error"]
-                code = int(_NUMBERS.get(error["status"], 2))  # 2: unknown
-                images.append({"error": {"code": code, "message": error["message"]}})
+        images = [_image(status, body) for status, _, body in responses]
         kind, body = Answer(200, {"responses": images}).encoded()
         return 200, {"content-type": kind}, body
+
+
+def _image(status: int, body: bytes) -> Any:
+    try:
+        answer = json.loads(body)
+        if 200 <= status < 300:
+            return answer["responses"][0]
+        error, code = answer["error"], int(_NUMBERS.get(answer["error"]["status"], _UNKNOWN))
+        return {"error": {"code": code, "message": error["message"]}}
+    except MISSHAPEN:
+        return {"error": {"code": _UNKNOWN, "message": f"HTTP status {status}"}}
 
 
 class Baidu(Client):
@@ -162,9 +167,4 @@ class FacePP(Client):
         return [Asked(operation, fields, image)]
 
 
-CLIENTS: dict[str, type[Client]] = {
-    "rekognition": Rekognition,
-    "google": Google,
-    "baidu": Baidu,
-    "facepp": FacePP,
-}
+CLIENTS = {client.api.NAME: client for client in (Rekognition, Google, Baidu, FacePP)}

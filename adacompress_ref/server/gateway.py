@@ -67,7 +67,7 @@ class Gateway(StrictServer):
         self.idle, self.working, self.ending = Condition(), 0, False
         self.held, self.answers = 0, Counter[int]()
         self.body_limit = client.wire.largest * 4 // 3 + 2**16  # bytes: in base64, and all else
-        self._ended: Future[None] = Future()
+        self._ended: Future[Any] = Future()
         if urlsplit(service.endpoint).netloc in self.names:
             self.server_close()
             raise ValueError(f"{service.endpoint}: the gateway itself; name another --upstream")
@@ -118,8 +118,7 @@ class Gateway(StrictServer):
 
         works = [in_background(partial(ask, one)) for one in asked]
         work = in_background(lambda: self.client.joined([each.result() for each in works]))
-        futures: list[Future[Any]] = [work, self._ended]
-        wait(futures, self.deadline, FIRST_COMPLETED)
+        wait([work, self._ended], self.deadline, FIRST_COMPLETED)
         return work.result() if work.done() else self.unavailable()
 
     def _ask(self, service: AskedService, image: bytes | None) -> Response:

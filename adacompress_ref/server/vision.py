@@ -20,7 +20,7 @@ def google(status: int, code: str, text: str) -> Refused:
 class GoogleVision(WireFormat):
     """Label detection of Google Cloud Vision; a request may hold several images."""
 
-    routes = (r"POST /v1/(projects/[\w.:-]+/(locations/[\w-]+/)?)?images:annotate",)
+    routes = (r"POST /v1/(projects/[a-z0-9][a-z0-9.:-]*/(locations/[a-z0-9-]+/)?)?images:annotate",)
     errors: ClassVar = {
         "denied": google(403, "PERMISSION_DENIED", "Labels of bytes alone are allowed."),
         "misshapen": google(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),

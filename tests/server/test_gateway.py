@@ -21,101 +21,26 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from gateway_helpers import LONG, Fake, gateway, logged, system
 from PIL import Image
 from service_helpers import as_json, serving
 from stream_helpers import everything
 
-import adacompress_ref as ac
-from adacompress_ref.core.roles import Label
 from adacompress_ref.running import runlog, traffic
 from adacompress_ref.running.live import LiveImage
 from adacompress_ref.running.state import StateError, StateFolder
 from adacompress_ref.running.stream import Stream
 from adacompress_ref.running.traffic import Traffic
-from adacompress_ref.server.dialects import CLIENTS
-from adacompress_ref.server.gateway import Gateway
 from adacompress_ref.server.standin import Server
-from adacompress_ref.services import open_service
 from adacompress_ref.services.rekognition import Rekognition
-from adacompress_ref.storage.files import ImageError
 
 boto3 = pytest.importorskip("boto3", reason="the vendor's own client")
 from botocore.config import Config  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("environment")
 REPOSITORY = Path(__file__).resolve().parents[2]
-LONG = 60.0  # seconds, which nothing here takes
 TARGET = "X-Amz-Target: RekognitionService.DetectLabels"
-
-
-class Fake:
-    """Three labels by the bytes of a JPEG; counts what it was sent."""
-
-    def __init__(self):
-        self.payloads = []
-
-    def label(self, payload):
-        self.payloads.append(payload)
-        if not payload.startswith(b"\xff\xd8"):
-            raise ImageError("no JPEG")
-        name = "cat" if len(payload) % 3 else "dog"
-        return [Label(name, 0.9), Label("mat", 0.75), Label(f"{len(payload)} bytes", 0.625)]
-
-
-@pytest.fixture(scope="module")
-def pilot():
-    """Its extractor, which is what takes long to open."""
-    return ac.AdaCompress.load("tuned", threads=1)
-
-
-@pytest.fixture(scope="module")
-def jpegs(photos):
-    """Sixty small photographs, pieces of those that are shipped."""
-    files = []
-    for number, path in enumerate(sorted(photos.glob("*.jpg")) * 6):
-        with Image.open(path) as photo:
-            left, top = 8 * (number % 7), 8 * (number // 12)
-            stream = io.BytesIO()
-            photo.convert("RGB").crop((left, top, left + 120, top + 96)).save(
-                stream, "JPEG", quality=92
-            )
-            files.append(stream.getvalue())
-    assert len({*files}) >= 60
-    return files[:60]
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    for name in [name for name in os.environ if name.startswith(("AWS_", "HTTP", "ADACOMPRESS_G"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-gateways-own")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "only-the-gateway-knows")
-
-
-def system(pilot, seed=0):
-    """A new agent of its own that shares the extractor."""
-    other = ac.AdaCompress.load("tuned", seed=seed, threads=1)
-    other.extractor = pilot.extractor
-    other.resume(other.controller)
-    return other
-
-
-@contextmanager
-def gateway(pilot, url, folder, drain=1.0, name="rekognition", token="", passed=(), **options):
-    """One on its way to `url`, with its state in a folder."""
-    service = open_service(name, tries=1)
-    service.endpoint = url
-    client = CLIENTS[name](token, passed)
-    with closing(StateFolder(folder, {}, traffic.check)) as state:
-        images = Traffic(system(pilot), state)
-        opened = Gateway(images, client, service, say=lambda text: None, **options)
-        opened.start()
-        try:
-            yield opened
-        finally:
-            opened.close(drain)
 
 
 def amazon(gateway, secret="any", **options):
@@ -124,10 +49,6 @@ def amazon(gateway, secret="any", **options):
     keys = {"aws_access_key_id": "client", "aws_secret_access_key": secret}
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=8, **options)
     return boto3.session.Session().client("rekognition", **settings, **keys, config=config)
-
-
-def logged(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_bytes().splitlines()]
 
 
 def as_run_has_it(line):
