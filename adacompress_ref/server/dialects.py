@@ -110,8 +110,8 @@ class Google(Client):
         return asked
 
     def joined(self, responses: Sequence[Response]) -> Response:
-        """As it came for one image; else all in their order, each with its answer or its error."""
-        if len(responses) == 1:
+        """As it came for one image, or where none has an answer; else in order, errors in place."""
+        if len(responses) == 1 or all(status != 200 for status, *_ in responses):
             return responses[0]
         images = [_image(status, body) for status, _, body in responses]
         kind, body = Answer(200, {"responses": images}).encoded()
@@ -121,11 +121,11 @@ class Google(Client):
 def _image(status: int, body: bytes) -> Any:
     try:
         answer = json.loads(body)
-        if 200 <= status < 300:
+        if status == 200:
             return answer["responses"][0]
         error, code = answer["error"], int(_NUMBERS.get(answer["error"]["status"], _UNKNOWN))
         return {"error": {"code": code, "message": error["message"]}}
-    except MISSHAPEN:
+    except (*MISSHAPEN, RecursionError):  # what answers for Google may say anything
         return {"error": {"code": _UNKNOWN, "message": f"HTTP status {status}"}}
 
 
