@@ -16,12 +16,11 @@ from ..server.dialects import CLIENTS
 from ..server.gateway import Gateway
 from ..services import open_service
 from ..services.endpoint import check_endpoint
-from ..storage.files import reason, save_atomically
+from ..storage.files import reason
 from .common import check_output, open_pilot, say, stop_signal
 from .run import settings_of
 
 PATIENCE = 5.0  # seconds from the signal to the end, whatever happens
-EVERY = 10.0  # seconds between two files of metrics
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -44,13 +43,11 @@ def main(arguments: argparse.Namespace) -> int:
         gateway = Gateway(images, client, service, host=arguments.listen, **options)
 
         def write() -> None:
-            if arguments.metrics:
-                sums = metrics.text(folder.totals, gateway.answers, len(gateway.connections))
-                try:
-                    save_atomically(arguments.metrics, sums.encode())
-                    os.chmod(arguments.metrics, 0o644)  # others read it
-                except OSError as error:  # images go first
-                    say(f"adacompress: {arguments.metrics}: {reason(error)}")
+            numbers = folder.totals, gateway.answers, len(gateway.connections)
+            try:
+                metrics.write(arguments.metrics, *numbers)
+            except OSError as error:  # images go first
+                say(f"{arguments.metrics}: {reason(error)}; clients are answered all the same")
 
         with stop_signal(PATIENCE) as stop:
             gateway.start()
@@ -59,13 +56,14 @@ def main(arguments: argparse.Namespace) -> int:
                 say("without ADACOMPRESS_GATEWAY_TOKEN every user of this machine may spend money")
             due = 0.0
             while not stop.signal and not images.fault:
-                if time.monotonic() >= due:
+                if arguments.metrics and time.monotonic() >= due:
                     write()
-                    due = time.monotonic() + EVERY
+                    due = time.monotonic() + metrics.EVERY
                 time.sleep(0.1)
             fault = images.fault
             gateway.close(arguments.drain)
-            write()
+            if arguments.metrics:
+                write()
         say(f"{folder.totals.get('sent', 0)} images in all")
     if fault:
         raise fault

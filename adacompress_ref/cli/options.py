@@ -59,7 +59,7 @@ def agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...]
 
 
 def agreement(to: argparse.ArgumentParser, goal: argparse._ActionsContainer) -> None:
-    """--agreement, in the group of `goal`, and --confidence."""
+    """--agreement, in place of --alpha; --confidence."""
     text = "the share of answers to keep; default: 0.95, but for paper and authors"
     option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
     text = "keep it in so many of streams like this one, such as 0.9; it costs bytes"

@@ -23,8 +23,6 @@ from .pilot import AdaCompress, result_of
 from .results import Result
 from .state import OTHER_FOLDER, SAVE_EVERY, StateError, StateFolder
 
-_NONE = Image.new("RGB", (1, 1))
-
 
 def check(line: dict[str, Any]) -> None:
     """Raises ValueError where this is no line of `Traffic`: of `runlog`, and its decision."""
@@ -92,7 +90,7 @@ class Traffic:
                 decision = self.pilot.controller.decide(image.state)
             payload = image.payloads.of(decision.action)[1]
             # what waits for an answer holds no pixels
-            image.photo = image.payloads.photo = replace(photo, picture=_NONE)
+            image.photo = image.payloads.photo = replace(photo, picture=Image.new("RGB", (1, 1)))
             del photo
         compressed, reference = image.upload(decision.action, decision.mode != "inference")
         if reference is not None and reference.labels is not None:

@@ -85,7 +85,7 @@ class Google(Client):
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
         key = request.headers.get("X-Goog-Api-Key") or request.query.get("key")
         if not self.knows(key or (given if kind == "Bearer" else ""), self.token):
-            raise vision.google(401, "UNAUTHENTICATED", "API key not valid.")
+            raise vision.google(403, "PERMISSION_DENIED", "API key not valid.")
 
     def _opened(self, path: str, request: Request) -> tuple[str, dict[str, Any]]:
         form = request.query.get("$alt")  # whether the answer has numbers or names
@@ -93,8 +93,7 @@ class Google(Client):
         return path + query, json.loads(request.body)
 
     def _labels(self, operation: str, fields: dict[str, Any]) -> list[Asked]:
-        path = operation.partition("?")[0]
-        if not re.fullmatch(self.wire.routes[0], f"POST /{path}"):
+        if not re.fullmatch(self.wire.routes[0], f"POST /{operation.partition('?')[0]}"):
             return []
         images = fields["requests"]
         if not 0 < len(images) <= _IMAGES:

@@ -167,11 +167,14 @@ class _Handler(StrictHandler):
     server: Gateway
 
     def do_POST(self) -> None:
-        self._holds = 0
+        length = self.headers.get("Content-Length", "")
+        size = min(int(length[:10]), self.server.body_limit) if length.isdecimal() else 0
         with self.server.idle:
             self.server.working += 1
+            self.server.held += size
+            is_full = self.server.held > HELD
         try:
-            status, headers, body = self._reply()
+            status, headers, body = self._reply(is_full)
             with self.server.idle:
                 self.server.answers[status] += 1
             self.close_connection |= self.server.ending
@@ -180,26 +183,19 @@ class _Handler(StrictHandler):
         finally:
             with self.server.idle:
                 self.server.working -= 1
-                self.server.held -= self._holds
+                self.server.held -= size
                 self.server.idle.notify_all()
 
     do_GET = do_POST
 
-    def _reply(self) -> Response:
-        request = self._foreign() or self.whole_request(self.server.body_limit)
+    def _reply(self, is_full: bool) -> Response:
+        request: Request | Answer | None = self._foreign()
+        if not request and not is_full:
+            request = self.whole_request(self.server.body_limit)
         if isinstance(request, Request):
             return self.server.reply(request, self._is_there)
         self.close_connection = True
-        return self.server.unavailable() if request.status == 503 else _response(request)
-
-    def may_hold(self, length: int) -> bool:
-        """Whether there is room for a body of so many bytes, which is then taken."""
-        with self.server.idle:
-            if self.server.held + length > HELD:
-                return False
-            self._holds = length
-            self.server.held += length
-            return True
+        return _response(request) if request else self.server.unavailable()
 
     def _foreign(self) -> Answer | None:
         """Why a request is not for us: sent on by us, of a web page, or for another host."""

@@ -1,34 +1,42 @@
-"""What a gateway has done, as Prometheus reads it from a file."""
+"""What a gateway has done, as a file in Prometheus' text format, for a collector of such files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
-_COUNTERS = {  # of `runlog.add`, by their names there
-    "sent": ("images", "answered, decided and logged"),
-    "bytes_sent": ("sent_bytes", "sent for them, references included"),
-    "reference_bytes": ("reference_bytes", "that always sending quality 75 would have taken"),
-    "original_bytes": ("original_bytes", "of the files as clients sent them"),
-    "measured": ("measured", "answers compared with that to quality 75"),
-    "agreed": ("agreed", "of these, with the same best labels"),
+from ..storage.files import save_atomically
+
+EVERY = 10.0  # seconds between two files
+COUNTERS = {  # by their names in the totals of a log
+    "sent": ("images", "Images that were answered, and logged."),
+    "measured": ("references", "Images of which the reference was sent too, and compared."),
+    "agreed": ("agreements", "References whose best label the compressed upload kept."),
+    "faults": ("faults", "Images answered though one of two uploads failed."),
+    "bytes_sent": ("sent_bytes", "Bytes of all uploads, references included."),
+    "reference_bytes": ("reference_bytes", "Bytes had all images been sent as quality 75."),
+    "original_bytes": ("original_bytes", "Bytes of the images as clients sent them."),
 }
 
 
 def text(totals: Mapping[str, Any], answers: Mapping[int, int], connections: int) -> str:
-    """The sums of a log, how many answers of each status clients got, and how many are there."""
+    """The lines of a file: sums over the whole log, answers by status, connections now."""
+    rows = [
+        (f"{name}_total", "counter", what, {"": totals.get(key, 0)})
+        for key, (name, what) in COUNTERS.items()
+    ]
+    statuses = {f'{{status="{status}"}}': answers[status] for status in sorted(answers)}
+    rows.append(("answers_total", "counter", "Answers to clients, since the start.", statuses))
+    rows.append(("connections", "gauge", "Connections of clients now.", {"": connections}))
     lines = []
-    for field, (name, meaning) in _COUNTERS.items():
-        lines += _family(f"{name}_total", "counter", meaning, {"": totals.get(field, 0)})
-    states = {f'{{state="{state}"}}': count for state, count in totals.get("states", {}).items()}
-    statuses = {f'{{status="{status}"}}': count for status, count in answers.items()}
-    lines += _family("states_total", "counter", "images by the state they were sent in", states)
-    lines += _family("answers_total", "counter", "what clients got since the start", statuses)
-    lines += _family("connections", "gauge", "of clients, open now", {"": connections})
+    for name, kind, what, values in rows:
+        lines += [f"# HELP adacompress_{name} {what}", f"# TYPE adacompress_{name} {kind}"]
+        lines += [f"adacompress_{name}{label} {int(value)}" for label, value in values.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _family(name: str, kind: str, meaning: str, values: Mapping[str, float]) -> list[str]:
-    name = f"adacompress_gateway_{name}"
-    samples = [f"{name}{labels} {values[labels]:.15g}" for labels in sorted(values)]
-    return [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *samples]
+def write(path: str, *numbers: Any) -> None:
+    """Write a file of the `text` of these, whole, for others to read. Raises OSError naming it."""
+    save_atomically(path, text(*numbers).encode())
+    os.chmod(path, 0o644)

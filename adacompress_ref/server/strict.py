@@ -126,14 +126,8 @@ class StrictHandler(BaseHTTPRequestHandler):
             return Answer(400, {"error": "a GET has no body"})
         if int(declared[:10]) > limit:
             return Answer(413, {"error": f"more than {limit} bytes"})
-        if not self.may_hold(int(declared)):
-            return Answer(503, {"error": "no room for it now"})
         body = self.rfile.read(int(declared))
         return body if len(body) == int(declared) else Answer(400, {"error": "the body was cut"})
-
-    def may_hold(self, length: int) -> bool:
-        """Whether there is room for a body of so many bytes."""
-        return True
 
     def send_head(self, status: int, headers: Mapping[str, str], length: int) -> None:
         """All of an answer but its body of so many bytes."""

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 import pytest
 import requests
-from gateway_helpers import LONG, Fake, gateway, logged, system
+from gateway_helpers import Fake, gateway, logged, system
 from PIL import Image
 from service_helpers import as_json, serving
 from stream_helpers import everything
@@ -38,9 +38,19 @@ boto3 = pytest.importorskip("boto3", reason="the vendor's own client")
 from botocore.config import Config  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("environment")
 REPOSITORY = Path(__file__).resolve().parents[2]
+LONG = 60.0  # seconds, which nothing here takes
 TARGET = "X-Amz-Target: RekognitionService.DetectLabels"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("AWS_", "HTTP", "ADACOMPRESS_G"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-gateways-own")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "only-the-gateway-knows")
 
 
 def amazon(gateway, secret="any", **options):
@@ -516,6 +526,88 @@ def test_a_kill_in_the_middle_loses_nothing(jpegs, tmp_path):
     with closing(StateFolder(tmp_path / "s", {}, traffic.check)) as state:
         assert state.lines == len(lines) and not state.missed
         assert state.controller.settled == 0 and state.controller.agent.images == len(lines)
+
+
+@pytest.mark.slow
+def test_500_photographs_with_faults_and_a_kill(jpegs, tmp_path):
+    """Over 8 threads: each has its own answer and one line, but those in flight at the kill."""
+    files = [b"".join((file, b"copy %d" % n)) for n in range(9) for file in jpegs][:500]
+    service, kinds = Fake(), ("429", "500", "503", "reset", "truncated")
+    with (
+        Server(service, error_rate=0.2, faults=kinds) as server,
+        ThreadPoolExecutor(8) as executor,
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        address = SimpleNamespace(url=f"http://127.0.0.1:{port}")
+
+        def ask(file):
+            while True:  # the client tries again
+                try:
+                    answer = amazon(address).detect_labels(Image={"Bytes": file}, MinConfidence=0)
+                    return [label["Name"] for label in answer["Labels"]]
+                except (BotoCoreError, ClientError):
+                    threading.Event().wait(0.05)
+
+        with command(server, tmp_path / "s", "--port", port):
+            answers = [executor.submit(ask, file) for file in files]
+            while sum(answer.done() for answer in answers) < 250:
+                threading.Event().wait(0.01)
+        with command(server, tmp_path / "s", "--port", port) as (process, _):
+            said = [answer.result(10 * LONG) for answer in answers]
+            process.send_signal(signal.SIGTERM)
+            assert "Traceback" not in process.communicate(timeout=LONG)[1]
+    assert server.faults.total() > 50
+    lines = logged(tmp_path / "s")
+    assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
+    assert 500 <= len(lines) <= 500 + 8
+    by_image = {hashlib.sha256(file).hexdigest(): [] for file in files}
+    for line in lines:
+        by_image[line["sha256"]].append([name for name, _ in line["labels"]])
+    for file, names in zip(files, said, strict=True):
+        assert names in by_image[hashlib.sha256(file).hexdigest()]
+    with closing(StateFolder(tmp_path / "s", {}, traffic.check)) as state:
+        assert not state.missed and state.controller.agent.images == len(lines)
+
+
+def test_numbers_for_prometheus(pilot, jpegs, tmp_path):
+    options = ("--port", "0", "--metrics", str(tmp_path / "m.prom"))
+    with (
+        Server(Fake()) as server,
+        command(server, tmp_path / "s", *options) as (process, address),
+    ):
+        for file in jpegs[:5]:
+            amazon(address).detect_labels(Image={"Bytes": file}, MinConfidence=0)
+        process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in process.communicate(timeout=LONG)[1]
+    lines, path = logged(tmp_path / "s"), tmp_path / "m.prom"
+    assert path.stat().st_mode & 0o777 == 0o644
+    found = {}
+    for line in path.read_text().splitlines():
+        if match := re.fullmatch(r'(adacompress_\w+)(?:\{status="200"\})? (\d+)', line):
+            found[match[1]] = int(match[2])
+        else:
+            assert re.fullmatch(r"# (HELP adacompress_\w+ \S.*\.|TYPE \w+ (counter|gauge))", line)
+    assert found["adacompress_images_total"] == found["adacompress_answers_total"] == 5
+    assert found["adacompress_sent_bytes_total"] == sum(line["bytes_sent"] for line in lines)
+    assert found["adacompress_references_total"] == sum(
+        line["agreement"] is not None for line in lines
+    )
+    assert {name for name in found if not name.endswith("_total")} == {"adacompress_connections"}
+
+
+def test_numbers_that_cannot_be_written_stop_nothing(jpegs, tmp_path):
+    place = str(tmp_path / "gone" / "m.prom")
+    os.mkdir(tmp_path / "gone")
+    with (
+        Server(Fake()) as server,
+        command(server, tmp_path / "s", "--port", "0", "--metrics", place) as (process, address),
+    ):
+        shutil.rmtree(tmp_path / "gone")
+        assert amazon(address).detect_labels(Image={"Bytes": jpegs[0]})["Labels"]
+        process.send_signal(signal.SIGTERM)
+        messages = process.communicate(timeout=LONG)[1]
+    assert place in messages and "Traceback" not in messages
 
 
 def test_the_example_of_the_page(jpegs, tmp_path, photos, monkeypatch, capsys):
