@@ -27,10 +27,10 @@ from .imaging.extractor import Extractor as Extractor
 from .imaging.read import Photo as Photo
 from .imaging.session import ModelError as ModelError
 from .keras_file import load_keras as load_keras
+from .running.lock import StateError as StateError
 from .running.pilot import AdaCompress as AdaCompress
 from .running.results import Choice as Choice
 from .running.results import Result as Result
-from .running.state import StateError as StateError
 from .services import AuthenticationError as AuthenticationError
 from .services import ProtocolError as ProtocolError
 from .services import QuotaError as QuotaError

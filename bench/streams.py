@@ -1,7 +1,8 @@
 """The running system against what needs no agent, at the same agreement, references counted.
 
 `python -m bench.streams --table TABLE... [--preset tuned ladder | --agent FILE...]
-[--agreement 0.90 0.95 0.98] [--length 1000] [--streams 100] [--min-score P] [--json]`
+[--agreement 0.90 0.95 0.98] [--length 1000] [--streams 100] [--min-score P] [--confidence P]
+[--json]`
 
 A stream is `length` images, drawn with replacement from a table that `label` made; photographs that
 the agent was trained on are left out, unless no other is in the table. The agent goes through the
@@ -66,6 +67,7 @@ class Task(NamedTuple):
     table: str
     agent: str
     min_score: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def run(
     for place, number in enumerate(streams):
         agent = agents.load(here.agent, np.random.default_rng([number, 1]))
         monitor = agents.monitor_of(agent)
-        agent.aim(None, goal)
+        agent.aim(None, goal, task.confidence)
         controller = Controller(agent, monitor)
         for turn, row in enumerate(rows[place].tolist()):
             step = controller.step(here.images[row])
@@ -176,7 +178,7 @@ def rows_of(
         }
         head = {"service": here.service, "preset": here.preset, "agreement": goal}
         tail = {"table": here.name, "photographs": len(here.images), "held_out": here.held_out}
-        tail |= {"streams": streams, "min_score": task.min_score}
+        tail |= {"streams": streams, "min_score": task.min_score, "confidence": task.confidence}
         for rule, of_rule in paths.items():
             shown = compared(rule, of_rule, against, goal)
             shown["photographs_95"] = (
@@ -193,7 +195,7 @@ def tasks_of(options: argparse.Namespace) -> Iterator[Task]:
         for path in paths:
             config = agents.load(path).config
             if set(config.encodings) <= {encoding.name for encoding in encodings}:
-                yield Task(str(table), str(path), options.min_score)
+                yield Task(str(table), str(path), options.min_score, options.confidence)
             else:
                 print(f"{table}: without the encodings of {config.preset}", file=sys.stderr)
 
@@ -211,11 +213,15 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--min-score", type=float, default=0.0, metavar="P", help="labels below are not answered"
     )
+    text = "as in `run`: the agreement is held in this share of streams"
+    command.add_argument("--confidence", type=float, metavar="P", help=text)
     options = command.parse_args(arguments)
     if options.length <= max(CALIBRATED_ON) or options.streams < 2:
         command.error(f"--length must be above {max(CALIBRATED_ON)}, --streams above 1")
     if not all(0 < goal <= 1 for goal in options.agreement):
         command.error("--agreement must be above 0 and at most 1")
+    if options.confidence is not None and not 0.5 <= options.confidence < 1:
+        command.error("--confidence must be from 0.5 to below 1")
     try:
         tasks = list(tasks_of(options))
         if not tasks:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any
 
 from .. import __version__
-from ..core import config as core
-from ..imaging.parallel import cores
-from ..survival import config as survival  # not `agents`, which needs all that --help does not
+from . import options
+from .options import flag, number, option
 
 _ENVIRONMENT = """\
 from the environment:
@@ -21,20 +18,20 @@ from the environment:
   AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE, AWS_REGION, AWS_DEFAULT_REGION
                          credentials and region of rekognition, as in AWS's tools
   BAIDU_API_KEY, BAIDU_SECRET_KEY, FACEPP_API_KEY, FACEPP_API_SECRET,
-  GOOGLE_API_KEY         credentials of baidu, facepp and google
+  GOOGLE_API_KEY, OPENAI_API_KEY
+                         credentials of baidu, facepp, google and openai
   AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL, BAIDU_ENDPOINT,
-  FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT
+  FACEPP_ENDPOINT, GOOGLE_VISION_ENDPOINT, OPENAI_BASE_URL
                          another server for a service, such as adacompress serve
   ADACOMPRESS_GATEWAY_TOKEN
                          what clients of gateway have to know
+  OPENAI_WEBP            1: the server of openai takes WebP too
   HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE
                          as the package requests takes them
 extras, as in pip install 'adacompress_ref[onnx]', and what each adds once installed:
   onnx 30 MB, for --extractor; keras 20 MB; heif 20 MB; plot 80 MB
   docs 10 MB, test 30 MB, dev 400 MB; bench 1 GB, or 5.7 GB where PyTorch has CUDA
 Only help and usage are ever coloured, by Python 3.14 or later, unless NO_COLOR is set."""
-
-_EXTRACTOR = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,151 +54,156 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if json:
-            _flag(added, "--json", "print JSON to standard output")
+            flag(added, "--json", "print JSON to standard output")
+        flag(added, "--debug", "print the traceback of what ends the command, too")
         return added
 
     text = "choose a level for each image and write the file to upload; no service needed"
     one = command("compress", text, "photos/*.jpg -o smaller", json=False)
     text = "image files, or folders of them; -: one image from standard input, to standard output"
     one.add_argument("images", nargs="*", metavar="IMAGE", help=text)
-    _option(one, "--files-from", "FILE", "names of more, one a line; -: from standard input")
+    option(one, "--files-from", "FILE", "names of more, one a line; -: from standard input")
     text = "default: compressed; -: one image, to standard output"
-    _option(one, "-o --output --dest", "DIR", text)
-    _flag(one, "--noaction", "choose and print, write nothing")
+    option(one, "-o --output --dest", "DIR", text)
+    flag(one, "--noaction", "choose and print, write nothing")
     printed = one.add_mutually_exclusive_group()
-    _flag(printed, "--json", "print JSON to standard output")
-    _flag(printed, "--csv", "print CSV with a header line instead")
-    _flag(one, "--totals", "the totals with --quiet too")
-    _flag(one, "--keep-exif", "copy EXIF into the output")
-    _flag(one, "--keep-tree", "name outputs by all of the input's path: DIR/2023/a.gif.jpg")
-    _flag(one, "--preserve", "give outputs the dates of their inputs")
-    _flag(one, "--webp", "the service takes WebP too (for --preset ladder)")
-    _flag(one, "--overwrite", "replace files that differ from the new ones")
+    flag(printed, "--json", "print JSON to standard output")
+    flag(printed, "--csv", "print CSV with a header line instead")
+    flag(one, "--totals", "the totals with --quiet too")
+    flag(one, "--keep-exif", "copy EXIF into the output")
+    flag(one, "--keep-tree", "name outputs by all of the input's path: DIR/2023/a.gif.jpg")
+    flag(one, "--preserve", "give outputs the dates of their inputs")
+    flag(one, "--webp", "the service takes WebP too (for --preset ladder)")
+    flag(one, "--overwrite", "replace files that differ from the new ones")
     text = "do not encode quality 75 too, to compare with: faster on large images"
     one.add_argument("--no-reference", dest="reference", action="store_false", help=text)
-    _workers(one, "images at once, each with its memory")
-    _agent(one)
-    _images(one, "print errors alone")
+    options.workers(one, "images at once, each with its memory")
+    options.agent(one)
+    options.images(one, "print errors alone")
 
     text = "upload every level of every image once and keep the answers in a table"
     one = command("label", text, "--images photos --service squeezenet -o photos.npz")
-    _option(one, "--images", "DIR", "folder of images", required=True)
-    _service(one)
-    _option(one, "-o --output", "TABLE", "the table, .npz", required=True)
-    _workers(one, "processes, one thread each")
-    _preset(one)
-    _encodings(one)
-    _images(one)
+    option(one, "--images", "DIR", "folder of images", required=True)
+    options.service(one)
+    option(one, "-o --output", "TABLE", "the table, .npz", required=True)
+    options.workers(one, "processes, one thread each")
+    options.preset(one)
+    options.encodings(one)
+    options.images(one)
 
     text = "train an agent by Algorithm 1, on a table or live"
     one = command("train", text, "--table photos.npz -o agent.npz")
     source = one.add_mutually_exclusive_group(required=True)
-    _option(source, "--table", "TABLE", "made by label; several services, if there are", nargs="+")
-    _option(source, "--images", "DIR", "folder of images, uploaded as it learns")
-    _service(one, required=False)
-    _option(one, "-o --output", "AGENT", "the agent, .npz", required=True)
+    option(source, "--table", "TABLE", "made by label; several services, if there are", nargs="+")
+    option(source, "--images", "DIR", "folder of images, uploaded as it learns")
+    options.service(one, required=False)
+    option(one, "-o --output", "AGENT", "the agent, .npz", required=True)
     tested = one.add_mutually_exclusive_group()
-    _option(tested, "--test-images", "FILE", "names of images never to train on, one a line")
+    option(tested, "--test-images", "FILE", "names of images never to train on, one a line")
     share, text = number(float, 0.001, 0.999), "share of images never to train on; default: 0.2"
-    _option(tested, "--test-share", "P", text, type=share, default=0.2)
+    option(tested, "--test-share", "P", text, type=share, default=0.2)
     text = "labels below are no answer; of several, each makes another service of a table"
     score = number(float, 0, 1)
-    _option(one, "--min-score", "P", text, nargs="+", type=score, default=[0.0])
-    _option(one, "--steps", "N", "default: the preset's", type=number(int, 1))
-    _preset(one)
-    _seed(one)
-    _encodings(one)
-    _images(one)
+    option(one, "--min-score", "P", text, nargs="+", type=score, default=[0.0])
+    option(one, "--steps", "N", "default: the preset's", type=number(int, 1))
+    options.preset(one)
+    options.return_reward(one)
+    options.seed(one)
+    options.encodings(one)
+    options.images(one)
 
     text = "fixed levels, random, agent and oracle side by side, on images held out from training"
     one = command("evaluate", text, "--table photos.npz --agent agent.npz")
-    _option(one, "--table", "TABLE", "made by label", required=True)
-    _option(one, "--test-images", "FILE", "names of images to test on, one a line")
-    _agent(one)
+    option(one, "--table", "TABLE", "made by label", required=True)
+    option(one, "--test-images", "FILE", "names of images to test on, one a line")
+    options.agent(one)
 
     text = "the three states over a stream of images"
     one = command("run", text, "--images photos --service squeezenet --state state")
-    _option(one, "--images", "DIR", "folder of images", required=True)
-    _service(one)
+    option(one, "--images", "DIR", "folder of images", required=True)
+    options.service(one)
     one.set_defaults(tries=3)  # of an upload, before others go first
-    _flag(one, "--follow", "send what arrives later too, until it is told to stop")
+    flag(one, "--follow", "send what arrives later too, until it is told to stop")
     text = "with --follow: seconds between two looks into the folder; default: 5"
-    _option(one, "--every", "S", text, type=number(float, 0.1), default=5)
+    option(one, "--every", "S", text, type=number(float, 0.1), default=5)
     text = "with --follow: seconds for which a file has not changed when it is taken; default: 2"
-    _option(one, "--settle", "S", text, type=number(float, 0), default=2)
+    option(one, "--settle", "S", text, type=number(float, 0), default=2)
     text = "names to leave out, such as 'thumb*'; hidden ones and @eaDir, #recycle, lost+found are"
-    _option(one, "--exclude", "PATTERN", text, action="append", default=[])
-    _flag(one, "--check", "ask for every reference aside, to know the true agreement")
-    _flag(one, "--pay-for-check", "of a service that is paid for, too")
-    _flag(one, "--again", "send the same bytes under another name again, and pay for them")
+    option(one, "--exclude", "PATTERN", text, action="append", default=[])
+    flag(one, "--check", "ask for every reference aside, to know the true agreement")
+    flag(one, "--pay-for-check", "of a service that is paid for, too")
+    text = "references asked again, as they are and at quality 95: what no encoding can keep"
+    option(one, "--floor", "N", text, type=number(int, 0), default=0)
+    flag(one, "--again", "send the same bytes under another name again, and pay for them")
     text = "seconds without any answer before the rest is left; with --follow no end; default: 60"
-    _option(one, "--wait", "S", text, type=number(float, 0), default=60)
-    _option(one, "--state", "DIR", "where log and agent live, to go on later")
-    agent, goal = _agent(one)
-    _flag(agent, "--untrained", "begin with a new agent, in retrain")
-    _goal(one, goal)
-    _seed(one)
-    _images(one)
+    option(one, "--wait", "S", text, type=number(float, 0), default=60)
+    option(one, "--state", "DIR", "where log and agent live, to go on later")
+    agent, goal = options.agent(one)
+    flag(agent, "--untrained", "begin with a new agent, in retrain")
+    options.agreement(one, goal)
+    options.return_reward(one)
+    options.seed(one)
+    options.images(one)
 
     text = "Grad-CAM: which regions decided the level; of several images, one sheet"
     one = command("explain", text, "photos/*.jpg -o heat.png")
     one.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     text = "the picture, .png; -: to standard output"
-    _option(one, "-o --output", "HEATMAP", text, required=True)
-    _option(one, "--level", "C", "jpeg-q15, or 15, instead of each image's chosen level")
-    _agent(one)
-    _images(one)
+    option(one, "-o --output", "HEATMAP", text, required=True)
+    option(one, "--level", "C", "jpeg-q15, or 15, instead of each image's chosen level")
+    options.agent(one)
+    options.images(one)
 
     text = "a run or an evaluation as one page of HTML that needs nothing else"
     one = command("report", text, "state --images photos -o report.html")
     text = "a run's state folder or log.jsonl; or what evaluate --json printed; -: standard input"
     one.add_argument("log", metavar="LOG", help=text)
-    _option(one, "-o --output", "PAGE", "the page, .html; -: to standard output", required=True)
-    _option(one, "--images", "DIR", "the run's photographs, to show the worst disagreements")
-    _option(one, "--worst", "N", "of these; default: 6", type=number(int, 0), default=6)
-    _preset(one)
+    option(one, "-o --output", "PAGE", "the page, .html; -: to standard output", required=True)
+    option(one, "--images", "DIR", "the run's photographs, to show the worst disagreements")
+    option(one, "--worst", "N", "of these; default: 6", type=number(int, 0), default=6)
+    options.preset(one)
     one.set_defaults(preset=None, alpha=None)
-    _option(one, "--agent", "FILE", "for heat maps; default: the state folder's")
-    _images(one)
+    option(one, "--agent", "FILE", "for heat maps; default: the state folder's")
+    options.images(one)
 
-    text = "a local service that looks like Baidu, Face++, Rekognition and Google, for dry runs"
+    text = "a local service that looks like five others from outside, for dry runs"
     one = command("serve", text, "--latency 0.2 --error-rate 0.05")
-    _option(one, "--service", "S", "squeezenet (default) or onnx:FILE", default="squeezenet")
+    option(one, "--service", "S", "squeezenet (default) or onnx:FILE", default="squeezenet")
     text, score = "labels below are no answer; default: the sidecar's", number(float, 0, 1)
-    _option(one, "--min-score", "P", text, type=score)
-    _option(one, "--host", "ADDRESS", "default: this machine alone", default="127.0.0.1")
+    option(one, "--min-score", "P", text, type=score)
+    option(one, "--host", "ADDRESS", "default: this machine alone", default="127.0.0.1")
     port, text = number(int, 0, 65535), "default: 8000; 0: any that is free"
-    _option(one, "--port", "N", text, type=port, default=8000)
+    option(one, "--port", "N", text, type=port, default=8000)
     seconds, text = number(float, 0, 3600), "before each answer; default: 0"
-    _option(one, "--latency", "SECONDS", text, type=seconds, default=0.0)
+    option(one, "--latency", "SECONDS", text, type=seconds, default=0.0)
     bits, text = number(float, 1), "a second, for uploads; default: no limit"
-    _option(one, "--bandwidth", "BITS", text, type=bits, default=float("inf"))
+    option(one, "--bandwidth", "BITS", text, type=bits, default=float("inf"))
     text = "share of requests with a fault: no answer, a damaged one, an error; default: 0"
-    _option(one, "--error-rate", "P", text, type=number(float, 0, 1), default=0.0)
+    option(one, "--error-rate", "P", text, type=number(float, 0, 1), default=0.0)
     text = "images answered, then quota errors; default: no limit"
-    _option(one, "--quota", "N", text, type=number(int, 0), default=float("inf"))
-    _seed(one)
+    option(one, "--quota", "N", text, type=number(int, 0), default=float("inf"))
+    options.seed(one)
 
     text = "between a client that stays as it is and its service: images leave smaller"
     one = command("gateway", text, "rekognition --state state", json=False)
     one.add_argument("service", choices=("rekognition",), help="whose format it speaks")
-    _option(one, "--state", "DIR", "where log and agent live, to go on later", required=True)
-    _option(one, "--upstream", "URL", "the service; default: as the environment says")
+    option(one, "--state", "DIR", "where log and agent live, to go on later", required=True)
+    option(one, "--upstream", "URL", "the service; default: as the environment says")
     text = "default: this machine alone; others need ADACOMPRESS_GATEWAY_TOKEN"
-    _option(one, "--listen", "ADDRESS", text, default="127.0.0.1")
-    _option(one, "--port", "N", "default: 8080; 0: any that is free", type=port, default=8080)
+    option(one, "--listen", "ADDRESS", text, default="127.0.0.1")
+    option(one, "--port", "N", "default: 8080; 0: any that is free", type=port, default=8080)
     text = "by which clients call it too, such as that of a proxy with TLS before it"
-    _option(one, "--name", "HOST", text, action="append", default=[])
+    option(one, "--name", "HOST", text, action="append", default=[])
     text = "connections at once, further ones get 503; default: 64"
-    _option(one, "--clients", "N", text, type=number(int, 1, 900), default=64)
+    option(one, "--clients", "N", text, type=number(int, 1, 900), default=64)
     text = "seconds until a client gets an answer or 503; default: 45"
-    _option(one, "--deadline", "S", text, type=number(float, 0.1), default=45.0)
+    option(one, "--deadline", "S", text, type=number(float, 0.1), default=45.0)
     text = "seconds for what is under way when it is told to stop; default: 4"
-    _option(one, "--drain", "S", text, type=number(float, 0, 4), default=4.0)
-    _, goal = _agent(one)
-    _goal(one, goal)
-    _seed(one)
-    _option(one, "--extractor", "FILE", _EXTRACTOR)
+    option(one, "--drain", "S", text, type=number(float, 0, 4), default=4.0)
+    _, goal = options.agent(one)
+    options.agreement(one, goal)
+    options.seed(one)
+    options.extractor(one)
 
     one = command("weights", "weight files: list, verify, fetch", "verify")
     one.add_argument("action", nargs="?", default="list", choices=("list", "verify", "fetch"))
@@ -211,81 +213,3 @@ def parser() -> argparse.ArgumentParser:
     one = command("completion", text, "bash >> ~/.bashrc", json=False)
     one.add_argument("shell", choices=("bash", "zsh"))
     return top
-
-
-def number(kind: Callable, least: float, most: float = float("inf")) -> Callable[[str], float]:
-    """An argparse type: a number from `least` to `most`."""
-
-    def convert(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
-            limits = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} must be {what}, {limits}")
-        return value
-
-    return convert
-
-
-def _option(to: argparse._ActionsContainer, names: str, value: str, text: str, **more: Any) -> None:
-    to.add_argument(*names.split(), metavar=value, help=text, **more)
-
-
-def _flag(to: argparse._ActionsContainer, name: str, text: str) -> None:
-    to.add_argument(name, action="store_true", help=text)
-
-
-def _preset(to: argparse.ArgumentParser) -> None:
-    names, default = sorted(c.preset for c in core.PRESETS + survival.PRESETS), "tuned"
-    text = f"default: {default}"
-    to.add_argument("--preset", choices=names, default=default, help=text)
-
-
-def _agent(to: argparse.ArgumentParser) -> tuple[argparse._ActionsContainer, ...]:
-    """The groups of --agent and --alpha, for what excludes them."""
-    _preset(to)
-    to.set_defaults(preset=None)  # an agent named has its own
-    agent, goal = to.add_mutually_exclusive_group(), to.add_mutually_exclusive_group()
-    _option(agent, "--agent", "FILE", "default: the shipped agent of the preset")
-    text = "AC-3: what an answer kept is worth, in uploads of quality 75; not for paper, authors"
-    _option(goal, "--alpha", "X", text, type=number(float, 0.01, 1000))
-    return agent, goal
-
-
-def _goal(to: argparse.ArgumentParser, goal: argparse._ActionsContainer) -> None:
-    text = "the share of answers to keep; default: 0.95, but for paper and authors"
-    _option(goal, "--agreement", "P", text, type=number(float, 0.01, 1))
-    text = "keep it in so many of streams like this one, such as 0.9; it costs bytes"
-    _option(to, "--confidence", "P", text, type=number(float, 0.5, 0.99))
-
-
-def _service(to: argparse.ArgumentParser, required: bool = True) -> None:
-    text = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google or recorded:FILE"
-    _option(to, "--service", "S", text, required=required)
-    _option(to, "--record", "FILE", "add all answers to FILE, for --service recorded:FILE")
-    _option(to, "--timeout", "S", "seconds for one try; default: 20", type=number(float, 0.1))
-    _option(to, "--rate", "N", "most requests a second", type=number(float, 0.001))
-    to.set_defaults(tries=None)
-
-
-def _images(to: argparse.ArgumentParser, quiet: str = "no progress") -> None:
-    _option(to, "--extractor", "FILE", _EXTRACTOR)
-    pixels, text = number(int, 1), "largest image, in pixels, WebP and TIFF half; default: 50331648"
-    _option(to, "--pixel-limit", "N", text, type=pixels, default=8192 * 6144)
-    _flag(to, "--quiet", quiet)
-
-
-def _encodings(to: argparse.ArgumentParser) -> None:
-    _option(to, "--encodings", "LIST", "names like jpeg-q15,webp-224-q55; default: the preset's")
-
-
-def _workers(to: argparse._ActionsContainer, what: str) -> None:
-    text = f"{what}; default: one a core"
-    _option(to, "--workers", "N", text, type=number(int, 1), default=cores())
-
-
-def _seed(to: argparse.ArgumentParser) -> None:
-    _option(to, "--seed", "N", "default: 0", type=number(int, 0), default=0)

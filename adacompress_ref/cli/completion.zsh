@@ -18,7 +18,7 @@ _shtab_adacompress_commands() {
     label:'Upload every level of every image once and keep the answers in a table.'
     report:'A run or an evaluation as one page of HTML that needs nothing else.'
     run:'The three states over a stream of images.'
-    serve:'A local service that looks like Baidu, Face++, Rekognition and Google, for dry runs.'
+    serve:'A local service that looks like five others from outside, for dry runs.'
     train:'Train an agent by Algorithm 1, on a table or live.'
     weights:'Weight files: list, verify, fetch.'
   )
@@ -35,6 +35,7 @@ _shtab_adacompress_defaults_added=0
 
 _shtab_adacompress_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--debug[print the traceback of what ends the command, too]"
   ":shell:(bash zsh)"
 )
 
@@ -43,6 +44,7 @@ _shtab_adacompress_completion_defaults_added=0
 
 _shtab_adacompress_compress_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--debug[print the traceback of what ends the command, too]"
   "--files-from=[names of more, one a line\; -\: from standard input]:FILE:_files"
   {-o,--output,--dest}"[default\: compressed\; -\: one image, to standard output]:DIR:_files -/"
   "--noaction[choose and print, write nothing]"
@@ -71,6 +73,7 @@ _shtab_adacompress_compress_defaults_added=0
 _shtab_adacompress_evaluate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--table=[made by label]:TABLE:_files"
   "--test-images=[names of images to test on, one a line]:FILE:_files"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
@@ -84,6 +87,7 @@ _shtab_adacompress_evaluate_defaults_added=0
 _shtab_adacompress_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   {-o,--output}"[the picture, .png\; -\: to standard output]:HEATMAP:_files"
   "--level=[jpeg-q15, or 15, instead of each image\'s chosen level]:C:"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
@@ -100,6 +104,7 @@ _shtab_adacompress_explain_defaults_added=0
 
 _shtab_adacompress_gateway_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--debug[print the traceback of what ends the command, too]"
   "--state=[where log and agent live, to go on later]:DIR:_files -/"
   "--upstream=[the service\; default\: as the environment says]:URL:_files"
   "--listen=[default\: this machine alone\; others need ADACOMPRESS_GATEWAY_TOKEN]:ADDRESS:"
@@ -124,11 +129,14 @@ _shtab_adacompress_gateway_defaults_added=0
 _shtab_adacompress_label_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--images=[folder of images]:DIR:_files -/"
-  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google or recorded\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google}"
+  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google, openai, recorded\:FILE, or MODULE\:CLASS, one\'s own]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google openai}"
   "--record=[add all answers to FILE, for --service recorded\:FILE]:FILE:_files"
   "--timeout=[seconds for one try\; default\: 20]:S:"
   "--rate=[most requests a second]:N:"
+  "--model=[the model of openai, by its server\'s name]:NAME:"
+  "--app-dir=[where MODULE is\; default\: the current folder]:DIR:_files -/"
   {-o,--output}"[the table, .npz]:TABLE:_files"
   "--workers=[processes, one thread each\; default\: one a core]:N:"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
@@ -144,6 +152,7 @@ _shtab_adacompress_label_defaults_added=0
 _shtab_adacompress_report_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   {-o,--output}"[the page, .html\; -\: to standard output]:PAGE:_files"
   "--images=[the run\'s photographs, to show the worst disagreements]:DIR:_files -/"
   "--worst=[of these\; default\: 6]:N:"
@@ -161,17 +170,21 @@ _shtab_adacompress_report_defaults_added=0
 _shtab_adacompress_run_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--images=[folder of images]:DIR:_files -/"
-  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google or recorded\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google}"
+  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google, openai, recorded\:FILE, or MODULE\:CLASS, one\'s own]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google openai}"
   "--record=[add all answers to FILE, for --service recorded\:FILE]:FILE:_files"
   "--timeout=[seconds for one try\; default\: 20]:S:"
   "--rate=[most requests a second]:N:"
+  "--model=[the model of openai, by its server\'s name]:NAME:"
+  "--app-dir=[where MODULE is\; default\: the current folder]:DIR:_files -/"
   "--follow[send what arrives later too, until it is told to stop]"
   "--every=[with --follow\: seconds between two looks into the folder\; default\: 5]:S:"
   "--settle=[with --follow\: seconds for which a file has not changed when it is taken\; default\: 2]:S:"
   "*--exclude[names to leave out, such as \'thumb\*\'\; hidden ones and \@eaDir, \#recycle, lost\+found are]:PATTERN:_files"
   "--check[ask for every reference aside, to know the true agreement]"
   "--pay-for-check[of a service that is paid for, too]"
+  "--floor=[references asked again, as they are and at quality 95\: what no encoding can keep]:N:"
   "--again[send the same bytes under another name again, and pay for them]"
   "--wait=[seconds without any answer before the rest is left\; with --follow no end\; default\: 60]:S:"
   "--state=[where log and agent live, to go on later]:DIR:_files -/"
@@ -181,6 +194,7 @@ _shtab_adacompress_run_options=(
   "--untrained[begin with a new agent, in retrain]"
   "--agreement=[the share of answers to keep\; default\: 0.95, but for paper and authors]:P:"
   "--confidence=[keep it in so many of streams like this one, such as 0.9\; it costs bytes]:P:"
+  "--return-reward=[r_th, for paper and authors\: the mean reward that ends a retraining\; default\: 0.45]:R:"
   "--seed=[default\: 0]:N:"
   "--extractor=[another MobileNetV2, .onnx with a .json beside it\; agents and tables fit one alone]:FILE:_files"
   "--pixel-limit=[largest image, in pixels, WebP and TIFF half\; default\: 50331648]:N:"
@@ -193,6 +207,7 @@ _shtab_adacompress_run_defaults_added=0
 _shtab_adacompress_serve_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--service=[squeezenet (default) or onnx\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet}"
   "--min-score=[labels below are no answer\; default\: the sidecar\'s]:P:"
   "--host=[default\: this machine alone]:ADDRESS:"
@@ -210,18 +225,22 @@ _shtab_adacompress_serve_defaults_added=0
 _shtab_adacompress_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   "--table=[made by label\; several services, if there are]:*-*:TABLE:_files"
   "--images=[folder of images, uploaded as it learns]:DIR:_files -/"
-  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google or recorded\:FILE]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google}"
+  "--service=[squeezenet, onnx\:FILE, rekognition, baidu, facepp, google, openai, recorded\:FILE, or MODULE\:CLASS, one\'s own]:S:{compset -P \"*\\:\" && _files || compadd squeezenet rekognition baidu facepp google openai}"
   "--record=[add all answers to FILE, for --service recorded\:FILE]:FILE:_files"
   "--timeout=[seconds for one try\; default\: 20]:S:"
   "--rate=[most requests a second]:N:"
+  "--model=[the model of openai, by its server\'s name]:NAME:"
+  "--app-dir=[where MODULE is\; default\: the current folder]:DIR:_files -/"
   {-o,--output}"[the agent, .npz]:AGENT:_files"
   "--test-images=[names of images never to train on, one a line]:FILE:_files"
   "--test-share=[share of images never to train on\; default\: 0.2]:P:"
   "--min-score=[labels below are no answer\; of several, each makes another service of a table]:*-*:P:"
   "--steps=[default\: the preset\'s]:N:"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
+  "--return-reward=[r_th, for paper and authors\: the mean reward that ends a retraining\; default\: 0.45]:R:"
   "--seed=[default\: 0]:N:"
   "--encodings=[names like jpeg-q15,webp-224-q55\; default\: the preset\'s]:LIST:"
   "--extractor=[another MobileNetV2, .onnx with a .json beside it\; agents and tables fit one alone]:FILE:_files"
@@ -235,6 +254,7 @@ _shtab_adacompress_train_defaults_added=0
 _shtab_adacompress_weights_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print JSON to standard output]"
+  "--debug[print the traceback of what ends the command, too]"
   ":action:(list verify fetch)"
   ":with fetch\: which:"
 )

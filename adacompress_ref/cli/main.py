@@ -12,6 +12,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from threading import current_thread, main_thread
@@ -62,8 +63,14 @@ def _main(arguments: Sequence[str] | None) -> int:
     if fault := _contradiction(options):
         top.error(f"{options.command}: {fault}")
     command = _command(options.command)
+    from ..services import WITH_NAMES
     from . import common  # after parsing, so that --help is quick
 
+    if getattr(options, "model", None):
+        options.service += f":{options.model}"  # two models are two services
+    kind, colon, _ = str(getattr(options, "service", "")).partition(":")
+    if colon and kind not in WITH_NAMES:
+        sys.path.insert(0, os.path.abspath(options.app_dir))
     try:
         return command(options)
     except BrokenExecutor:
@@ -75,6 +82,8 @@ def _main(arguments: Sequence[str] | None) -> int:
             message = f"{error.filename}: {error.strerror}"
         elif isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):
             raise  # of standard output: errors of files name them
+        if options.debug:
+            traceback.print_exc()
         print(f"adacompress: {common.printable(message)}", file=sys.stderr)
         return 2
 
@@ -84,6 +93,8 @@ def _contradiction(options: argparse.Namespace) -> str | None:
     for name, value in vars(options).items():  # as "$DIR" is where DIR is not set
         if value == "" or (isinstance(value, list) and "" in value):
             return f"{name.replace('_', '-')} is empty; name one, or leave it out"
+    if bool(getattr(options, "model", None)) != (getattr(options, "service", None) == "openai"):
+        return "--service openai and --model go together"
     match options.command:
         case "compress":
             if not (options.images or options.files_from):

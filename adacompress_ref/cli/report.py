@@ -20,8 +20,10 @@ from ..report import Case
 from ..report.heatmaps import explain, fitted, overlay
 from ..running import runlog, state
 from ..running.folder import find
-from ..running.pilot import AdaCompress, open_extractor
-from ..running.state import StateError
+from ..running.live import open_extractor
+from ..running.lock import StateError
+from ..running.pilot import AdaCompress
+from ..running.seen import counts, troubles
 from ..services.jsonlines import read_lines
 from ..storage.files import ImageError, printable, reason
 from .common import (
@@ -74,7 +76,11 @@ def main(arguments: argparse.Namespace) -> int:
                 agent, given = saved[0].agent, saved[1]["settings"]
                 named = {name: value for name, value in given.items() if value is not None}
                 settings = named | asdict(agent.config) | named
-                totals = state.totals(log.parent, saved[1], lines, times)
+                totals = saved[1]["totals"]
+                for line in lines:
+                    if (line.get("number") or 0) > saved[1]["lines"]:  # once there were no numbers
+                        runlog.add(totals, line)
+                totals = runlog.figures(totals, times, **counts(troubles(log.parent)))
         except StateError as error:
             say(f"adacompress: {error}")
         cases, failed = _cases(arguments, lines, agent)

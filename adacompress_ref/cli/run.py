@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import agents
+from ..core.controller import Controller
 from ..running import runlog
 from ..running.arrivals import Arrivals
 from ..running.pilot import AdaCompress
@@ -18,7 +19,15 @@ from ..running.stream import Stream
 from ..storage import artifacts
 from ..storage.files import printable
 from ..survival.agent import ALPHAS
-from .common import open_named_service, open_pilot, percent, say, say_of, stop_signal
+from .common import (
+    open_named_service,
+    open_pilot,
+    percent,
+    say,
+    say_of,
+    stop_signal,
+)
+from .options import with_return_reward
 from .progress import Progress
 
 
@@ -27,10 +36,14 @@ def main(arguments: argparse.Namespace) -> int:
     service = open_named_service(arguments)
     if arguments.untrained:
         config = agents.preset(arguments.preset or agents.DEFAULT_PRESET)
+        config = with_return_reward(config, arguments)
         pilot = AdaCompress.untrained(config, extractor=arguments.extractor, seed=arguments.seed)
         pilot.aim(arguments.alpha, arguments.agreement, arguments.confidence)
     else:
         pilot = open_pilot(arguments, arguments.seed)
+        if arguments.return_reward is not None:
+            pilot.agent.config = with_return_reward(pilot.config, arguments)
+            pilot.resume(Controller(pilot.agent, agents.monitor_of(pilot.agent)))
     with ExitStack() as stack:
         folder = arguments.state or stack.enter_context(TemporaryDirectory(prefix="adacompress-"))
         state = stack.enter_context(closing(StateFolder(folder, _settings(arguments, pilot))))
@@ -53,6 +66,7 @@ def main(arguments: argparse.Namespace) -> int:
             wait=float("inf") if arguments.follow else arguments.wait,
             once="name" if arguments.again else "content",
             check=arguments.check,
+            floor=arguments.floor,
             say=say,
         )
         return _send(stream, arrivals, arguments)
@@ -83,8 +97,14 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     if checked := stream.checked:
         totals |= {"true_agreement": sum(checked) / len(checked), "checked": len(checked)}
     goal = getattr(stream.pilot.agent, "goal", None)
-    if goal and totals["alpha"] == ALPHAS[1]:
+    floor = totals["asked_again"]
+    if goal and floor and goal > floor["quality_95"]["share"]:
+        kept = f"quality 95 keeps {floor['quality_95']['share']:.3f}"
+        say(f"adacompress: an agreement of {goal:g} is out of reach: {kept}")
+    elif goal and totals["alpha"] == ALPHAS[1]:
         say(f"adacompress: an agreement of {goal:g} is out of reach so far")
+    if why := retrains(stream.pilot.controller):
+        say(f"adacompress: {why}")
     if arguments.json:
         print(json.dumps({"totals": totals}))
     else:
@@ -100,9 +120,18 @@ def _send(stream: Stream, arrivals: Arrivals, arguments: argparse.Namespace) -> 
     return 1 if failed or totals["waiting"] or totals["put_aside"] else 0
 
 
+def retrains(controller: Controller) -> str:
+    """Why a retraining goes on, in words, where r_th is to end it."""
+    r_th = getattr(controller.agent.config, "return_reward", None)
+    if r_th is None or controller.initial or controller.state != "retrain":
+        return ""
+    reward = controller.monitor.mean_reward  # type: ignore[attr-defined]
+    return f"retrains until the mean reward, now {reward:.2f}, is above --return-reward {r_th:g}"
+
+
 def _settings(arguments: argparse.Namespace, pilot: AdaCompress) -> dict[str, Any]:
     """What must be the same at each return."""
-    names = ("service", "untrained", "seed", "alpha", "agreement", "confidence")
+    names = ("service", "untrained", "seed", "alpha", "agreement", "confidence", "return_reward")
     digest = artifacts.sha256(file_of(arguments.agent)) if arguments.agent else None
     given = {name: getattr(arguments, name) for name in names}
     return {"preset": pilot.config.preset, "agent": digest} | given
@@ -138,10 +167,17 @@ def _show_totals(totals: dict[str, Any]) -> None:
     if totals["measured"]:
         kept = f"{totals['agreement']:.3f} in {totals['measured']} measured"
     print(f"agreement with quality 75: {kept}")
+    if floor := totals["asked_again"]:
+        print(f"best labels of {floor['references']} references kept when they were asked again:")
+        for what in ("identical", "quality_95"):
+            low, high = floor[what]["interval"]
+            print(
+                f"  {what.replace('_', ' ')}: {floor[what]['share']:.3f} ({low:.3f} to {high:.3f})"
+            )
     print(
-        f"bytes: compressed uploads {totals['size_ratio']:.3f} of quality 75 in the mean; "
-        f"all uploads, references included, {totals['net_size_ratio']:.3f}; "
-        f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were"
+        f"bytes: all, references included, {totals['net_size_ratio']:.3f} of always quality 75; "
+        f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were; "
+        f"chosen uploads alone {totals['size_ratio']:.3f} in the mean of the images"
     )
     if "checked" in totals:
         true = f"{totals['true_agreement']:.3f} in {totals['checked']} checked aside"

@@ -1,4 +1,4 @@
-"""`adacompress serve`: a local service that looks like Baidu, Face++, Rekognition and Google."""
+"""`adacompress serve`: a local service that looks like others from outside."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from .common import (
     stop_signal,
 )
 from .evaluate import evaluated, show_policies
+from .options import with_return_reward
 from .progress import Progress
 
 
@@ -58,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise ValueError(
                 f"{arguments.output}: exists and is no agent of this version; name another"
             ) from error
-    config = agents.preset(arguments.preset)
+    config = with_return_reward(agents.preset(arguments.preset), arguments)
     if arguments.steps:
         config = config.replace(training_steps=arguments.steps)
     trained = (_recorded if arguments.table else _live)(arguments, config)

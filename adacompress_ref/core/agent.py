@@ -19,6 +19,7 @@ class DQNAgent:
     KEPT = ("network", "optimiser", "epsilon", "steps", "replay", "pending", "rng")
     MEMORY = ("replay", "pending", "rng")  # of these, what a saved agent does not take along
     aim = None  # Q is learned for one alpha
+    hear_again = None
 
     def __init__(self, config: Config, inputs: int, rng: np.random.Generator) -> None:
         self.config, self.inputs, self.rng = config, inputs, rng

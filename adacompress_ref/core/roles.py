@@ -60,6 +60,7 @@ class Agent(Protocol):
     rng: np.random.Generator
     epsilon: float
     alpha: float  # of AC-3
+    hear_again: Any  # hear_again(kept), of a reference asked again; None where it is not used
     aim: Any  # aim(alpha, agreement, confidence); None where what is learned depends on alpha
     stamp: dict[str, Any]  # JSON that travels with it: extractor, service, images
 

@@ -136,7 +136,7 @@ def _totals(totals: dict[str, Any]) -> str:
         sent, reference = totals["bytes_sent"], totals["reference_bytes"]
         agreement, kept = "-", "not measured: no estimate yet"
         if totals["measured"]:
-            low, high = _wilson(totals["agreement"], totals["measured"])
+            low, high = runlog.interval(totals["agreement"], totals["measured"])
             agreement = f"{totals['agreement']:.3f}"
             kept = f"with quality 75, in {totals['measured']:,} measured; 95% interval "
             kept += f"{low:.3f} to {high:.3f}"
@@ -148,15 +148,15 @@ def _totals(totals: dict[str, Any]) -> str:
              "of quality 75: the mean of the images' ratios, without references"),
             ("Agreement", agreement, kept),
         ]  # fmt: skip
+    if floor := totals["asked_again"]:
+        low, high = floor["quality_95"]["interval"]
+        same = f"{floor['identical']['share']:.3f} of the same bytes"
+        note = (
+            f"best labels of {floor['references']:,} references asked again, kept at quality 95; "
+        )
+        note += f"95% interval {low:.3f} to {high:.3f}; {same}"
+        figures.append(("Floor", f"{floor['quality_95']['share']:.3f}", note))
     return tiles(figures)
-
-
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share of `count`; unlike a bootstrap, it is no point at 1."""
-    z = 1.96
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z**2 / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _levels(sent: list[dict[str, Any]]) -> str:

@@ -33,7 +33,7 @@ from ..tables.table import Row, Source, Table, TableError
 from ..views import drift
 from ..views.features import POOLINGS, RESIZES
 from .folder import find
-from .state import lock
+from .lock import lock
 
 AHEAD = 32  # images handed to the executor at a time; so many may be done again after a stop
 
@@ -161,15 +161,14 @@ class Labelling:
     def _kept(self) -> list[Row]:
         """Rows of an earlier run, from the table and from the partial folder."""
         rows = []
-        places = [(self.path, self.path)] if self.path.exists() else []
-        places += [(self.finished, file) for file in sorted(self.finished.glob("*.npz"))]
-        for where, file in places:
+        files = [self.path] if self.path.exists() else []
+        for file in files + sorted(self.finished.glob("*.npz")):
             table = Table.load(file)
             if table.source != self.source:
+                kind = f"{table.source.service} for {len(table.source.encodings)} encodings"
                 raise TableError(
-                    f"{where}: holds answers of {table.source.service} for "
-                    f"{len(table.source.encodings)} encodings by extractor "
-                    f"{table.source.extractor[:8]}, not what is asked for; choose another name"
+                    f"{file if file == self.path else self.finished}: holds answers of {kind} by "
+                    f"extractor {table.source.extractor[:8]}, not these; choose another name"
                 )
             rows += table.rows()
         return rows
@@ -182,10 +181,8 @@ class Labelling:
     ) -> None:
         """Label all that is left, in the executor's processes or here; `on_image` after each.
 
-        Once `stopping()`, no other image is begun.
-
-        A failed image goes to `failed` and the others are done. Raises AccountError, which no
-        other image would change; what is done is kept.
+        Once `stopping()`, no other is begun. A failed image goes to `failed` and the others are
+        done. Raises AccountError, which no other would change; what is done is kept.
         """
         if executor is None:
             for name in takewhile(lambda name: not stopping(), self.left):

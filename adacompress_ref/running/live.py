@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
+from typing import BinaryIO
 
 import numpy as np
 
 from ..core.roles import Label, Upload
+from ..imaging import read as images
 from ..imaging.encoding import Limits
 from ..imaging.extractor import Extractor
 from ..imaging.read import Photo
@@ -15,6 +18,8 @@ from ..services import NoAnswerError, RefusedError, Service, ServiceError, ask_a
 from ..views import View
 from ..views.payloads import Payloads
 from .metadata import original
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
 class LiveImage:
@@ -76,7 +81,7 @@ class LiveImage:
         if len(errors) == len(answers):
             raise next((error for error in errors if error.retryable), errors[0])
         self.fault = "; ".join(map(str, errors)) or None
-        uploads = [_upload(*each) for each in zip(payloads, answers, strict=True)]
+        uploads = [upload_of(*each) for each in zip(payloads, answers, strict=True)]
         return uploads[0], uploads[1] if len(uploads) == 2 else None
 
     def lap(self, what: str) -> None:
@@ -86,7 +91,27 @@ class LiveImage:
         self._since = now
 
 
-def _upload(payload: bytes, answer: list[Label] | ServiceError) -> Upload:
+def upload_of(payload: bytes, answer: list[Label] | ServiceError) -> Upload:
+    """An upload of which `ask_all` says what became."""
     if isinstance(answer, ServiceError):
         return Upload(len(payload) if answer.sent else 0, None)
     return Upload(len(payload), answer)
+
+
+def open_extractor(
+    view: View, path: str | os.PathLike[str] | None = None, threads: int | None = None
+) -> Extractor:
+    """E for a view: its runs share the threads, or have one each where a state takes several.
+
+    Raises ValueError for less than one thread, ArtifactError or ModelError.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads={threads}: must be at least 1, or None for one a core")
+    return Extractor(path, threads, at_once=view.probe is not None)
+
+
+def photo_of(source: Source | Photo, pixel_limit: int, name: str | None = None) -> Photo:
+    """What was read before, or is read now. Raises ImageError."""
+    if isinstance(source, Photo):
+        return source
+    return images.read(source, name=name, pixel_limit=pixel_limit)

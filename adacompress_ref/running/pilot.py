@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -16,21 +15,18 @@ from ..core.config import BaseConfig
 from ..core.controller import Controller
 from ..core.roles import Agent, Step
 from ..imaging import read as images
-from ..imaging.encoding import Encoding
 from ..imaging.extractor import Extractor
 from ..imaging.read import Photo
-from ..services import NoAnswerError, RefusedError, Service, ServiceError
+from ..services import RefusedError, Service, ServiceError
 from ..storage import artifacts
 from ..storage.files import ImageError
 from ..views import View
 from .ahead import in_order
-from .live import LiveImage
+from .live import LiveImage, Source, open_extractor, photo_of
 from .metadata import kept_exif
 from .results import Choice, Result
 from .state import agent_in
-from .waiting import Queue
-
-Source = str | os.PathLike[str] | bytes | BinaryIO
+from .waiting import Queue, Waiting
 
 
 class AdaCompress:
@@ -59,7 +55,6 @@ class AdaCompress:
         self.resume(Controller(agent, agents.monitor_of(agent), trained))
         self.queue = Queue(queue) if queue is not None else None
         self._turn = Lock()  # of the controller
-        self._unanswered: Path | None = None  # the latest in the queue that had no answer
 
     @classmethod
     def load(
@@ -158,7 +153,7 @@ class AdaCompress:
         formats may be sent; JPEG alone by default. `reference`: encode quality 75 too, to compare
         with. Raises ImageError.
         """
-        photo = _photo(source, pixel_limit)
+        photo = photo_of(source, pixel_limit)
         sides = [encoding.short_side for encoding in self.view.encodings]
         exif, lost = kept_exif(photo, any(sides)) if keep_exif else (None, [])
         image = LiveImage(photo, self.view, self.extractor, service, exif, formats)
@@ -166,7 +161,7 @@ class AdaCompress:
         action = int(np.argmax(q_values))
         name, payload = image.payloads.of(action)
         compared = len(image.payloads.reference) if reference else None
-        return Choice(name, _quality(name), payload, compared, q_values, len(photo.file), lost)
+        return Choice(name, payload, compared, q_values, len(photo.file), lost)
 
     def choose_many(
         self, sources: Iterable[Source | Photo], *, workers: int = 1, **options: Any
@@ -203,7 +198,7 @@ class AdaCompress:
         RefusedError where the service does not take the image, and without a queue any
         ServiceError; then nothing has been recorded. Raises OSError where the queue is full.
         """
-        photo = _photo(source, pixel_limit, name)
+        photo = photo_of(source, pixel_limit, name)
         fault = "others wait before it"
         if not self.queue:  # none, or empty
             try:
@@ -225,25 +220,12 @@ class AdaCompress:
         wait on; an image that had no answer the last time either holds up no others, and its
         error is raised in the end. Raises OSError for the folder.
         """
-        stuck: ServiceError | None = None
-        for waiting in self.queue or ():
-            result: Result | ImageError | RefusedError
-            try:  # its size was accepted when it came
-                photo = images.read(waiting.file, name=waiting.name, pixel_limit=sys.maxsize)
-                result = self._send(photo, service)
-            except (ImageError, RefusedError) as error:
-                result = error
-            except NoAnswerError as error:
-                if waiting.path != self._unanswered:
-                    self._unanswered = waiting.path
-                    raise
-                stuck = error
-                continue
-            yield waiting.name, result
-            if self.queue is not None:
-                self.queue.remove(waiting)
-        if stuck:
-            raise stuck
+
+        def send(waiting: Waiting) -> Result:  # its size was accepted when it came
+            photo = images.read(waiting.file, name=waiting.name, pixel_limit=sys.maxsize)
+            return self._send(photo, service)
+
+        return self.queue.send(send) if self.queue is not None else iter(())
 
     def _send(self, photo: Photo, service: Service) -> Result:
         image = LiveImage(photo, self.view, self.extractor, service)
@@ -262,32 +244,9 @@ def result_of(image: LiveImage, step: Step) -> Result:
         state=step.state,
         bytes_sent=step.bytes_sent,
         encoding=name,
-        quality=_quality(name),
         reference_bytes=len(image.payloads.reference),
         original_bytes=len(image.photo.file),
         step=step,
         fault=image.fault,
         seconds=image.seconds,
     )
-
-
-def _quality(name: str) -> int | None:
-    return None if name == "original" else Encoding.parse(name).quality
-
-
-def open_extractor(
-    view: View, path: str | os.PathLike[str] | None = None, threads: int | None = None
-) -> Extractor:
-    """E for a view: its runs share the threads, or have one each where a state takes several.
-
-    Raises ValueError for less than one thread, ArtifactError or ModelError.
-    """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads={threads}: must be at least 1, or None for one a core")
-    return Extractor(path, threads, at_once=view.probe is not None)
-
-
-def _photo(source: Source | Photo, pixel_limit: int, name: str | None = None) -> Photo:
-    if isinstance(source, Photo):
-        return source
-    return images.read(source, name=name, pixel_limit=pixel_limit)

@@ -9,6 +9,13 @@ import numpy as np
 
 from ..core.equations import size_ratio
 from ..core.roles import Label, Step
+from ..imaging.encoding import Encoding
+
+
+def _quality(result: Choice | Result) -> int | None:
+    """Of the encoding; None for `original`, and where it is pending."""
+    name = result.encoding
+    return None if name in (None, "original") else Encoding.parse(name).quality
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
@@ -16,12 +23,12 @@ class Choice:
     """What would be uploaded for one image."""
 
     encoding: str  # a name like jpeg-q15; `original` where the file itself is smaller
-    quality: int | None  # None for `original`
     payload: bytes = field(repr=False)
     reference_bytes: int | None  # of JPEG quality 75, where it was asked for
     q_values: np.ndarray  # [actions]
     original_bytes: int  # the file as it was
     lost_exif: Sequence[str] = ()  # names of tags that could not be kept
+    quality = property(_quality)
 
     @property
     def size_ratio(self) -> float | None:
@@ -39,10 +46,10 @@ class Result:
     state: str | None = None  # inference, estimate or retrain
     bytes_sent: int = 0  # both uploads where there were two
     encoding: str | None = None
-    quality: int | None = None
     reference_bytes: int | None = None  # what always sending the reference would have cost
     original_bytes: int = 0  # the file as it was
     step: Step | None = None
     pending: bool = False  # not answered yet: it waits in the queue, see `send_waiting`
     fault: str | None = None  # why it waits, or why one of two uploads had no answer
     seconds: dict[str, float] = field(default_factory=dict)  # of decision, encode, upload
+    quality = property(_quality)

@@ -62,7 +62,8 @@ def uploads(line: dict[str, Any]) -> tuple[Upload, Upload]:
     if line["answered_by"] == "reference":
         own, other = line["compressed_labels"], own
     compressed = Upload(line["bytes"], _read(own))
-    return compressed, Upload(line["bytes_sent"] - compressed.size, _read(other))
+    sent = line["bytes_sent"] - compressed.size - line.get("again_bytes", 0)
+    return compressed, Upload(sent, _read(other))
 
 
 def _read(labels: list[list[Any]] | None) -> list[Label] | None:
@@ -94,6 +95,8 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {  # of an answered image; the log h
     "labels": _are_labels,
     "compressed_labels": lambda value: value is None or _are_labels(value),
     "agreement": lambda value: value in (None, 0, 1),
+    "again": lambda value: value in (None, [0, 0], [0, 1], [1, 0], [1, 1]),
+    "again_bytes": lambda value: value is None or _is_size(value),
     "p_est": lambda value: value is None or (isinstance(value, (int, float)) and 0 <= value <= 1),
 }
 
@@ -104,7 +107,7 @@ def check(line: dict[str, Any]) -> None:
         raise ValueError(f"has no {min(missing)}")
     checks = _CHECKS if line["error"] is None else {}
     for name, fits in [("image", _is_text), *checks.items()]:
-        if not fits(line[name]):
+        if not fits(line.get(name)):
             raise ValueError(f"{name} is {line[name]!r:.40}")
 
 
@@ -122,6 +125,8 @@ def add(totals: dict[str, Any], line: dict[str, Any]) -> None:
         "agreed": line["agreement"] or 0.0,
         "ratios": delivered(line) / line["reference_bytes"],
     }
+    if again := line.get("again"):
+        sums |= {"asked_again": 1, "same_again": again[0], "finest_again": again[1]}
     totals |= {name: totals.get(name, 0) + value for name, value in sums.items()}
     totals["alpha"] = line["alpha"]
 
@@ -148,12 +153,31 @@ def figures(
         **{name: total[name] for name in ("unlabelled", "faults")},
         "agreement": total["agreed"] / total["measured"] if total["measured"] else None,
         "measured": total["measured"],
+        "asked_again": _floor(total),
         "size_ratio": total["ratios"] / total["sent"] if total["sent"] else None,
         "net_size_ratio": total["bytes_sent"] / (total["reference_bytes"] or 1) or None,
         **{name: total[name] for name in _SIZES},
         "alpha": totals.get("alpha"),
         "seconds": _percentiles(times),
     }
+
+
+def _floor(total: Counter[str]) -> dict[str, Any] | None:
+    if not (count := total["asked_again"]):
+        return None
+    shares = {"identical": total["same_again"] / count, "quality_95": total["finest_again"] / count}
+    floors = {
+        name: {"share": share, "interval": interval(share, count)} for name, share in shares.items()
+    }
+    return {"references": count, **floors}
+
+
+def interval(share: float, count: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share of `count`; unlike a bootstrap, it is no point at 1."""
+    z = 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z**2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def delivered(line: dict[str, Any]) -> int:

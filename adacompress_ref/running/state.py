@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,12 @@ from ..storage import snapshot
 from ..storage.arrays import PARTIAL, load_arrays, save_arrays, sync_folder
 from ..storage.files import printable, reason
 from . import runlog
-from .seen import Seen, Trouble, counts, troubles
+from .lock import OTHER_FOLDER, StateError, lock
+from .seen import Seen, Trouble
 
 FILE_FORMAT = 6
-OTHER_FOLDER = "name another --state folder (of train: another -o)"
 SAVE_EVERY = 25  # images
 BLOCK = 4096  # bytes
-
-
-class StateError(ValueError):
-    """A state folder cannot be used."""
 
 
 def revive(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Controller:
@@ -84,20 +79,6 @@ def load(folder: Path) -> tuple[Controller, dict[str, Any], str] | None:
     return None
 
 
-def totals(
-    folder: Path,
-    saved: dict[str, Any],
-    lines: list[dict[str, Any]],
-    times: Iterable[dict[str, Any]],
-) -> dict[str, Any]:
-    """Of all that was ever logged: as `saved`, and of lines of the log since."""
-    sums = saved["totals"]
-    for line in lines:
-        if (line.get("number") or 0) > saved["lines"]:  # earlier versions had no numbers
-            runlog.add(sums, line)
-    return runlog.figures(sums, times, **counts(troubles(folder)))
-
-
 def file_of(agent: str | os.PathLike[str]) -> Path:
     """The file that an agent is in: a state folder has it in its state."""
     return _files(Path(agent))[0] if os.path.isdir(agent) else Path(agent)
@@ -112,30 +93,6 @@ def agent_in(folder: str | os.PathLike[str], rng: np.random.Generator) -> Any:
         return agents.restored(fields, fields["running"]["agent"], inner, rng)
     except Exception as error:  # damaged in any of many ways
         raise AgentError(f"{file}: no agent can be taken from it ({reason(error)})") from error
-
-
-def lock(folder: Path) -> int:
-    """A descriptor of a folder's lock that no other process has; the system frees it when we end.
-
-    Raises StateError where another has it, or there is none to be had, and OSError.
-    """
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)  # NFS: one to write
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        fault = f"no lock can be had there ({reason(error)})"
-        if isinstance(error, (BlockingIOError, PermissionError)):
-            fault = "in use by another run; wait for its end"
-        raise StateError(f"{folder}: {fault}, or {OTHER_FOLDER}") from error
-    return descriptor
 
 
 class StateFolder:

@@ -21,6 +21,7 @@ from ..services import AccountError, NoAnswerError, RefusedError, Service, Servi
 from ..storage.files import ImageError, printable, reason
 from . import runlog
 from .arrivals import stamp
+from .floor import asked_again
 from .live import LiveImage
 from .pilot import AdaCompress
 from .seen import Trouble
@@ -38,8 +39,9 @@ class Stream:
     are learned from again, with their answers from the log. `once` says what is not sent again:
     the same `content` under any name, or under the same `name` alone; or nothing. `say` gets
     messages for people. With `check`, the reference of each image is asked for aside, neither
-    counted nor learned from: `checked` has the agreements. Raises AgentError or StateError where
-    the state folder does not fit.
+    counted nor learned from: `checked` has the agreements. So many references as `floor` says are
+    asked again (`floor.asked_again`), which is counted and learned from. Raises AgentError or
+    StateError where the state folder does not fit.
 
     What becomes of an upload that fails, from below: the client of the service tries it again, a
     few times within seconds, and keeps to the pace that the service asks for; while nothing is
@@ -62,13 +64,14 @@ class Stream:
         wait: float = 0.0,
         once: str = "content",
         check: bool = False,
+        floor: int = 0,
         say: Callable[[str], None] = print,
     ) -> None:
         self.folder, self.pilot, self.service = Path(folder), pilot, service
         self.state = state
         self.pixel_limit, self.wait, self.once, self.say = pixel_limit, wait, once, say
         self.times: deque[dict[str, Any]] = deque(maxlen=1000)  # of the latest images
-        self.check, self.checked = check, list[float]()
+        self.check, self.checked, self.floor = check, list[float](), floor
         self.repeated = 0  # images whose bytes were sent under another name
         self.gone = ""  # why images were left, if any were
         self.finished = False
@@ -112,6 +115,7 @@ class Stream:
         if compressed.size not in (len(payload), 0):  # 0 where it was refused unsent
             return False
         controller.settle(decision, compressed, reference)
+        self._hear_again(line)
         return True
 
     def send(
@@ -189,6 +193,8 @@ class Stream:
             line, seconds = runlog.answer(name, sha256, result), result.seconds
             if self.check and result.step:
                 self._check(photo, result.step)
+            if result.step and result.step.agreement is not None:
+                self._ask_again(photo, result.step, line)
         except (ImageError, RefusedError, PermissionError) as error:
             # with what was read, not what is there now
             line = runlog.failure(name, sha256 or None, error)
@@ -204,6 +210,17 @@ class Stream:
         self.times.append({"image": name, "at": at} | times)
         self.state.append(line, self.times[-1], *still)
         return line
+
+    def _ask_again(self, photo: images.Photo, step: Step, line: dict[str, Any]) -> None:
+        if step.reference and self.state.totals.get("asked_again", 0) < self.floor:
+            with suppress(ImageError, ServiceError):
+                line |= asked_again(photo, step.reference, self.service, self.pilot.config)
+                line["bytes_sent"] += line["again_bytes"]
+            self._hear_again(line)
+
+    def _hear_again(self, line: dict[str, Any]) -> None:
+        if line.get("again") and self.pilot.agent.hear_again:
+            self.pilot.agent.hear_again(line["again"][1])
 
     def _check(self, photo: images.Photo, step: Step) -> None:
         """Whether the compressed upload has the reference's best label, whatever was measured."""

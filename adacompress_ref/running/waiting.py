@@ -7,12 +7,16 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from ..services import NoAnswerError, RefusedError
 from ..storage.arrays import PARTIAL, sync_folder
-from ..storage.files import save_atomically
+from ..storage.files import ImageError, save_atomically
+
+T = TypeVar("T")
+Ended = ImageError | RefusedError
 
 _PLACE = re.compile(r"(\d{12})-[0-9a-f]{8}\.image")
 _OLD = 3600.0  # seconds, for a partial file that nobody can be writing any more
@@ -37,6 +41,7 @@ class Queue:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._number, self._changed = 0, -1  # of the latest one put; the folder after that
+        self._unanswered: Path | None = None  # the latest that had no answer
         for left_over in self.path.glob(f".*{PARTIAL}"):
             if time.time() - left_over.stat().st_mtime > _OLD:
                 left_over.unlink()
@@ -78,3 +83,23 @@ class Queue:
     def remove(self, waiting: Waiting) -> None:
         """It has been answered, or can never be."""
         waiting.path.unlink(missing_ok=True)
+
+    def send(self, send: Callable[[Waiting], T]) -> Iterator[tuple[str, T | Ended]]:
+        """What `send` makes of each, or what ends it, as `AdaCompress.send_waiting` says."""
+        stuck: NoAnswerError | None = None
+        for waiting in self:
+            result: T | Ended
+            try:
+                result = send(waiting)
+            except (ImageError, RefusedError) as error:
+                result = error
+            except NoAnswerError as error:
+                if waiting.path != self._unanswered:
+                    self._unanswered = waiting.path
+                    raise
+                stuck = error
+                continue
+            yield waiting.name, result
+            self.remove(waiting)
+        if stuck:
+            raise stuck

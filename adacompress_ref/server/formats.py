@@ -1,4 +1,4 @@
-"""Rekognition, Baidu, Face++ and Google as they are on the wire; `wire` has what all share."""
+"""Rekognition, Baidu, Face++ and Google on the wire; `wire` has what all share."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..services import RefusedError
 from ..storage.files import ImageError
+from .chat import OpenAI
 from .wire import MISSHAPEN, Answer, Classify, Refused, Request, WireFormat, decoded, fields
 
 
@@ -239,4 +240,4 @@ def _annotated(content: object, most: int, classify: Classify) -> dict[str, Any]
 def all_formats() -> tuple[WireFormat, ...]:
     """One of each, with no tokens given out yet."""
     tokens: set[str] = set()
-    return Rekognition(), Baidu(tokens), BaiduTokens(tokens), FacePP(), GoogleVision()
+    return Rekognition(), Baidu(tokens), BaiduTokens(tokens), FacePP(), GoogleVision(), OpenAI()

@@ -27,7 +27,7 @@ _RETRY_AFTER = {429: "0", 503: "1"}  # seconds, by HTTP status
 
 
 class Server(StrictServer):
-    """`service` behind the wire formats of four others, within a `with`.
+    """`service` behind the wire formats of five others, within a `with`.
 
     `latency` is in seconds, `bandwidth` in bits a second. After `quota` images each further one
     gets the error of the format. A share `error_rate` of all requests gets a fault instead, one of

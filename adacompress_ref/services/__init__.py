@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from importlib import import_module
 from numbers import Real
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ..core.roles import Label
 from ..imaging.encoding import Limits
+from ..storage.files import reason
 from .errors import AccountError as AccountError
 from .errors import AuthenticationError as AuthenticationError
 from .errors import NoAnswerError as NoAnswerError
@@ -23,7 +25,9 @@ from .errors import RefusedError as RefusedError
 from .errors import ServiceError as ServiceError
 from .errors import UnavailableError as UnavailableError
 
-NAMES = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, recorded:FILE"
+NAMES = "squeezenet, onnx:FILE, rekognition, baidu, facepp, google, openai:MODEL, recorded:FILE"
+NAMES += ", MODULE:CLASS"
+WITH_NAMES = ("onnx", "recorded", "openai")  # of what no module is
 
 T = TypeVar("T")
 
@@ -152,7 +156,7 @@ def open_service(
     record: str | os.PathLike[str] | None = None,
 ) -> Service:
     """The service called `name`: one of squeezenet (bundled), onnx:FILE (any classifier),
-    rekognition, baidu, facepp, google and recorded:FILE.
+    rekognition, baidu, facepp, google, openai:MODEL, recorded:FILE, and MODULE:CLASS, one's own.
 
     `threads` are for services that run on this machine. For the others, whose credentials come
     from the environment, `deadline` is in seconds for one of at most so many `tries`, `rate` in
@@ -183,6 +187,12 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
         from .recorded import Recorded
 
         return Recorded(file)
+    if kind == "openai" and file:
+        from .openai import OpenAI
+
+        return OpenAI(file, **network)
+    if file and kind not in WITH_NAMES:
+        return _own(kind, file)
     from .baidu import Baidu
     from .facepp import FacePP
     from .google import GoogleVision
@@ -193,3 +203,16 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
     if name not in clients:
         raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")
     return clients[name](**network)
+
+
+def _own(module: str, maker: str) -> Service:
+    try:
+        service = getattr(import_module(module), maker)()
+        if not callable(getattr(service, "label", None)):
+            raise TypeError(f"{maker} has no label(payload)")
+        return service
+    except ServiceError:
+        raise
+    except (Exception, SystemExit) as error:
+        text = f"{type(error).__name__}, {reason(error)}; see --app-dir, --debug"
+        raise ServiceError(f"module {module}: {text}") from error

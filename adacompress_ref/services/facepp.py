@@ -10,8 +10,9 @@ from requests import Request
 
 from ..core.roles import Label
 from .answers import Answer, Meanings
+from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, QuotaError, RefusedError, UnavailableError
-from .http import Transport, check_endpoint, find_credentials
+from .http import Transport
 
 NAME = "facepp"
 ENDPOINT = "https://api-cn.faceplusplus.com"

@@ -12,8 +12,9 @@ from requests import Request
 
 from ..core.roles import Label
 from .answers import Answer, Meanings, shown
+from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport, check_endpoint, find_credentials
+from .http import Transport
 
 NAME = "google"
 ENDPOINT = "https://vision.googleapis.com"

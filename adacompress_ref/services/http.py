@@ -7,9 +7,7 @@ A client is two pure functions, `build_request(...) -> requests.Request` and
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
-import os
 import random
 import re
 import threading
@@ -18,16 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from requests import PreparedRequest, Request
-from requests.utils import get_environ_proxies, select_proxy
 
-from ..storage.files import printable, reason
 from . import in_background
-from .answers import shown
-from .errors import AuthenticationError, ProtocolError, ServiceError, UnavailableError
+from .endpoint import check_endpoint, explained, is_loopback
+from .errors import ProtocolError, ServiceError, UnavailableError
 
 DEADLINE = 20.0  # seconds for one try, from the name lookup to the last byte of the answer
 SLOWEST = 64_000 / 8  # bytes a second of an uplink that has to do: seconds more for what is sent
@@ -51,43 +46,6 @@ def _without_tokens(record: logging.LogRecord) -> bool:
 
 for _name in ("urllib3.connectionpool", "urllib3.connection"):
     logging.getLogger(_name).addFilter(_without_tokens)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine itself."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def find_credentials(name: str, *variables: str) -> list[str]:
-    """From the environment, without the line ends of mounted files.
-
-    Raises AuthenticationError naming what is missing.
-    """
-    found = [os.environ.get(variable, "").strip() for variable in variables]
-    if not all(found):
-        raise AuthenticationError(f"{name}: no credentials; set {' and '.join(variables)}")
-    return found
-
-
-def check_endpoint(url: str) -> str:
-    """`url` itself. Raises AuthenticationError where credentials would travel unencrypted."""
-    try:
-        parts = urlsplit(url)
-        safe = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s|@", url)
-        safe = safe and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
-    except ValueError:  # a URL that is none
-        safe = False
-    if not safe:
-        place = url.rpartition("@")[2].partition("?")[0]  # no credentials
-        raise AuthenticationError(
-            f"{shown(place)}: no endpoint; it takes an https URL without credentials in it, or "
-            "http to this machine itself"
-        )
-    return url
 
 
 class Transport:
@@ -150,7 +108,7 @@ class Transport:
             try:
                 answer = parse(*self.exchange(build()))
             except UnicodeError as error:  # of building; not its text, which holds the secret
-                raise _explained(self.name, "", error) from None
+                raise explained(self.name, "", error) from None
             except ServiceError as error:
                 error.args = (self.without_secrets(str(error)),)
                 self._note(error)
@@ -197,7 +155,7 @@ class Transport:
         except ServiceError:
             raise
         except Exception as error:  # not its text, which holds the URL
-            raise _explained(self.name, request.url, error) from None
+            raise explained(self.name, request.url, error) from None
         started, patience = time.monotonic(), self.deadline
         if started - self._answered > IDLE:  # who is between may have forgotten the connection
             self._session.close()
@@ -233,7 +191,7 @@ class Transport:
         except ServiceError:
             raise
         except Exception as error:  # not its text, which holds the URL
-            raise _explained(self.name, url, error) from None
+            raise explained(self.name, url, error) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return response.status_code, headers, body
 
@@ -257,35 +215,3 @@ class Transport:
             cut = re.escape(secret[:8]) + r"\S*" if len(secret) > 8 else re.escape(secret)
             text = re.sub(cut, "***", text, flags=re.IGNORECASE)
         return text
-
-
-def _explained(name: str, url: str, error: Exception) -> ServiceError:
-    host = printable(urlsplit(url).netloc.rpartition("@")[2])
-    if isinstance(error, (requests.exceptions.InvalidHeader, UnicodeError)):
-        return AuthenticationError(
-            f"{name}: the credentials have letters that cannot be sent; check them"
-        )
-    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.InvalidSchema)):
-        proxy = urlsplit(select_proxy(url, get_environ_proxies(url)) or "").netloc.rpartition("@")[
-            2
-        ]
-        place, text = f"{name}: the proxy {printable(proxy)}", str(error)
-        if "407" in text or "SOCKS" in text:
-            fault = "needs PySocks" if "SOCKS" in text else "wants other credentials"
-            return AuthenticationError(f"{place} {fault}; see HTTPS_PROXY")
-        return UnavailableError(f"{place} does not answer, or refuses {host}; check HTTPS_PROXY")
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        return AuthenticationError(
-            f"{name}: no CA certificates ({reason(error)}); check REQUESTS_CA_BUNDLE"
-        )
-    if isinstance(error, requests.exceptions.SSLError):
-        return AuthenticationError(
-            f"{name}: {host} cannot prove who it is (TLS); check the clock and the CA certificates"
-        )
-    if isinstance(error, requests.Timeout):
-        return UnavailableError(f"{name}: {host} does not answer in time; check the network")
-    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-        return UnavailableError(
-            f"{name}: the connection to {host} failed or was lost; check network and endpoint"
-        )
-    return ProtocolError(f"{name}: {host} cannot be spoken to ({type(error).__name__})")

@@ -15,8 +15,9 @@ from requests import Request
 
 from ..core.roles import Label
 from .answers import Answer, Meanings, shown
+from .endpoint import check_endpoint
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import Parse, Transport, check_endpoint
+from .http import Parse, Transport
 from .signature import Credentials, sign
 
 NAME = "rekognition"

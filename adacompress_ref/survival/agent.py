@@ -37,8 +37,9 @@ class SurvivalAgent:
     KEPT = (
         *("w", "sigma", "alpha", "epsilon", "steps", "goal", "confidence"),
         *("u", "covariance", "replay", "states", "bytes", "images", "rng"),
+        *("again", "again_kept"),
     )
-    MEMORY = ("goal", "confidence", *KEPT[-7:])
+    MEMORY = ("goal", "confidence", *KEPT[-9:])
 
     def __init__(self, config: SurvivalConfig, inputs: int, rng: np.random.Generator) -> None:
         self.config, self.inputs, self.rng = config, inputs, rng
@@ -51,6 +52,7 @@ class SurvivalAgent:
         self.confidence: float | None = None
         self.states: deque[np.ndarray] = deque(maxlen=config.goal_images)
         self.bytes, self.images = 0.0, 0  # of the references of all images so far, sent or not
+        self.again, self.again_kept = 0, 0.0  # references asked again at quality 95; labels kept
         self.stamp: dict[str, Any] = {}
         self.u: np.ndarray = np.zeros(2)
         self.covariance: np.ndarray = self.sigma.copy()  # of what is not known of it
@@ -58,13 +60,26 @@ class SurvivalAgent:
     def survival(self, rows: np.ndarray) -> np.ndarray:
         """P(labels survive), rows [..., inputs] -> [...]: its mean over what is not known of u.
 
-        1 where the payload has the reference's pixels.
+        1 where the payload has the reference's pixels, but never above the `floor`.
         """
         z = self._z(rows)
         phi = regression.directions(z)  # [..., 2]
         variance = np.einsum("...i,ij,...j->...", phi, self.covariance, phi)
         survival = regression.sigmoid((z + phi @ self.u) / np.sqrt(1 + np.pi / 8 * variance))
-        return np.where(drift.unchanged(rows, self.config), 1.0, survival)
+        return np.minimum(np.where(drift.unchanged(rows, self.config), 1.0, survival), self.floor)
+
+    @property
+    def floor(self) -> float:
+        """What the finest encoding keeps of labels, 1 unless references were asked again.
+
+        As after ten, of which half a label was lost: most services answer the same bytes alike.
+        """
+        return (self.again_kept + 9.5) / (self.again + 10) if self.again else 1.0
+
+    def hear_again(self, kept: float) -> None:
+        """A reference was asked again at quality 95, and its best label came back: 1, or 0."""
+        self.again, self.again_kept = self.again + 1, self.again_kept + kept
+        self._aim()
 
     def _z(self, rows: np.ndarray) -> np.ndarray:
         return drift.expand(rows, self.config) @ self.w[:-1] + self.w[-1]
@@ -75,12 +90,12 @@ class SurvivalAgent:
         return (self.survival(row + step) - self.survival(row - step)) / 2e-4
 
     def cost(self, state: np.ndarray) -> np.ndarray:
-        """Bytes over those of the mean reference so far, states [..., A, inputs] -> [..., A].
+        """ds (AC-2), states [..., A, inputs] -> [..., A]; infinite where it cannot be taken.
 
-        Before there is one, over the image's own: ds (AC-2). Infinite where it cannot be taken.
+        Aiming at an agreement, the bytes of all are to be few: over those of the mean reference.
         """
         ratios = np.asarray(state[..., -1], np.float64)
-        if not self.images:
+        if not (self.goal and self.images):
             return ratios
         return ratios * np.exp(state[..., drift.LOG_REFERENCE]) / (self.bytes / self.images)
 
@@ -127,7 +142,9 @@ class SurvivalAgent:
 
     def _aim(self) -> None:
         if self.goal and self.epsilon == 0 and self.states:
-            self.alpha = self.reach(self.goal, np.stack(self.states))
+            # beyond the floor, as much of what is in reach
+            goal = self.goal if self.goal < self.floor else self.goal * self.floor
+            self.alpha = self.reach(goal, np.stack(self.states))
 
     def reach(self, agreement: float, states: np.ndarray) -> float:
         """The least alpha that keeps this share of labels on images, states [n, A, inputs].
@@ -141,6 +158,7 @@ class SurvivalAgent:
             u = self.u + DRAWS @ root.T
             kept = regression.sigmoid(z + np.einsum("nai,di->dna", regression.directions(z), u))
             kept = np.where(drift.unchanged(states, self.config), 1.0, kept)
+            kept = np.minimum(kept, self.floor)
         low, high = ALPHAS
         while high / low > 1.02:  # agreement does not fall as alpha grows
             alpha = (low * high) ** 0.5

@@ -13,9 +13,9 @@ import numpy as np
 
 CENTRE, UNIT = 2.5, 2.0  # of z, in the second direction
 PENALTY = 2.0  # on w, of inputs with spread 1
-SPREAD = np.diag([0.64, 0.3])  # Sigma at first
+SPREAD = np.diag([0.64, 0.3])  # Sigma, as far as is known before any service
 LEAST_SPREAD = 1e-3  # of an input; of one that is the same everywhere, nothing is learned
-LEAST = 0.1  # added to the sum of which Sigma is the mean, so that few services do not fix it
+BEFORE = 2  # services that this counts as, so that few do not fix it
 TURNS, STEPS = 6, 3  # of the whole fit; of Newton's method for w in each
 
 
@@ -48,7 +48,7 @@ def fit(inputs: np.ndarray, kept: np.ndarray, service: np.ndarray) -> tuple[np.n
     """w [d + 1] and Sigma [2, 2], from x [n, d], kept [n] in [0, 1] and service [n], from 0.
 
     By turns: w, given each u; each u, given w and Sigma; Sigma, as the mean square of the u and of
-    what is not known of them. 30,000 rows take some seconds.
+    what is not known of them, with SPREAD among them. 30,000 rows take some seconds.
     """
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0).clip(LEAST_SPREAD)
     x = np.column_stack([(inputs - mean) / spread, np.ones(len(inputs))])  # [n, d + 1]
@@ -61,12 +61,12 @@ def fit(inputs: np.ndarray, kept: np.ndarray, service: np.ndarray) -> tuple[np.n
             survival = sigmoid(x @ w + offset)
             hessian = x.T @ (x * (survival * (1 - survival))[:, None]) + np.diag(penalty)
             w = w + np.linalg.solve(hessian, x.T @ (kept - survival) - penalty * w)
-        z, total = x @ w, LEAST * np.eye(2)
+        z, total = x @ w, BEFORE * SPREAD
         for number in range(services):
             own = service == number
             u[number], covariance = newton(z[own], kept[own], np.linalg.inv(sigma), u[number])
-            total += np.outer(u[number], u[number]) + covariance
-        sigma, offset = total / (services + 2), (directions(z) * u[service]).sum(axis=1)
+            total = total + np.outer(u[number], u[number]) + covariance
+        sigma, offset = total / (services + BEFORE), (directions(z) * u[service]).sum(axis=1)
     w[:-1] /= spread
     w[-1] -= w[:-1] @ mean
     return w, sigma

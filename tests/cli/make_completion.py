@@ -7,8 +7,15 @@ from pathlib import Path
 import shtab
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("squeezenet", "rekognition", "baidu", "facepp", "google")  # those that need no file
-FREE = {None, "LIST", "C", "ADDRESS"}  # what no shell can know
+SERVICES = (
+    "squeezenet",
+    "rekognition",
+    "baidu",
+    "facepp",
+    "google",
+    "openai",
+)  # those that need no file
+FREE = {None, "LIST", "C", "ADDRESS", "NAME"}  # what no shell can know
 FILE = {"bash": "", "zsh": "_files"}  # left to bash itself, which takes any name
 BASH = """
 _adacompress() {  # bash takes --preset=paper for three words

@@ -123,7 +123,7 @@ def test_every_option_is_offered(offered, name):
 
 
 def test_services_are_offered_that_need_no_file(offered):
-    names = ["squeezenet", "rekognition", "baidu", "facepp", "google"]
+    names = ["squeezenet", "rekognition", "baidu", "facepp", "google", "openai"]
     assert offered("adacompress label --service ''") == names
     assert offered("adacompress run --service = re") == ["rekognition"]
     assert offered("adacompress run --service onnx : mod") == []  # a file: left to bash

@@ -13,6 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacompress_ref.agents import monitor_of, new_agent
+from adacompress_ref.cli.run import retrains
+from adacompress_ref.core.config import AUTHORS
+from adacompress_ref.core.controller import Controller
+from adacompress_ref.running.state import load
 from adacompress_ref.storage.arrays import load_arrays
 
 
@@ -143,6 +148,7 @@ def refused(done, text):
         (["--alpha", "2"], "its run has no alpha, now it is 2.0; "),
         (["--preset", "authors"], "its run has preset 'tuned'"),
         (["--untrained"], "its run has untrained False"),
+        (["--return-reward", "0.3"], "preset tuned has no r_th"),
     ],
 )
 def test_other_settings_are_refused(photos, state, options, text):
@@ -241,3 +247,23 @@ def test_sixty_photographs_interrupted_half_way(shared, tmp_path, options):
     assert run(folder, tmp_path / "parts", *options).returncode == 0
     logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "parts")]
     assert logs[0] == logs[1]
+
+
+def test_r_th_is_the_user_s(few, tmp_path):
+    """The agent of the state has it, and it must be the same at each return."""
+    options = "--preset", "authors", "--return-reward", "0.3"
+    assert run(few, tmp_path / "state", *options).returncode == 0
+    controller = load(tmp_path / "state")[0]
+    assert controller.agent.config.return_reward == controller.monitor.config.return_reward == 0.3
+    refused(run(few, tmp_path / "state", "--preset", "authors"), "return_reward 0.3, now there is")
+
+
+def test_a_retraining_says_what_it_waits_for():
+    agent = new_agent(AUTHORS.replace(return_reward=0.5), np.random.default_rng(0))
+    controller = Controller(agent, monitor_of(agent))
+    controller.monitor.mean_reward = 0.25
+    assert retrains(controller) == ""
+    controller.state = "retrain"
+    assert "mean reward, now 0.25, is above --return-reward 0.5" in retrains(controller)
+    controller.initial = True  # which ends by its steps
+    assert retrains(controller) == ""

@@ -152,8 +152,8 @@ def test_break_even_by_hand():
 def test_interval_of_a_share_against_published_values():
     """Newcombe 1998, Statistics in Medicine 17, table I, method 3."""
     for kept, count, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605)]:
-        assert report._wilson(kept / count, count) == pytest.approx((low, high), abs=5e-5)
-    assert report._wilson(1.0, 30) == pytest.approx((0.8865, 1), abs=5e-5)
+        assert runlog.interval(kept / count, count) == pytest.approx((low, high), abs=5e-5)
+    assert runlog.interval(1.0, 30) == pytest.approx((0.8865, 1), abs=5e-5)
 
 
 def test_running_means_by_hand():

@@ -71,6 +71,7 @@ def test_totals():
         "faults": 1,
         "agreement": 1.0,
         "measured": 1,
+        "asked_again": None,
         "size_ratio": pytest.approx((0.25 + 0.5 + 1 + 0.25) / 4),
         "net_size_ratio": pytest.approx((25 + 150 + 125 + 25) / 400),
         "bytes_sent": 325,

@@ -17,8 +17,9 @@ from adacompress_ref import agents
 from adacompress_ref.core.controller import Controller
 from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.running import state
-from adacompress_ref.running.state import StateError, agent_in, revive
+from adacompress_ref.running.lock import StateError
 from adacompress_ref.running.state import StateFolder as AnyStateFolder
+from adacompress_ref.running.state import agent_in, revive
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
 from adacompress_ref.storage.snapshot import pack
 

@@ -1,4 +1,4 @@
-"""The local service: four wire formats, their errors, faults, quota, and the command."""
+"""The local service: wire formats, their errors, faults, quota, and the command."""
 
 import base64
 import contextlib
@@ -625,6 +625,6 @@ def test_from_start_to_signal(how, options, photos):
         assert (json.loads(line), out) == ({"url": url}, "")
         return
     exported = [line.split() for line in out.splitlines()]
-    assert [words[0] for words in exported] == ["export"] * 4
+    assert [words[0] for words in exported] == ["export"] * 5
     expected = [wire.environment(url) for wire in all_formats() if wire.environment(url)]
     assert [dict(each.split("=") for each in words[1:]) for words in exported] == expected

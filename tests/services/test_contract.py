@@ -25,6 +25,7 @@ from adacompress_ref.services import (
     facepp,
     google,
     open_service,
+    openai,
     rekognition,
 )
 
@@ -45,6 +46,14 @@ def of_baidu(code):
 
 def of_facepp(status, code):
     return status, {"error_message": f"{code}: {SAID}"}
+
+
+def of_openai(status, code, param=None):
+    return status, {"error": {"message": SAID, "type": "error", "param": param, "code": code}}
+
+
+def of_a_model(names):
+    return {"choices": [{"message": {"content": json.dumps({"labels": names})}}]}
 
 
 # For each service: its module, the variable of its endpoint, credentials, an answer with labels
@@ -108,6 +117,22 @@ SERVICES = {
         },
         fields=("responses", "labelAnnotations", "description", "score", "error", "code", "status"),
     ),
+    "openai": SimpleNamespace(
+        module=openai,
+        endpoint="OPENAI_BASE_URL",
+        keys={"OPENAI_API_KEY": "key-of-openai"},
+        labelled=lambda pairs: of_a_model([n for n, _ in sorted(pairs, key=lambda p: -p[1])]),
+        errors={
+            AuthenticationError: of_openai(401, "invalid_api_key"),
+            QuotaError: of_openai(429, "insufficient_quota"),
+            RefusedError: of_openai(400, "invalid_image", "messages[0].content[1].image_url"),
+            UnavailableError: of_openai(429, "rate_limit_exceeded"),
+            ProtocolError: of_openai(404, None),
+        },
+        fields=("choices", "message", "content", "refusal", "finish_reason", "error", "code"),
+        opened="openai:a/model:7b",
+        labels=[Label("tabby", 1), Label("lynx", 0.9), Label("猫", 0.8)],  # by rank
+    ),
 }
 KINDS = (AuthenticationError, QuotaError, RefusedError, UnavailableError, ProtocolError)
 PAIRS = [("lynx", 0.25), ("tabby", 0.625), ("猫", 0.0)]
@@ -128,6 +153,8 @@ def service(request, monkeypatch, tmp_path):
         monkeypatch.setenv(variable, f"{value}\n")
     secrets = [*service.keys.values(), *(["token-of-baidu"] if request.param == "baidu" else [])]
     parse = service.module.parse_response
+    service.opened = getattr(service, "opened", request.param)
+    service.labels = getattr(service, "labels", LABELS)
     return SimpleNamespace(name=request.param, parse=parse, secrets=secrets, **vars(service))
 
 
@@ -144,7 +171,7 @@ def client(service, monkeypatch):
 
     with serving(answer) as (url, _):
         monkeypatch.setenv(service.endpoint, url)
-        client = open_service(service.name, tries=3)
+        client = open_service(service.opened, tries=3)
         client.script, client.requests, client.pauses = script, requests, []
         client.transport._sleep = client.pauses.append
         yield client
@@ -173,19 +200,22 @@ def check_message(error, service):
 
 def test_labels_best_first_with_scores_from_0_to_1(service, client):
     client.script += [as_json(service.labelled(PAIRS)), as_json(service.labelled([]))]
-    assert client.label(b"image") == LABELS
+    assert client.label(b"image") == service.labels
     assert client.label(b"image") == []
     assert len(client.requests) == 2 and client.pauses == []
 
 
 @pytest.mark.parametrize("score", [-0.5, 1.5, float("nan")])
 def test_a_score_outside_is_a_damaged_answer(service, score):
+    if service.labels != LABELS:
+        pytest.skip("the service gives no scores")
     with pytest.raises(ProtocolError) as error:
         service.parse(200, {}, json.dumps(service.labelled([("a", 0.5), ("b", score)])).encode())
     check_message(error, service)
 
 
 def test_a_score_just_above_1_is_rounding(service):
+    # that of openai is 1 by its rank
     body = json.dumps(service.labelled([("a", 1.00000007)])).encode()
     assert service.parse(200, {}, body) == [("a", 1.0)]
 
@@ -221,7 +251,7 @@ def test_what_may_change_is_sent_again(service, client):
     status, value = service.errors[UnavailableError]
     cut = json.dumps(service.labelled(PAIRS)).encode()[:-9]
     client.script += [as_json(value, status), (200, {}, cut), as_json(service.labelled(PAIRS))]
-    assert client.label(b"image") == LABELS
+    assert client.label(b"image") == service.labels
     assert len(client.requests) == 3 and len(client.pauses) == 2
     client.script += [as_json(value, status)] * 3
     with pytest.raises(UnavailableError):
@@ -233,7 +263,7 @@ def test_waits_as_told(service, client):
     status, value = service.errors[UnavailableError]
     told = {"Retry-After": "7"}
     client.script += [as_json(value, status, **told), as_json(service.labelled(PAIRS))]
-    assert client.label(b"image") == LABELS
+    assert client.label(b"image") == service.labels
     assert client.pauses == pytest.approx([7], abs=0.1)
 
 
@@ -277,14 +307,14 @@ def test_limits_are_checked_before_anything_is_sent(service, client):
         "min_side": lambda least: png(500, least - 1),
     }
     limits = {name: getattr(client, name) for name in beyond if hasattr(client, name)}
-    assert len(limits) >= 2
+    assert len(limits) >= 2 or service.name == "openai"  # whose servers differ
     for name, limit in limits.items():
         with pytest.raises(RefusedError, match=f"^{service.name} takes ") as error:
             ask(client, beyond[name](limit))
         assert not error.value.sent
     assert client.requests == []
     client.script += [as_json(service.labelled(PAIRS))]
-    assert ask(client, png(500, 500)) == LABELS
+    assert ask(client, png(500, 500)) == service.labels
 
 
 def test_takes_jpeg_and_two_uploads_at_once(client):
@@ -296,7 +326,7 @@ def test_each_missing_credential_is_named(service, monkeypatch):
         with monkeypatch.context() as without:
             without.delenv(variable)
             with pytest.raises(AuthenticationError) as error:
-                open_service(service.name)
+                open_service(service.opened)
         check_message(error, service)
         assert all(name in str(error.value) for name in service.keys)
 
@@ -304,13 +334,13 @@ def test_each_missing_credential_is_named(service, monkeypatch):
 def test_credentials_go_to_encrypted_endpoints_alone(service, monkeypatch):
     monkeypatch.setenv(service.endpoint, "http://service.example.com")
     with pytest.raises(AuthenticationError, match="https"):
-        open_service(service.name)
+        open_service(service.opened)
 
 
 def test_credentials_that_cannot_be_sent(service, client, monkeypatch):
     for variable in service.keys:
         monkeypatch.setenv(variable, "quiet\udcff")
     with pytest.raises(AuthenticationError) as error:
-        open_service(service.name).label(b"image")
+        open_service(service.opened).label(b"image")
     assert "quiet" not in str(error.value)
     check_message(error, service)

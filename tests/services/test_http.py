@@ -17,6 +17,7 @@ from service_helpers import raw_server
 from adacompress_ref.services import http as transport_module
 from adacompress_ref.services import in_background
 from adacompress_ref.services.answers import Answer
+from adacompress_ref.services.endpoint import check_endpoint
 from adacompress_ref.services.errors import (
     AuthenticationError,
     ProtocolError,
@@ -25,7 +26,7 @@ from adacompress_ref.services.errors import (
     ServiceError,
     UnavailableError,
 )
-from adacompress_ref.services.http import Transport, check_endpoint
+from adacompress_ref.services.http import Transport
 
 ANYWHERE = Request("POST", "https://service.example/v1?token=quiet", data=b"payload")
 

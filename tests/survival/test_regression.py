@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacompress_ref.survival import regression
-from adacompress_ref.survival.regression import directions, fit, newton, sigmoid
+from adacompress_ref.survival.regression import SPREAD, directions, fit, newton, sigmoid
 
 KNOWN = np.linalg.inv(regression.SPREAD)  # what is known of u before any answer
 
@@ -194,13 +194,13 @@ def test_a_fit_is_what_lbfgs_finds_by_the_same_turns(torch, us):
             ),
             found,
         )
-        z, total = x @ found, 0.1 * np.eye(2)
+        z, total = x @ found, 2 * SPREAD
         for number in range(len(us)):
             here = service == number
             loss = posterior(torch, z[here], kept[here], np.linalg.inv(spread))
             own[number] = minimised(torch, loss, own[number])
             hessian = torch.autograd.functional.hessian(loss, torch.tensor(own[number]))
-            total += np.outer(own[number], own[number]) + np.linalg.inv(hessian.numpy())
+            total = total + np.outer(own[number], own[number]) + np.linalg.inv(hessian.numpy())
         spread = total / (len(us) + 2)
     np.testing.assert_allclose(inputs @ w[:-1] + w[-1], z, atol=0.02)
     np.testing.assert_allclose(sigma, spread, atol=0.01)
@@ -214,7 +214,13 @@ def test_what_all_services_have_in_common_is_found():
     np.testing.assert_allclose(w[:3], WEIGHTS[:3], atol=0.35)
     assert (np.linalg.eigvalsh(sigma) > 0).all()
     alike = fit(*answers([(0.0, 0.0)] * 4, 2000)[:3])[1]
-    assert np.trace(alike) < 0.3 * np.trace(sigma)
+    # what was known before any service counts as two, and four are alike
+    np.testing.assert_allclose(alike, SPREAD * 2 / 6, atol=0.03)
+
+
+def test_one_service_does_not_tell_how_services_differ():
+    _, sigma = fit(*answers([(0.0, 0.0)], 2000)[:3])
+    np.testing.assert_allclose(sigma, SPREAD * 2 / 3, atol=0.03)
 
 
 def test_units_do_not_matter():

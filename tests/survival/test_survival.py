@@ -178,8 +178,9 @@ def test_q_values_by_hand():
     np.testing.assert_allclose(agent.q_values(several), [[0.75, 1.0, -INF], [-INF, 1.0, 0.75]])
 
 
-def test_cost_is_in_bytes_of_the_mean_reference_so_far():
+def test_cost_is_in_bytes_of_the_mean_reference_so_far_where_an_agreement_is_aimed_at():
     agent = knowing()
+    agent.goal = 0.9
     small, large = (state((0, 0.5), (0, 0.75), (0, INF), reference=size) for size in (100.0, 300.0))
     assert agent.cost(small).tolist() == [0.5, 0.75, INF]  # before there is one: ds
     agent.arrive(small)
@@ -187,6 +188,8 @@ def test_cost_is_in_bytes_of_the_mean_reference_so_far():
     np.testing.assert_allclose(agent.cost(small), [0.25, 0.375, INF], rtol=1e-6)
     np.testing.assert_allclose(agent.cost(large), [0.75, 1.125, INF], rtol=1e-6)
     np.testing.assert_allclose(agent.cost(np.stack([small, large]))[1], [0.75, 1.125, INF])
+    agent.aim(alpha=1.0, goal=None)  # as AC-3 has it
+    assert agent.cost(large).tolist() == [0.5, 0.75, INF]
 
 
 def test_epsilon_0_takes_the_best():
@@ -574,3 +577,29 @@ def test_the_rungs_of_the_ladder():
     for form in ("jpeg", "webp"):
         sides = {encoding.short_side for encoding in rungs if encoding.format == form}
         assert sides == {160, 192, 224, 288, None}
+
+
+def test_nothing_is_kept_more_surely_than_what_was_asked_again():
+    agent = knowing()
+    here = state((3.0, 0.5), (-1.0, 0.2), (5.0, 1.0))
+    before = agent.survival(here)
+    np.testing.assert_allclose(before, [sigmoid(3.0), sigmoid(-1.0), 1], atol=1e-6)
+    agent.hear_again(1.0)
+    agent.hear_again(0.0)
+    floor = (9.5 + 1) / (10 + 2)
+    np.testing.assert_allclose(agent.survival(here), [floor, sigmoid(-1.0), floor], atol=1e-6)
+
+
+def test_an_aim_beyond_the_floor_is_a_share_of_what_is_in_reach():
+    """Of .75, .8 is aimed at as .6: the cheapest with P = .7 does, where .8 itself never could."""
+    agent = knowing()
+    agent.epsilon = 0.0
+    agent.again, agent.again_kept = 90, 65.5  # a floor of .75
+    agent.aim(None, 0.8)
+    agent.states.append(state((np.log(0.7 / 0.3), 0.2), (4.0, 0.9), (5.0, 1.0)))
+    agent.hear_again(0.75)  # which leaves it there
+    assert agent.floor == pytest.approx(0.75, abs=1e-3)
+    assert agent.alpha == pytest.approx(ALPHAS[0], rel=0.03)
+    agent.aim(None, 0.74)
+    agent.hear_again(0.75)
+    assert agent.q_values(agent.states[0]).argmax() == 1

@@ -20,8 +20,9 @@ from adacompress_ref.core.roles import Label, Upload
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS
 from adacompress_ref.running import runlog
+from adacompress_ref.running.lock import StateError
 from adacompress_ref.running.seen import counts
-from adacompress_ref.running.state import StateError, StateFolder
+from adacompress_ref.running.state import StateFolder
 from adacompress_ref.services import ask, formats
 from adacompress_ref.services.errors import ServiceError
 from adacompress_ref.services.onnx import ModelError, Sidecar
