@@ -186,7 +186,11 @@ def parser() -> argparse.ArgumentParser:
 
     text = "between a client that stays as it is and its service: images leave smaller"
     one = command("gateway", text, "rekognition --state state", json=False)
-    one.add_argument("service", choices=("rekognition",), help="whose format it speaks")
+    one.add_argument(
+        "service",
+        choices=("rekognition", "google", "baidu", "facepp"),
+        help="whose format it speaks",
+    )
     option(one, "--state", "DIR", "where log and agent live, to go on later", required=True)
     option(one, "--upstream", "URL", "the service; default: as the environment says")
     text = "default: this machine alone; others need ADACOMPRESS_GATEWAY_TOKEN"
@@ -200,6 +204,8 @@ def parser() -> argparse.ArgumentParser:
     option(one, "--deadline", "S", text, type=number(float, 0.1), default=45.0)
     text = "seconds for what is under way when it is told to stop; default: 4"
     option(one, "--drain", "S", text, type=number(float, 0, 4), default=4.0)
+    text = "numbers in Prometheus' text format, written every 10 seconds"
+    option(one, "--metrics", "FILE.prom", text)
     _, goal = options.agent(one)
     options.agreement(one, goal)
     options.seed(one)

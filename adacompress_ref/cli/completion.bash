@@ -15,7 +15,7 @@ _shtab_adacompress_run_option_strings=(-h --help --json --debug --images --servi
 _shtab_adacompress_explain_option_strings=(-h --help --json --debug -o --output --level --preset --agent --alpha --extractor --pixel-limit --quiet)
 _shtab_adacompress_report_option_strings=(-h --help --json --debug -o --output --images --worst --preset --agent --extractor --pixel-limit --quiet)
 _shtab_adacompress_serve_option_strings=(-h --help --json --debug --service --min-score --host --port --latency --bandwidth --error-rate --quota --seed)
-_shtab_adacompress_gateway_option_strings=(-h --help --debug --state --upstream --listen --port --name --clients --deadline --drain --preset --agent --alpha --agreement --confidence --seed --extractor)
+_shtab_adacompress_gateway_option_strings=(-h --help --debug --state --upstream --listen --port --name --clients --deadline --drain --metrics --preset --agent --alpha --agreement --confidence --seed --extractor)
 _shtab_adacompress_weights_option_strings=(-h --help --json --debug)
 _shtab_adacompress_completion_option_strings=(-h --help --debug)
 _shtab_adacompress_option_strings=(-h --help --version)
@@ -70,6 +70,7 @@ _shtab_adacompress_gateway_pos_0_COMPGEN=_shtab_cmd_compgen_b7cdf817
 _shtab_adacompress_gateway___state_COMPGEN=_shtab_compgen_dirs
 _shtab_adacompress_gateway___upstream_COMPGEN=''
 _shtab_adacompress_gateway___name_COMPGEN=''
+_shtab_adacompress_gateway___metrics_COMPGEN=''
 _shtab_adacompress_gateway___agent_COMPGEN=''
 _shtab_adacompress_gateway___extractor_COMPGEN=''
 

@@ -10,9 +10,9 @@ from contextlib import closing
 from ..running import traffic
 from ..running.state import StateFolder, file_of
 from ..running.traffic import Traffic
-from ..server.gateway import Gateway
+from ..server import metrics
+from ..server.gateway import CLIENTS, Gateway
 from ..services.http import check_endpoint
-from ..services.rekognition import Rekognition
 from ..storage import artifacts
 from ..storage.files import reason
 from .common import open_pilot, say, stop_signal
@@ -22,7 +22,8 @@ PATIENCE = 5.0  # seconds from the signal to the end, whatever happens
 
 def main(arguments: argparse.Namespace) -> int:
     """Answer until Ctrl-C or SIGTERM."""
-    service = Rekognition(tries=1, deadline=arguments.deadline)  # it is the client that tries again
+    # it is the client that tries again
+    service = CLIENTS[arguments.service].service(tries=1, deadline=arguments.deadline)
     if arguments.upstream:
         service.endpoint = check_endpoint(arguments.upstream)
     token = os.environ.get("ADACOMPRESS_GATEWAY_TOKEN", "").strip()
@@ -49,11 +50,24 @@ def main(arguments: argparse.Namespace) -> int:
             print(f"{arguments.service}: {gateway.url} goes on to {service.endpoint}", flush=True)
             if not token:
                 say("without ADACOMPRESS_GATEWAY_TOKEN every user of this machine may spend money")
+            due = time.monotonic()
             while not stop.signal and not images.fault:
+                if arguments.metrics and time.monotonic() >= due:
+                    due = time.monotonic() + metrics.EVERY
+                    _write_metrics(arguments.metrics, gateway)
                 time.sleep(0.1)
             fault = images.fault
             gateway.close(arguments.drain)
+            if arguments.metrics:
+                _write_metrics(arguments.metrics, gateway)
         say(f"{folder.totals.get('sent', 0)} images in all")
     if fault:
         raise fault
     return 128 + stop.signal
+
+
+def _write_metrics(path: str, gateway: Gateway) -> None:
+    try:
+        metrics.write(path, gateway.traffic.state.totals, len(gateway.connections))
+    except OSError as error:  # images go first
+        say(f"{path}: {reason(error)}; clients are answered all the same")

@@ -1,4 +1,4 @@
-"""Rekognition, Baidu, Face++ and Google on the wire; `wire` has what all share."""
+"""Rekognition, Baidu and Face++ on the wire; `wire` has what all share."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from ..services import RefusedError
 from ..storage.files import ImageError
 from .chat import OpenAI
+from .vision import GoogleVision
 from .wire import MISSHAPEN, Answer, Classify, Refused, Request, WireFormat, decoded, fields
 
 
@@ -72,7 +72,8 @@ class Rekognition(WireFormat):
         return {"Labels": labels[:most], "LabelModelVersion": "3.0"}
 
 
-def _baidu(code: int, text: str, status: int = 200) -> Refused:
+def baidu_error(code: int, text: str, status: int = 200) -> Refused:
+    """An error as Baidu has it."""
     return Refused(Answer(status, {"error_code": code, "error_msg": text}))
 
 
@@ -81,12 +82,12 @@ class Baidu(WireFormat):
 
     routes = ("POST /rest/2.0/image-classify/v2/advanced_general",)
     errors: ClassVar = {
-        "expired": _baidu(111, "Access token expired"),
-        "image": _baidu(216201, "image format error"),
-        "quota": _baidu(17, "Open api daily request limit reached"),
-        "429": _baidu(18, "Open api qps request limit reached"),
-        "500": _baidu(282000, "internal error"),
-        "503": _baidu(2, "Service temporarily unavailable", 503),
+        "expired": baidu_error(111, "Access token expired"),
+        "image": baidu_error(216201, "image format error"),
+        "quota": baidu_error(17, "Open api daily request limit reached"),
+        "429": baidu_error(18, "Open api qps request limit reached"),
+        "500": baidu_error(282000, "internal error"),
+        "503": baidu_error(2, "Service temporarily unavailable", 503),
     }
     variables = ("BAIDU_ENDPOINT", "BAIDU_API_KEY", "BAIDU_SECRET_KEY")
     largest = 8 * 2**20  # bytes of base64
@@ -103,25 +104,26 @@ class Baidu(WireFormat):
 
     def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
         if request.query.get("access_token") not in self.tokens:
-            raise _baidu(110, "Access token invalid or no longer valid")
+            raise baidu_error(110, "Access token invalid or no longer valid")
         encoded = fields(request).get("image")
         if not encoded:
-            raise _baidu(216200, "empty image")
+            raise baidu_error(216200, "empty image")
         if len(encoded) > self.largest:
-            raise _baidu(216202, "image size error")
+            raise baidu_error(216202, "image size error")
         payload = decoded(encoded)
         try:
             sides = Image.open(io.BytesIO(payload)).size
         except Exception as error:  # damaged files raise nearly every kind of exception
             raise ImageError("no image") from error
         if min(sides) < self.shortest or max(sides) > self.longest:
-            raise _baidu(216202, "image size error")
+            raise baidu_error(216202, "image size error")
         labels = classify(payload)
         result = [{"score": score, "root": "", "keyword": name} for name, score in labels]
         return {"log_id": secrets.randbits(60), "result_num": len(result), "result": result}
 
 
-def _oauth(status: int, code: str, text: str) -> Refused:
+def oauth_error(status: int, code: str, text: str) -> Refused:
+    """An error as those who give tokens have it."""
     return Refused(Answer(status, {"error": code, "error_description": text}))
 
 
@@ -130,9 +132,9 @@ class BaiduTokens(WireFormat):
 
     routes = ("GET /oauth/2.0/token", "POST /oauth/2.0/token")
     errors: ClassVar = {
-        "429": _oauth(429, "temporarily_unavailable", "too many requests"),
-        "500": _oauth(500, "server_error", "internal error"),
-        "503": _oauth(503, "temporarily_unavailable", "service unavailable"),
+        "429": oauth_error(429, "temporarily_unavailable", "too many requests"),
+        "500": oauth_error(500, "server_error", "internal error"),
+        "503": oauth_error(503, "temporarily_unavailable", "service unavailable"),
     }
 
     def __init__(self, tokens: set[str]) -> None:
@@ -142,15 +144,22 @@ class BaiduTokens(WireFormat):
         given = {**request.query, **fields(request)}
         if given.get("grant_type") != "client_credentials":
             text = "grant_type is not client_credentials"
-            raise _oauth(400, "unsupported_grant_type", text)
+            raise oauth_error(400, "unsupported_grant_type", text)
         if not (given.get("client_id") and given.get("client_secret")):
-            raise _oauth(401, "invalid_client", "unknown client id")
+            raise oauth_error(401, "invalid_client", "unknown client id")
         token = secrets.token_hex(16)
         self.tokens.add(token)
-        return {"access_token": token, "expires_in": 30 * 24 * 3600, "scope": "public"}
+        return self.given(token)
+
+    @staticmethod
+    def given(token: str) -> dict[str, Any]:
+        """A token as it is given out, for a month."""
+        scope = "public brain_all_scope"  # without the second, Baidu's client signs otherwise
+        return {"access_token": token, "expires_in": 30 * 24 * 3600, "scope": scope}
 
 
-def _facepp(status: int, text: str) -> Refused:
+def facepp_error(status: int, text: str) -> Refused:
+    """An error as Face++ has it."""
     return Refused(Answer(status, {"error_message": text}))
 
 
@@ -159,10 +168,10 @@ class FacePP(WireFormat):
 
     routes = ("POST /imagepp/beta/detectsceneandobject",)
     errors: ClassVar = {
-        "image": _facepp(400, "IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file"),
-        "quota": _facepp(403, "AUTHORIZATION_ERROR:Insufficient Account Balance"),
-        "429": _facepp(403, "CONCURRENCY_LIMIT_EXCEEDED"),
-        "500": _facepp(500, "INTERNAL_ERROR"),
+        "image": facepp_error(400, "IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file"),
+        "quota": facepp_error(403, "AUTHORIZATION_ERROR:Insufficient Account Balance"),
+        "429": facepp_error(403, "CONCURRENCY_LIMIT_EXCEEDED"),
+        "500": facepp_error(500, "INTERNAL_ERROR"),
         "503": Refused(Answer(503, "Service Unavailable")),
     }
     variables = ("FACEPP_ENDPOINT", "FACEPP_API_KEY", "FACEPP_API_SECRET")
@@ -173,13 +182,13 @@ class FacePP(WireFormat):
             raise Refused(Answer(413, "Request Entity Too Large"))
         given = fields(request)
         if not (given.get("api_key") and given.get("api_secret")):
-            raise _facepp(401, "AUTHENTICATION_ERROR")
+            raise facepp_error(401, "AUTHENTICATION_ERROR")
         if "image_file" in given:
             payload = given["image_file"].encode("latin-1")
         elif "image_base64" in given:
             payload = decoded(given["image_base64"])
         else:
-            raise _facepp(400, "MISSING_ARGUMENTS: image_url, image_file, image_base64")
+            raise facepp_error(400, "MISSING_ARGUMENTS: image_url, image_file, image_base64")
         lists: dict[str, Any] = {"scenes": [], "objects": []}
         for name, score in classify(payload):
             # so that a client has to read both
@@ -187,54 +196,6 @@ class FacePP(WireFormat):
             lists[kind].append({"value": name, "confidence": round(100 * score, 3)})
         request_id = str(uuid.uuid4())
         return {"image_id": request_id, "request_id": request_id, "time_used": 1, **lists}
-
-
-def _google(status: int, code: str, text: str) -> Refused:
-    return Refused(Answer(status, {"error": {"code": status, "message": text, "status": code}}))
-
-
-class GoogleVision(WireFormat):
-    """Label detection of Google Cloud Vision; a request may hold several images."""
-
-    routes = ("POST /v1/images:annotate",)
-    errors: ClassVar = {
-        "quota": _google(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per day."),
-        "429": _google(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per minute."),
-        "500": _google(500, "INTERNAL", "Internal error encountered."),
-        "503": _google(503, "UNAVAILABLE", "The service is currently unavailable."),
-    }
-    variables = ("GOOGLE_VISION_ENDPOINT", "GOOGLE_API_KEY")
-
-    def _answer(self, request: Request, classify: Classify) -> dict[str, Any]:
-        if not (request.headers.get("X-Goog-Api-Key") or request.query.get("key")):
-            raise _google(403, "PERMISSION_DENIED", "The request has no API key.")
-        images = []
-        try:
-            for image in json.loads(request.body)["requests"]:
-                features = {feature["type"]: feature for feature in image["features"]}
-                most = int(features["LABEL_DETECTION"].get("maxResults", 10))
-                images.append((image["image"]["content"], most))
-        except MISSHAPEN as error:
-            text = "Request contains an invalid argument."
-            raise _google(400, "INVALID_ARGUMENT", text) from error
-        return {"responses": [_annotated(content, most, classify) for content, most in images]}
-
-
-def _annotated(content: object, most: int, classify: Classify) -> dict[str, Any]:
-    try:
-        labels = classify(decoded(content))[:most]
-    except (ImageError, RefusedError):
-        return {"error": {"code": 3, "message": "Bad image data."}}
-    annotations = [
-        {
-            "mid": f"/m/0{zlib.crc32(name.encode()):x}",
-            "description": name,
-            "score": score,
-            "topicality": score,
-        }
-        for name, score in labels
-    ]
-    return {"labelAnnotations": annotations} if annotations else {}
 
 
 def all_formats() -> tuple[WireFormat, ...]:

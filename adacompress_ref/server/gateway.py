@@ -11,29 +11,36 @@ import socket
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from threading import Condition
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..running.traffic import Traffic
 from ..services import AuthenticationError, ProtocolError, ServiceError, in_background
-from ..services.http import Response, is_loopback
-from ..services.rekognition import Rekognition
+from ..services.endpoint import is_loopback
+from ..services.http import Response
 from ..storage.files import ImageError, reason
-from .clients import Asked, AskedService, read
-from .formats import Rekognition as Wire
+from .amazon import Amazon
+from .clients import Asked, AskedService, Baidu, Clients, FacePP, Google
 from .strict import StrictHandler, StrictServer
 from .wire import Answer, Refused, Request
 
 VIA = "adacompress"
-BODY_LIMIT = Wire.largest * 4 // 3 + 2**16  # bytes: the image in base64, and all else
-KEPT_HEADERS = ("content-type", "retry-after", "x-amzn-requestid", "x-amzn-errortype")
+CLIENTS: dict[str, type[Clients]] = {
+    "rekognition": Amazon,
+    "google": Google,
+    "baidu": Baidu,
+    "facepp": FacePP,
+}
+HELD = 128 * 2**20  # bytes of requests at once
 LAST = 0.5  # seconds to tell clients that there is no more time
 
 
 class Gateway(StrictServer):
     """`traffic` to a service for its clients, which have to know the `token` if there is one.
 
+    The service is one of CLIENTS.
     At most so many `clients` at once; each gets an answer, or 503, within `deadline` seconds. Those
     that call it by another name than its address and `names` are refused. `say` gets messages.
 
@@ -44,7 +51,7 @@ class Gateway(StrictServer):
     def __init__(
         self,
         traffic: Traffic,
-        service: Rekognition,
+        service: Any,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -58,11 +65,13 @@ class Gateway(StrictServer):
             raise ValueError(f"--listen {host}: for other machines set ADACOMPRESS_GATEWAY_TOKEN")
         super().__init__(host, port, _Handler)
         self.traffic, self.service, self.token = traffic, service, token
+        self.speaks = CLIENTS[service.name]()
         self.clients, self.deadline, self.say = clients, deadline, say
         port = self.server_address[1]
         own = {f"{name}:{port}" for name in ("127.0.0.1", "[::1]", "localhost", host)}
         self.names = own | {*names}
         self.idle, self.working, self.ending = Condition(), 0, False
+        self.held = 0  # bytes
         self._ended: Future[None] = Future()
         if urlsplit(service.endpoint).netloc in self.names:
             self.server_close()
@@ -73,7 +82,7 @@ class Gateway(StrictServer):
         """A new connection, unless there are too many."""
         if len(self.connections) < self.clients:
             return super().process_request(request, client_address)
-        status, headers, body = _unavailable()
+        status, headers, body = self.unavailable()
         lines = [f"HTTP/1.1 {status} Service Unavailable", f"Content-Length: {len(body)}"]
         lines += ["Connection: close", *(f"{name}: {value}" for name, value in headers.items())]
         request.sendall("\r\n".join([*lines, "", ""]).encode() + body)
@@ -93,29 +102,35 @@ class Gateway(StrictServer):
     def reply(self, request: Request, is_there: Callable[[], bool]) -> Response:
         """What a client gets. `is_there`: whether it still waits."""
         try:
-            asked = read(request, self.token)
+            asked = self.speaks.read(request, self.token)
         except Refused as refused:
             return _response(refused.answer)
         except ImageError:
-            return _response(Wire.errors["image"].answer)
+            return self._says("image")
         until = time.monotonic() + self.deadline
 
         def may_send() -> bool:
             return time.monotonic() < until and not self._ended.done() and is_there()
 
-        service = AskedService(self.service, asked, may_send)
-        work = in_background(lambda: self._ask(service, asked))
+        work = in_background(lambda: self._answers(asked, may_send))
         futures: list[Future[Any]] = [work, self._ended]
         wait(futures, self.deadline, FIRST_COMPLETED)
-        if not work.done():
-            return _unavailable()
+        return work.result() if work.done() else self.unavailable()
+
+    def _answers(self, asked: list[Asked], may_send: Callable[[], bool]) -> Response:
+        rest = [in_background(partial(self._answer, each, may_send)) for each in asked[1:]]
+        responses = [self._answer(asked[0], may_send), *(each.result() for each in rest)]
+        return self.speaks.joined(responses) if rest else responses[0]
+
+    def _answer(self, asked: Asked, may_send: Callable[[], bool]) -> Response:
+        service = AskedService(self.service, self.speaks, asked, may_send)
         try:
-            return _kept(service.responses[work.result()])
+            return self._kept(service.responses[self._ask(service, asked)])
         except ServiceError as error:
             return self._failed(error, service.responses.get(error))
         except Exception as error:  # such as a full disk: nothing was paid for
             self.say(f"adacompress: {reason(error)}")
-            return _unavailable()
+            return self.unavailable()
 
     def _ask(self, service: AskedService, asked: Asked) -> bytes:
         """Send an image, as it is where that is not ours to change: whose answer the client gets.
@@ -136,21 +151,28 @@ class Gateway(StrictServer):
     def _failed(self, error: ServiceError, response: Response | None) -> Response:
         """An error as the service said it, unless it is about our credentials, or damaged."""
         if isinstance(error, AuthenticationError):
-            response = _response(Wire.errors["500"].answer)
+            response = self._says("500")
         elif response and not (isinstance(error, ProtocolError) and error.retryable):
-            status, headers, body = _kept(response)
+            status, headers, body = self._kept(response)
             soon = {"retry-after": "1"} if error.retryable else {}
             return status, {**soon, **headers}, body
         else:
-            response = _unavailable(error.retry_after)
+            response = self.unavailable(error.retry_after)
         self.say(f"adacompress: {error}")
         return response
 
+    def _kept(self, response: Response) -> Response:
+        """An answer of the service, with those of its headers that are the client's affair."""
+        status, headers, body = response
+        return status, {name: headers[name] for name in self.speaks.kept if name in headers}, body
 
-def _kept(response: Response) -> Response:
-    """An answer of the service, with those of its headers that are the client's affair."""
-    status, headers, body = response
-    return status, {name: headers[name] for name in KEPT_HEADERS if name in headers}, body
+    def _says(self, kind: str) -> Response:
+        return _response(self.speaks.wire.errors[kind].answer)
+
+    def unavailable(self, retry_after: float | None = None) -> Response:
+        """The service's own 503."""
+        status, headers, body = self._says("503")
+        return status, {**headers, "retry-after": str(math.ceil(retry_after or 1))}, body
 
 
 def _response(answer: Answer) -> Response:
@@ -158,18 +180,15 @@ def _response(answer: Answer) -> Response:
     return answer.status, {"content-type": kind}, body
 
 
-def _unavailable(retry_after: float | None = None) -> Response:
-    """The service's own 503."""
-    status, headers, body = _response(Wire.errors["503"].answer)
-    return status, {**headers, "retry-after": str(math.ceil(retry_after or 1))}, body
-
-
 class _Handler(StrictHandler):
     server: Gateway
 
     def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        size = min(int(length[:10]), self.server.speaks.limit) if length.isdecimal() else 0
         with self.server.idle:
             self.server.working += 1
+            self.server.held += size
         try:
             status, headers, body = self._reply()
             self.close_connection |= self.server.ending
@@ -178,12 +197,16 @@ class _Handler(StrictHandler):
         finally:
             with self.server.idle:
                 self.server.working -= 1
+                self.server.held -= size
                 self.server.idle.notify_all()
 
     do_GET = do_POST
 
     def _reply(self) -> Response:
-        request = self._foreign() or self.whole_request(BODY_LIMIT)
+        if self.server.held > HELD:
+            self.close_connection = True
+            return self.server.unavailable()
+        request = self._foreign() or self.whole_request(self.server.speaks.limit)
         if isinstance(request, Answer):
             self.close_connection = True
             return _response(request)

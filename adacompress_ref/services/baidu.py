@@ -15,7 +15,7 @@ from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
+from .http import Parse, T, Transport
 
 NAME = "baidu"
 ENDPOINT = "https://aip.baidubce.com"
@@ -61,16 +61,21 @@ class Baidu:
 
     def label(self, payload: bytes) -> list[Label]:
         """The labels of an encoded image. Raises ServiceError."""
+        return self.send(payload, {}, parse_response)
+
+    def send(self, payload: bytes, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to an image with these fields. Raises ServiceError."""
+
+        def ask(token: str) -> T:
+            return self.transport.call(
+                lambda: build_request(self.endpoint, token, payload, fields), parse
+            )
+
         token = self._access_token()
         try:
-            return self._ask(token, payload)
+            return ask(token)
         except TokenError:
-            return self._ask(self._access_token(rejected=token), payload)
-
-    def _ask(self, token: str, payload: bytes) -> list[Label]:
-        return self.transport.call(
-            lambda: build_request(self.endpoint, token, payload), parse_response
-        )
+            return ask(self._access_token(rejected=token))
 
     def _access_token(self, rejected: str = "") -> str:
         with self._lock:
@@ -90,10 +95,10 @@ def build_token_request(endpoint: str, key: str, secret: str) -> Request:
     return Request("POST", f"{endpoint.rstrip('/')}/oauth/2.0/token", data=form)
 
 
-def build_request(endpoint: str, token: str, payload: bytes) -> Request:
+def build_request(endpoint: str, token: str, payload: bytes, fields: Mapping[str, Any]) -> Request:
     """A request for the labels of an encoded image."""
     url = f"{endpoint.rstrip('/')}/rest/2.0/image-classify/v2/advanced_general"
-    form = {"image": base64.b64encode(payload)}
+    form = {**fields, "image": base64.b64encode(payload)}
     return Request("POST", url, params={"access_token": token}, data=form)
 
 

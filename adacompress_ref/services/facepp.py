@@ -12,7 +12,7 @@ from ..core.roles import Label
 from .answers import Answer, Meanings
 from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
+from .http import Parse, T, Transport
 
 NAME = "facepp"
 ENDPOINT = "https://api-cn.faceplusplus.com"
@@ -47,16 +47,20 @@ class FacePP:
 
     def label(self, payload: bytes) -> list[Label]:
         """The objects and scenes of an encoded image. Raises ServiceError."""
+        return self.send(payload, {}, parse_response)
+
+    def send(self, payload: bytes, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to an image with these fields. Raises ServiceError."""
+        keys = {"api_key": self._key, "api_secret": self._secret}
         return self.transport.call(
-            lambda: build_request(self.endpoint, self._key, self._secret, payload), parse_response
+            lambda: build_request(self.endpoint, {**fields, **keys}, payload), parse
         )
 
 
-def build_request(endpoint: str, key: str, secret: str, payload: bytes) -> Request:
+def build_request(endpoint: str, fields: Mapping[str, Any], payload: bytes) -> Request:
     """A request for the labels of an encoded image, sent as it is: base64 costs a third more."""
     url = f"{endpoint.rstrip('/')}/imagepp/beta/detectsceneandobject"
-    keys = {"api_key": key, "api_secret": secret}
-    return Request("POST", url, data=keys, files={"image_file": ("image", payload)})
+    return Request("POST", url, data=fields, files={"image_file": ("image", payload)})
 
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> list[Label]:

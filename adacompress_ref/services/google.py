@@ -14,11 +14,12 @@ from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .endpoint import check_endpoint, find_credentials
 from .errors import AuthenticationError, ProtocolError, QuotaError, RefusedError, UnavailableError
-from .http import Transport
+from .http import Parse, T, Transport
 
 NAME = "google"
 ENDPOINT = "https://vision.googleapis.com"
 ANSWERS = 10  # twice as many as the agreement looks at
+LABELS = {"features": [{"type": "LABEL_DETECTION", "maxResults": ANSWERS}]}
 MEANINGS: Meanings = (  # by name, and by number, which is all that an image's error has
     (QuotaError, "raise the quota, or wait for the next day", "DAILY"),
     (
@@ -54,17 +55,22 @@ class GoogleVision:
 
     def label(self, payload: bytes) -> list[Label]:
         """The ten best labels of an encoded image. Raises ServiceError."""
+        return self.send(payload, LABELS, parse_response)
+
+    def send(self, payload: bytes, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to an image with these fields. Raises ServiceError."""
         return self.transport.call(
-            lambda: build_request(self.endpoint, self._key, payload), parse_response
+            lambda: build_request(self.endpoint, self._key, payload, fields), parse
         )
 
 
-def build_request(endpoint: str, key: str, payload: bytes) -> Request:
-    """A request for the labels of an encoded image; the key is a header, as URLs get logged."""
+def build_request(
+    endpoint: str, key: str, payload: bytes, fields: Mapping[str, Any] = LABELS
+) -> Request:
+    """A request for an encoded image; the key is a header, as URLs get logged."""
     image = {"content": base64.b64encode(payload).decode()}
-    features = [{"type": "LABEL_DETECTION", "maxResults": ANSWERS}]
     url = f"{endpoint.rstrip('/')}/v1/images:annotate"
-    asked = {"requests": [{"image": image, "features": features}]}
+    asked = {"requests": [{**fields, "image": image}]}
     return Request("POST", url, {"X-Goog-Api-Key": key}, json=asked)
 
 

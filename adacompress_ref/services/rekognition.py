@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 from requests import Request
 
@@ -17,7 +17,7 @@ from ..core.roles import Label
 from .answers import Answer, Meanings, shown
 from .endpoint import check_endpoint
 from .errors import AuthenticationError, RefusedError, UnavailableError
-from .http import Parse, Transport
+from .http import Parse, T, Transport
 from .signature import Credentials, sign
 
 NAME = "rekognition"
@@ -46,8 +46,6 @@ MEANINGS: Meanings = (  # without the "Exception" in which most of them end
         "RequestExpired SignatureDoesNotMatch UnrecognizedClient",
     ),
 )
-
-T = TypeVar("T")
 
 
 class Rekognition:
@@ -81,11 +79,11 @@ class Rekognition:
     def label(self, payload: bytes) -> list[Label]:
         """The ten best labels of an encoded image. Raises ServiceError."""
         # by default, it leaves out all scores below 55
-        fields = {"Image": image_fields(payload), "MaxLabels": ANSWERS, "MinConfidence": 0}
-        return self.send(fields, parse_response)
+        return self.send(payload, {"MaxLabels": ANSWERS, "MinConfidence": 0}, parse_response)
 
-    def send(self, fields: Mapping[str, Any], parse: Parse[T]) -> T:
-        """What `parse` makes of the answer to a request of these fields. Raises ServiceError."""
+    def send(self, payload: bytes, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        """What `parse` makes of the answer to an image with these fields. Raises ServiceError."""
+        fields = {**fields, "Image": {"Bytes": base64.b64encode(payload).decode()}}
         credentials = self._credentials
         try:
             return self._send(credentials, fields, parse)
@@ -105,11 +103,6 @@ class Rekognition:
             return build_request(self.endpoint, self.region, credentials, fields, when)
 
         return self.transport.call(build, parse)
-
-
-def image_fields(payload: bytes) -> dict[str, str]:
-    """An encoded image as a request has it."""
-    return {"Bytes": base64.b64encode(payload).decode()}
 
 
 def build_request(

@@ -21,21 +21,18 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from gateway_helpers import Fake, gateway, logged, system
 from PIL import Image
 from service_helpers import as_json, serving
 from stream_helpers import everything
 
-import adacompress_ref as ac
-from adacompress_ref.core.roles import Label
 from adacompress_ref.running import runlog, traffic
 from adacompress_ref.running.live import LiveImage
 from adacompress_ref.running.state import StateError, StateFolder
 from adacompress_ref.running.stream import Stream
 from adacompress_ref.running.traffic import Traffic
-from adacompress_ref.server.gateway import Gateway
 from adacompress_ref.server.standin import Server
 from adacompress_ref.services.rekognition import Rekognition
-from adacompress_ref.storage.files import ImageError
 
 boto3 = pytest.importorskip("boto3", reason="the vendor's own client")
 from botocore.config import Config  # noqa: E402
@@ -44,42 +41,6 @@ from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONG = 60.0  # seconds, which nothing here takes
 TARGET = "X-Amz-Target: RekognitionService.DetectLabels"
-
-
-class Fake:
-    """Three labels by the bytes of a JPEG; counts what it was sent."""
-
-    def __init__(self):
-        self.payloads = []
-
-    def label(self, payload):
-        self.payloads.append(payload)
-        if not payload.startswith(b"\xff\xd8"):
-            raise ImageError("no JPEG")
-        name = "cat" if len(payload) % 3 else "dog"
-        return [Label(name, 0.9), Label("mat", 0.75), Label(f"{len(payload)} bytes", 0.625)]
-
-
-@pytest.fixture(scope="module")
-def pilot():
-    """Its extractor, which is what takes long to open."""
-    return ac.AdaCompress.load("tuned", threads=1)
-
-
-@pytest.fixture(scope="module")
-def jpegs(photos):
-    """Sixty small photographs, pieces of those that are shipped."""
-    files = []
-    for number, path in enumerate(sorted(photos.glob("*.jpg")) * 6):
-        with Image.open(path) as photo:
-            left, top = 8 * (number % 7), 8 * (number // 12)
-            stream = io.BytesIO()
-            photo.convert("RGB").crop((left, top, left + 120, top + 96)).save(
-                stream, "JPEG", quality=92
-            )
-            files.append(stream.getvalue())
-    assert len({*files}) >= 60
-    return files[:60]
 
 
 @pytest.fixture(autouse=True)
@@ -92,39 +53,12 @@ def environment(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "only-the-gateway-knows")
 
 
-def system(pilot, seed=0):
-    """A new agent of its own that shares the extractor."""
-    other = ac.AdaCompress.load("tuned", seed=seed, threads=1)
-    other.extractor = pilot.extractor
-    other.resume(other.controller)
-    return other
-
-
-@contextmanager
-def gateway(pilot, url, folder, drain=1.0, **options):
-    """One on its way to `url`, with its state in a folder."""
-    service = Rekognition(tries=1)
-    service.endpoint = url
-    with closing(StateFolder(folder, {}, traffic.check)) as state:
-        images = Traffic(system(pilot), state)
-        opened = Gateway(images, service, say=lambda text: None, **options)
-        opened.start()
-        try:
-            yield opened
-        finally:
-            opened.close(drain)
-
-
 def amazon(gateway, secret="any", **options):
     """boto3 as it comes, with another endpoint."""
     settings = {"endpoint_url": gateway.url, "region_name": "us-east-1"}
     keys = {"aws_access_key_id": "client", "aws_secret_access_key": secret}
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=8, **options)
     return boto3.session.Session().client("rekognition", **settings, **keys, config=config)
-
-
-def logged(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_bytes().splitlines()]
 
 
 def as_run_has_it(line):
@@ -592,6 +526,86 @@ def test_a_kill_in_the_middle_loses_nothing(jpegs, tmp_path):
     with closing(StateFolder(tmp_path / "s", {}, traffic.check)) as state:
         assert state.lines == len(lines) and not state.missed
         assert state.controller.settled == 0 and state.controller.agent.images == len(lines)
+
+
+@pytest.mark.slow
+def test_500_photographs_with_faults_and_a_kill(jpegs, tmp_path):
+    """Over 8 threads: each has its own answer and one line, but those in flight at the kill."""
+    files = [b"".join((file, b"copy %d" % n)) for n in range(9) for file in jpegs][:500]
+    service, kinds = Fake(), ("429", "500", "503", "reset", "truncated")
+    with (
+        Server(service, error_rate=0.2, faults=kinds) as server,
+        ThreadPoolExecutor(8) as executor,
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        address = SimpleNamespace(url=f"http://127.0.0.1:{port}")
+
+        def ask(file):
+            while True:  # the client tries again
+                try:
+                    answer = amazon(address).detect_labels(Image={"Bytes": file}, MinConfidence=0)
+                    return [label["Name"] for label in answer["Labels"]]
+                except (BotoCoreError, ClientError):
+                    threading.Event().wait(0.05)
+
+        with command(server, tmp_path / "s", "--port", port):
+            answers = [executor.submit(ask, file) for file in files]
+            while sum(answer.done() for answer in answers) < 250:
+                threading.Event().wait(0.01)
+        with command(server, tmp_path / "s", "--port", port) as (process, _):
+            said = [answer.result(10 * LONG) for answer in answers]
+            process.send_signal(signal.SIGTERM)
+            assert "Traceback" not in process.communicate(timeout=LONG)[1]
+    assert server.faults.total() > 50
+    lines = logged(tmp_path / "s")
+    assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
+    assert 500 <= len(lines) <= 500 + 8
+    by_image = {hashlib.sha256(file).hexdigest(): [] for file in files}
+    for line in lines:
+        by_image[line["sha256"]].append([name for name, _ in line["labels"]])
+    for file, names in zip(files, said, strict=True):
+        assert names in by_image[hashlib.sha256(file).hexdigest()]
+    with closing(StateFolder(tmp_path / "s", {}, traffic.check)) as state:
+        assert not state.missed and state.controller.agent.images == len(lines)
+
+
+def test_numbers_for_prometheus(pilot, jpegs, tmp_path):
+    options = ("--port", "0", "--metrics", str(tmp_path / "m.prom"))
+    with (
+        Server(Fake()) as server,
+        command(server, tmp_path / "s", *options) as (process, address),
+    ):
+        for file in jpegs[:5]:
+            amazon(address).detect_labels(Image={"Bytes": file}, MinConfidence=0)
+        process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in process.communicate(timeout=LONG)[1]
+    lines, path = logged(tmp_path / "s"), tmp_path / "m.prom"
+    assert path.stat().st_mode & 0o777 == 0o644
+    found = {}
+    for line in path.read_text().splitlines():
+        if match := re.fullmatch(r"(adacompress_\w+) (\d+)", line):
+            found[match[1]] = int(match[2])
+        else:
+            assert re.fullmatch(r"# (HELP adacompress_\w+ \S.*\.|TYPE \w+ (counter|gauge))", line)
+    assert found["adacompress_images_total"] == 5
+    assert found["adacompress_sent_bytes_total"] == sum(line["bytes_sent"] for line in lines)
+    assert found["adacompress_references_total"] == sum(
+        line["agreement"] is not None for line in lines
+    )
+    assert {name for name in found if not name.endswith("_total")} == {"adacompress_connections"}
+
+
+def test_numbers_that_cannot_be_written_stop_nothing(jpegs, tmp_path):
+    place = str(tmp_path / "missing" / "m.prom")
+    with (
+        Server(Fake()) as server,
+        command(server, tmp_path / "s", "--port", "0", "--metrics", place) as (process, address),
+    ):
+        assert amazon(address).detect_labels(Image={"Bytes": jpegs[0]})["Labels"]
+        process.send_signal(signal.SIGTERM)
+        messages = process.communicate(timeout=LONG)[1]
+    assert place in messages and "Traceback" not in messages
 
 
 def test_the_example_of_the_page(jpegs, tmp_path, photos, monkeypatch, capsys):

@@ -46,7 +46,9 @@ def parsed(value, status=200, parse=parse_response):
 
 
 def test_request():
-    request = build_request("https://aip.baidubce.com/", "24.a/b+c", b"\xfb\xff\xfeimage").prepare()
+    request = build_request(
+        "https://aip.baidubce.com/", "24.a/b+c", b"\xfb\xff\xfeimage", {}
+    ).prepare()
     parts = urlsplit(request.url)
     assert request.method == "POST"
     assert parts.path == "/rest/2.0/image-classify/v2/advanced_general"

@@ -33,7 +33,9 @@ def parsed(value, status=200):
 @given(st.binary(max_size=300))
 def test_request(payload):
     endpoint = "https://api-cn.faceplusplus.com/"
-    request = build_request(endpoint, "key", "s%c=ret&", payload).prepare()
+    request = build_request(
+        endpoint, {"api_key": "key", "api_secret": "s%c=ret&"}, payload
+    ).prepare()
     assert request.method == "POST"
     assert request.url == "https://api-cn.faceplusplus.com/imagepp/beta/detectsceneandobject"
     kind = request.headers["Content-Type"]
@@ -51,7 +53,9 @@ def test_request(payload):
 
 
 def test_largest_image_fits_into_the_request():
-    request = build_request("http://x", "k" * 64, "s" * 64, bytes(FacePP.max_bytes))
+    request = build_request(
+        "http://x", {"api_key": "k" * 64, "api_secret": "s" * 64}, bytes(FacePP.max_bytes)
+    )
     assert len(request.prepare().body) <= 2 * 2**20
 
 

@@ -23,7 +23,6 @@ from adacompress_ref.services.rekognition import (
     build_request,
     find_credentials,
     find_region,
-    image_fields,
     parse_response,
 )
 from adacompress_ref.services.signature import Credentials, sign
@@ -53,7 +52,7 @@ def parsed(value, status=200, **headers):
 def test_request():
     credentials = Credentials("AKIDEXAMPLE", "secret", "token")
     when = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
-    sent = {"Image": image_fields(b"\xff\xd8i"), "MaxLabels": 10}
+    sent = {"Image": {"Bytes": base64.b64encode(b"\xff\xd8i").decode()}, "MaxLabels": 10}
     request = build_request("https://aws.example", "eu-west-1", credentials, sent, when).prepare()
     assert (request.method, request.url) == ("POST", "https://aws.example/")
     fields = json.loads(request.body)
@@ -75,7 +74,7 @@ def test_label_asks_for_ten_labels_of_any_score(monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", url)
         assert Rekognition().label(b"image") == BEST
     fields = json.loads(requests[0].body)
-    assert fields == {"Image": image_fields(b"image"), "MaxLabels": 10, "MinConfidence": 0}
+    assert fields == {"Image": {"Bytes": "aW1hZ2U="}, "MaxLabels": 10, "MinConfidence": 0}
 
 
 def test_labels_best_first():
