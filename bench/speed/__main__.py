@@ -4,4 +4,4 @@ import sys
 
 from ..command import room
 
-sys.exit(room("bench.speed", ("latency", "learning", "footprint", "throughput")))
+sys.exit(room("bench.speed", ("latency", "learning", "footprint", "throughput", "gateway")))

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from bench.speed import footprint, latency, learning, ratios, throughput
+from bench.speed import footprint, gateway, latency, learning, ratios, throughput
 from bench.speed.ratios import Row, ratio
 
 
@@ -92,3 +92,12 @@ def test_footprint_has_every_row(capsys):
 def test_throughput_has_every_row(capsys):
     rows = rows_of(throughput.main, capsys, "--images", "4")
     assert {"label, 2 workers / 1", "compress, tuned, 2 workers / 1"} <= rows.keys()
+
+
+@pytest.mark.slow
+def test_rows_of_the_gateway(capsys):
+    rows = rows_of(gateway.main, capsys, "--repetitions", "10", "--images", "16", "--latency", "0")
+    values = {name: row["value"] for name, row in rows.items()}
+    ratio_of_rates = values["gateway, 8 clients"] / values["one pilot, 8 threads"]
+    assert values["gateway, 8 clients / one pilot"] == pytest.approx(ratio_of_rates)
+    assert all(values[name] > 0 for name in values if not name.startswith("gateway, one"))
