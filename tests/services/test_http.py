@@ -446,7 +446,7 @@ def test_the_deadline_grows_with_what_is_sent():
 
 
 def test_a_kept_connection_that_went_dead_costs_seconds(monkeypatch):
-    monkeypatch.setattr(transport_module, "KEPT", 0.3)
+    monkeypatch.setattr(transport_module, "KEPT", 1.0)
     clients = []
 
     def answer(handler):
