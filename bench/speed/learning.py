@@ -146,7 +146,7 @@ def measured(options: argparse.Namespace) -> list[Row]:
     rng = np.random.default_rng(0)
     agent = full_agent(rng)
     peers = (
-        ("PyTorch eager", ">= 2.5", lambda: pytorch_step(agent, options.threads)),
+        ("PyTorch eager", ">= 2", lambda: pytorch_step(agent, options.threads)),
         ("Keras fit", ">= 30", lambda: keras_step(agent)),
         ("Stable-Baselines3", None, lambda: baselines3_step(agent)),
     )
