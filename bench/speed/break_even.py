@@ -269,9 +269,12 @@ def draw(found: Costs, seen: list[Point], plt: Any) -> Any:
                 if (point := (size, rate, name)) in means:
                     over = means[point] / means[size, rate, ALWAYS]
                     axes.plot(rate, over, "o", color=colour, markeredgecolor="black")
-        axes.set(xscale="log", xlabel="rate of the link (Mbit/s)")
+        axes.set(xscale="log", yscale="log", xlabel="rate of the link (Mbit/s)")
+        axes.set_yticks((0.25, 0.5, 1, 2, 4))
+        axes.minorticks_off()
         axes.set_title(size, fontsize=10)
-        axes.xaxis.set_major_formatter("{x:g}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
     grid[0][0].set_ylabel("file to answer, over always quality 75")
     handles, labels = grid[0][0].get_legend_handles_labels()

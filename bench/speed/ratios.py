@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -32,6 +34,17 @@ class Row:
             return None
         sign, limit = self.target.split()
         return self.value <= float(limit) if sign == "<=" else self.value >= float(limit)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """What is started within has one core to run on."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def in_turns(jobs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, np.ndarray]:
