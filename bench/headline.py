@@ -73,7 +73,7 @@ def measured(path: Path, agent: Path, count: int) -> dict[str, tuple[float, floa
         "quality 75 as `jpegoptim` makes it": (1.0, float(points[1][-1])),
         "best fixed level, chosen in hindsight": (float(points[0][best]), float(points[1][best])),
         "calibrate on 100 images, then stay": (float(once.client.mean()), float(once.net.mean())),
-        "this, as shipped, without any reference": (
+        "this, as shipped: `compress`, which asks no service": (
             float(here.kept[places].mean()),
             float(np.minimum(own_sizes[places], own_sizes[:, -1]).sum() / total),
         ),

@@ -175,9 +175,9 @@ def _show_totals(totals: dict[str, Any]) -> None:
                 f"  {what.replace('_', ' ')}: {floor[what]['share']:.3f} ({low:.3f} to {high:.3f})"
             )
     print(
-        f"bytes: compressed uploads {totals['size_ratio']:.3f} of quality 75 in the mean; "
-        f"all uploads, references included, {totals['net_size_ratio']:.3f}; "
-        f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were"
+        f"bytes: all, references included, {totals['net_size_ratio']:.3f} of always quality 75; "
+        f"{percent(totals['bytes_sent'], totals['original_bytes'])} of the files as they were; "
+        f"chosen uploads alone {totals['size_ratio']:.3f} in the mean of the images"
     )
     if "checked" in totals:
         true = f"{totals['true_agreement']:.3f} in {totals['checked']} checked aside"

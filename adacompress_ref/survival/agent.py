@@ -90,12 +90,12 @@ class SurvivalAgent:
         return (self.survival(row + step) - self.survival(row - step)) / 2e-4
 
     def cost(self, state: np.ndarray) -> np.ndarray:
-        """Bytes over those of the mean reference so far, states [..., A, inputs] -> [..., A].
+        """ds (AC-2), states [..., A, inputs] -> [..., A]; infinite where it cannot be taken.
 
-        Before there is one, over the image's own: ds (AC-2). Infinite where it cannot be taken.
+        Aiming at an agreement, the bytes of all are to be few: over those of the mean reference.
         """
         ratios = np.asarray(state[..., -1], np.float64)
-        if not self.images:
+        if not (self.goal and self.images):
             return ratios
         return ratios * np.exp(state[..., drift.LOG_REFERENCE]) / (self.bytes / self.images)
 

@@ -93,7 +93,7 @@ class DriftView:
         picture, config = photo.picture, self.config
         actions = np.flatnonzero(self.open_actions(payloads.limits.formats)).tolist()
         sizes = payloads.weighings(actions)
-        seen = look(extractor, picture, payloads.encoded, *sizes)
+        seen = look(extractor, picture, partial(payloads.encoded, own_tables=False), *sizes)
         ratios = payloads.ratios(actions)
         reference = payloads.size(REFERENCE, False)
         per_pixel = reference / (picture.width * picture.height)

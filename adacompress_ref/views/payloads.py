@@ -15,7 +15,7 @@ from ..imaging.encoding import REFERENCE, Encoding, Limits
 from ..imaging.read import Photo
 from ..storage.files import ImageError
 
-EVERY, LARGE, LARGE_EVERY = 3, 2**20, 8  # rows of blocks that an estimate is from; pixels
+EVERY, ROWS = 3, 12  # an estimate is from every third row of blocks, or some 12 of many
 NEAR = 0.8  # of a service's limit: from there on, nothing is estimated
 _REFERENCE = REFERENCE, False  # without Huffman tables of its own
 
@@ -24,9 +24,9 @@ class Payloads:
     """J(x, c) of one photograph for each action, made when it is needed, in any thread.
 
     With `own_tables`, JPEGs have Huffman tables of their own, all but the reference: a rung
-    `jpeg-q75` is another payload. Where there is a `probe`, an encoding that is made in any case,
-    actions are compared by size before they are made, estimated where all are JPEGs of full size;
-    nothing above the reference is sent. `original` is what may be sent instead where it is smaller.
+    `jpeg-q75` is another payload. Where there is a `probe`, actions are compared by size before
+    they are made, estimated where all are JPEGs of full size; nothing above the reference is sent.
+    `original` is what may be sent instead where it is smaller.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Payloads:
     def weighings(self, actions: list[int]) -> list[Callable[[], Any]]:
         """What `ratios` of these actions will need, as jobs for threads, the longest first."""
         needed = dict.fromkeys([_REFERENCE, *(self._made(each) for each in actions[::-1])])
-        return [partial(self._weigh, each) for each in needed if each[0] != self.probe]
+        return [partial(self._weigh, each) for each in needed]
 
     def _weigh(self, made: tuple[Encoding, bool]) -> None:
         with contextlib.suppress(ImageError):  # raised where it is asked for
@@ -87,7 +87,7 @@ class Payloads:
 
     def size(self, encoding: Encoding, own_tables: bool = True) -> int:
         """Bytes of what `encoded` gives, or an estimate. Raises ImageError."""
-        if self._sample is None or encoding == self.probe:
+        if self._sample is None:
             return len(self.encoded(encoding, own_tables))
         key = encoding, own_tables and self.own_tables
         if key not in self._estimates:
@@ -122,7 +122,7 @@ class Payloads:
     def _sampled(self) -> Image.Image | None:
         """What stands for the photograph where sizes are estimated."""
         picture, most = self.photo.picture, self.limits.max_bytes
-        every = LARGE_EVERY if picture.width * picture.height > LARGE else EVERY
+        every = max(EVERY, picture.height // 16 // ROWS)
         of_jpeg = all(encoding.name.startswith("jpeg-q") for encoding in self.encodings)
         if not of_jpeg or picture.height < 16 * every:
             return None

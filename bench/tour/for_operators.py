@@ -118,7 +118,7 @@ def account(state: Path, stopped: int, printed: str, counted: str, mended: str, 
     states = Counter(line["state"] for line in logged)
     shown = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
     sent, reference = (sum(line[n] for line in logged) for n in ("bytes_sent", "reference_bytes"))
-    totals = f"{IMAGES} images, 0 failed; {shown}\n", f"included, {sent / reference:.3f};"
+    totals = f"{IMAGES} images, 0 failed; {shown}\n", f"included, {sent / reference:.3f} of"
     right = all(each in text for each in totals for text in (printed, mended))
     print(f"totals printed as the log has them: {right}")
     whole = same(state / "state.npz", state.parent / "whole.npz")

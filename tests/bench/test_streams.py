@@ -8,7 +8,7 @@ import pytest
 from adacompress_ref import agents
 from adacompress_ref.agents import view_of
 from adacompress_ref.tables.table import Table
-from bench import comparison, streams
+from bench import comparison, streams, unlike
 from bench.alternatives import IDEAL, Curve, Paths, calibrate, fixed_rungs, ideal, over
 from bench.comparison import compared
 
@@ -251,3 +251,28 @@ def test_a_table_without_the_agent_s_encodings(capsys, make_table, path, agent):
     status, _, err = bench(capsys, path, agent())
     assert status == 2
     assert "without the encodings of tuned" in err and "no table has the encodings" in err
+
+
+# What is earned at a held alpha ------------------------------------------------------------------
+
+
+def test_differences_are_paired_with_the_best_rung_of_each_stream():
+    rewards = np.array([[0.5, 0.7], [0.2, 0.4]])
+    fixed = np.array([[[0.4, 0.9], [0.6, 0.3]], [[0.1, 0.0], [0.1, 0.8]]])  # means .5 .6, .1 .4
+    np.testing.assert_allclose(unlike.differences(rewards, fixed), [0.0, -0.1])
+
+
+def test_a_row_of_rewards(capsys, path, agent):
+    arguments = ["--table", path, "--agent", agent("digest-0"), "--length", 60, "--after", 20]
+    assert unlike.main([*map(str, arguments), "--streams", "2", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["service"], row["alpha"], row["photographs"]) == ("fake", 1.0, 11)
+    assert row["best_fixed"] == pytest.approx(1 - 0.4)  # quality 15 keeps all but digest-0
+    assert row["reward"] - row["best_fixed"] == pytest.approx(row["difference"])
+    low, high = row["interval"]
+    assert low <= row["difference"] <= high < 0.0
+
+
+def test_rewards_that_cannot_be_had_are_said_in_one_line(capsys, path, agent):
+    status = unlike.main(["--table", str(path), "--agent", str(agent()), "--min-score", "0.99"])
+    assert (status, capsys.readouterr().err.count("\n")) == (2, 1)

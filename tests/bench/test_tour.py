@@ -330,7 +330,7 @@ def test_the_integrator_sends_what_the_readme_says():
     for line in lines:
         name, encoding, *_ = line.split()
         assert re.search(rf"^{name} +\w+ +{encoding} ", readme, re.MULTILINE)
-    share = float(re.search(r"references included, (0\.\d+);", readme)[1])
+    share = float(re.search(r"references included, (0\.\d+) of", readme)[1])
     assert len(lines) == 8 and total.endswith(f", {share:.1%} of always quality 75")
 
 
@@ -342,7 +342,7 @@ def entry(number, **changes):
 
 
 MEASURED = {"state": "estimate", "bytes_sent": 1300, "compressed_labels": [["dog", 0.5]]}
-TOTALS = "3 images, 0 failed; 1 estimate, 2 inference\nincluded, 0.633;"  # 1900 of 3000 bytes
+TOTALS = "3 images, 0 failed; 1 estimate, 2 inference\nincluded, 0.633 of"  # 1900 of 3000 bytes
 
 
 @pytest.mark.parametrize(

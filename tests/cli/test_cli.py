@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -841,6 +842,7 @@ def test_ctrl_c_while_packages_are_imported(adacompress, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt as error:
             raise ImportError("numpy.core.multiarray failed to import") from error
+        return lambda _: time.sleep(5)  # the signal may come a little later
 
     monkeypatch.setattr(cli, "_imported", import_as_numpy_does)
     handler = signal.getsignal(signal.SIGINT)

@@ -152,11 +152,10 @@ def test_a_state_by_hand(photo, view, threads):
     }
     reference = len(codec.encode(photo.picture, REFERENCE))
     sizes = {each: len(file) for each, file in files.items()}
-    if view is not LADDER:  # whole JPEGs are estimated, but for the probe, which is made
+    if view is not LADDER:  # whole JPEGs are estimated
         sample = codec.sample(photo.picture, 3)
         for each in sizes:
-            if each != drift.PROBE:
-                sizes[each] = codec.estimate(photo.picture, sample, each, own_tables=True)
+            sizes[each] = codec.estimate(photo.picture, sample, each, own_tables=True)
         reference = codec.estimate(photo.picture, sample, REFERENCE)
     context, _ = drift.measured(seeing, photo.picture, [b"any"])
     context[7] = np.log(reference / (photo.picture.width * photo.picture.height))
@@ -174,9 +173,9 @@ def test_a_state_by_hand(photo, view, threads):
 @pytest.mark.parametrize(
     ("view", "near", "encoded"),
     [
-        (TUNED, False, 1),  # the probe; the others by their size on a sample
-        (TUNED, True, 6),  # where a limit of the service is near, all are made, and the reference
-        (TEN, True, 9),  # the reference stands for qualities 85 and 95
+        (TUNED, False, 1),  # the probe; all are weighed by their size on a sample
+        (TUNED, True, 7),  # where a limit of the service is near, all are made, and the reference
+        (TEN, True, 10),  # the reference stands for qualities 85 and 95
     ],
 )
 def test_what_a_state_costs(photo, view, near, encoded, monkeypatch):
@@ -199,8 +198,8 @@ def test_what_a_state_costs(photo, view, near, encoded, monkeypatch):
     assert seeing.seen == 3  # the image, what the probe leaves of it, a glance
     assert len(made) == len(set(made)) == encoded
     assert max(each.quality for each, _ in made) <= 75
-    name, _ = image.payloads.of(0)
-    assert (name, len(made)) == ("jpeg-q5", encoded)
+    name, _ = image.payloads.of(0)  # with tables of its own, as it is sent
+    assert (name, len(made)) == ("jpeg-q5", encoded if near else encoded + 1)
 
 
 def test_the_file_itself_has_not_drifted(photos):

@@ -178,8 +178,9 @@ def test_q_values_by_hand():
     np.testing.assert_allclose(agent.q_values(several), [[0.75, 1.0, -INF], [-INF, 1.0, 0.75]])
 
 
-def test_cost_is_in_bytes_of_the_mean_reference_so_far():
+def test_cost_is_in_bytes_of_the_mean_reference_so_far_where_an_agreement_is_aimed_at():
     agent = knowing()
+    agent.goal = 0.9
     small, large = (state((0, 0.5), (0, 0.75), (0, INF), reference=size) for size in (100.0, 300.0))
     assert agent.cost(small).tolist() == [0.5, 0.75, INF]  # before there is one: ds
     agent.arrive(small)
@@ -187,6 +188,8 @@ def test_cost_is_in_bytes_of_the_mean_reference_so_far():
     np.testing.assert_allclose(agent.cost(small), [0.25, 0.375, INF], rtol=1e-6)
     np.testing.assert_allclose(agent.cost(large), [0.75, 1.125, INF], rtol=1e-6)
     np.testing.assert_allclose(agent.cost(np.stack([small, large]))[1], [0.75, 1.125, INF])
+    agent.aim(alpha=1.0, goal=None)  # as AC-3 has it
+    assert agent.cost(large).tolist() == [0.5, 0.75, INF]
 
 
 def test_epsilon_0_takes_the_best():
