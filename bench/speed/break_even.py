@@ -5,7 +5,8 @@
 
 A policy's time is that from a file to its payload (read, decide, encode), then its bytes over the
 link, a round trip of 50 ms, and the service's own time, which is the same for all: that of the
-bundled classifier for the reference. The link is given no handshake: its connection is kept.
+bundled classifier for the reference. The link is given no handshake: its connection is kept. What
+is faster at any rate, however high, has null in JSON.
 
 Presets are set against always quality 75, and against `jpeg-q15` with Huffman tables of its own, a
 level of `tuned`: what needs no agent. Photographs of three sizes are laid together from those in
@@ -30,7 +31,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -51,7 +52,7 @@ from .. import night
 from ..command import PHOTOGRAPHS, parser
 from .latency import SIZES, mosaic
 from .link import Link
-from .ratios import PAUSE, Row, in_turns, show
+from .ratios import PAUSE, Row, duration, in_turns, quartiles, show
 
 RATES = (1, 5, 20, 100)  # Mbit/s
 ROUND_TRIP = 0.05  # seconds
@@ -65,9 +66,11 @@ PHOTOS = 4  # of each size
 
 
 class Cost(NamedTuple):
-    """What an image costs in the mean: seconds from file to payload, and bytes, all uploads'."""
+    """What an image costs: seconds from file to payload, the median or of each repetition, and
+    bytes of all uploads, the mean.
+    """
 
-    seconds: float
+    seconds: Any
     bytes: float
 
 
@@ -81,25 +84,29 @@ class Point(NamedTuple):
     references: int
 
 
-Costs = dict[str, tuple[dict[str, Cost], float]]  # by size: by policy, and the service's seconds
+# By size: by policy, and the service's own seconds
+Costs = dict[str, tuple[dict[str, Cost], float]]
 
 
 def answered(cost: Cost, megabits: Any, service_seconds: float) -> Any:
-    """Seconds from a file to its answer; `megabits` a second, a number or an array."""
+    """Seconds from a file to its answer; `megabits` a second. A number, or the cost's or the
+    rates' array.
+    """
     return cost.seconds + 8 * cost.bytes / (1e6 * megabits) + ROUND_TRIP + service_seconds
 
 
-def break_even(cost: Cost, other: Cost) -> float:
-    """Mbit/s of the link above which it takes longer than the other; 0 where it always does."""
+def break_even(cost: Cost, other: Cost) -> tuple[float, float]:
+    """The rates between which it takes less time than the other, in Mbit/s; (0, 0) if at none."""
     slower, saved = cost.seconds - other.seconds, other.bytes - cost.bytes
-    if slower <= 0:
-        return math.inf if saved >= 0 else 0.0
-    return max(0.0, 8 * saved / slower / 1e6)
+    if slower * saved > 0:
+        equal = 8 * saved / slower / 1e6
+        return (0.0, equal) if slower > 0 else (equal, math.inf)
+    return 0.0, math.inf if slower < 0 or saved > 0 else 0.0
 
 
-def at_level(file: bytes, encoding: Encoding, own_tables: bool) -> bytes:
+def at_level(file: bytes, level: tuple[Encoding, bool]) -> bytes:
     """What is sent of a file where nothing is decided."""
-    return codec.encode(images.read(file).picture, encoding, own_tables=own_tables)
+    return codec.encode(images.read(file).picture, level[0], own_tables=level[1])
 
 
 def references(pilot: AdaCompress, service: Service, count: int) -> float:
@@ -126,19 +133,44 @@ def costs(
     payloads: dict[str, list[int]] = {}
     jobs: dict[str, Callable[[], object]] = {}
     for name, level in LEVELS.items():
-        payloads[name] = [len(at_level(file, *level)) for file in files]
-        jobs[name] = partial(at_level, files[0], *level)
+        payloads[name] = [len(at_level(file, level)) for file in files]
+        jobs[name] = partial(each_in_turn, cycle(files), partial(at_level, level=level))
     for name, pilot in pilots.items():
         payloads[name] = [len(pilot.choose(file, service).payload) for file in files]
-        jobs[name] = partial(pilot.choose, files[0], service)  # encodes the reference, as uploads
-    jobs["service"] = partial(ask, service, at_level(files[0], *LEVELS[ALWAYS]))
-    seconds = {name: float(np.median(each)) for name, each in in_turns(jobs, repetitions).items()}
+        # encodes the reference, as uploads do
+        jobs[name] = partial(each_in_turn, cycle(files), partial(pilot.choose, service=service))
+    jobs["service"] = partial(ask, service, at_level(files[0], LEVELS[ALWAYS]))
+    seconds = in_turns(jobs, repetitions)
     reference = float(np.mean(payloads[ALWAYS]))
     found = {
         name: Cost(seconds[name], float(np.mean(sizes)) + shares.get(name, 0) * reference)
         for name, sizes in payloads.items()
     }
-    return found, seconds["service"]
+    return found, float(np.median(seconds["service"]))
+
+
+def each_in_turn(files: Iterator[bytes], policy: Callable[[bytes], object]) -> None:
+    policy(next(files))
+
+
+def median(cost: Cost) -> Cost:
+    return cost._replace(seconds=float(np.median(cost.seconds)))
+
+
+def head(title: str, cost: Cost, other: Cost) -> Row:
+    """The break-even of medians; its quartiles are those of repetitions, each with its file."""
+    middle, peer = median(cost), median(other)
+    low, high = break_even(middle, peer)
+    repetitions = [
+        break_even(cost._replace(seconds=mine), other._replace(seconds=theirs))[1]
+        for mine, theirs in zip(cost.seconds, other.seconds, strict=True)
+    ]
+    note = "computed: " + " against ".join(
+        f"{each.bytes / 1000:.1f} KB, {1000 * each.seconds:.1f} ms" for each in (middle, peer)
+    )
+    if low:
+        note = f"above {low:.3g} Mbit/s alone; {note}"
+    return Row(title, high, "Mbit/s", spread=quartiles(np.array(repetitions)), note=note)
 
 
 @contextmanager
@@ -179,7 +211,7 @@ def uploads(
 
 def by_level(name: str) -> Callable[[bytes, Service], int]:
     def upload(file: bytes, service: Service) -> int:
-        ask(service, at_level(file, *LEVELS[name]))
+        ask(service, at_level(file, LEVELS[name]))
         return 0
 
     return upload
@@ -218,28 +250,22 @@ def measured(options: argparse.Namespace) -> tuple[list[Row], Costs, list[Point]
         often = options.repetitions if pixels[0] < 1000 else options.repetitions // 4
         found[size] = here, own = costs(files[size], pilots, shares, service, often)
         for name, other in product(PRESETS, LEVELS):
-            note = "computed: " + " against ".join(
-                f"{here[each].bytes / 1000:.1f} KB, {1000 * here[each].seconds:.1f} ms"
-                for each in (name, other)
-            )
-            value = break_even(here[name], here[other])
-            heads.append(Row(f"{size}: break-even, {name} / {other}", value, "Mbit/s", note=note))
+            heads.append(head(f"{size}: break-even, {name} / {other}", here[name], here[other]))
         for rate, (name, cost) in product(RATES, here.items()):
-            value = 1000 * answered(cost, rate, own)
-            times.append(Row(title(size, rate, name), value, "ms", note="computed"))
+            seconds = answered(cost, rate, own)
+            times.append(duration(title(size, rate, name), seconds, note="computed"))
     for name, share in shares.items():
         note = f"measured: share of {options.stream} uploads in a row"
         heads.append(Row(f"references, {name}", share, note=note))
     seen = list(points(files, pilots["tuned"], options.uploads))
     for point in seen:
         here, own = found[point.size]
-        expected = 1000 * answered(here[point.name], point.rate, own)
+        expected = 1000 * answered(median(here[point.name]), point.rate, own)
         note = f"measured: {options.uploads}, {point.references} of them with a reference; "
         values = 1000 * np.array(point.seconds)
-        low, high = map(float, np.percentile(values, (25, 75)))
         name = f"{title(point.size, point.rate, point.name)}, through serve"
         note += f"computed {expected:.0f}"
-        heads.append(Row(name, float(values.mean()), "ms", spread=(low, high), note=note))
+        heads.append(Row(name, float(values.mean()), "ms", spread=quartiles(values), note=note))
     return heads + times, found, seen
 
 
@@ -263,7 +289,7 @@ def draw(found: Costs, seen: list[Point], plt: Any) -> Any:
     for axes, (size, (here, own)) in zip(grid[0], found.items(), strict=True):
         axes.axhline(1, color="black", linewidth=1)
         for name, (colour, line) in styles.items():
-            times = [answered(here[each], rates, own) for each in (name, ALWAYS)]
+            times = [answered(median(here[each]), rates, own) for each in (name, ALWAYS)]
             axes.plot(rates, times[0] / times[1], linestyle=line, color=colour, label=name)
             for rate in RATES:
                 if (point := (size, rate, name)) in means:

@@ -35,7 +35,7 @@ from adacompress_ref.storage import artifacts, files
 
 from ..command import PHOTOGRAPHS, parser
 from .peers import keras_network, pytorch_network
-from .ratios import Row, duration, in_turns, missing, ratio, show
+from .ratios import Row, beyond, duration, in_turns, missing, ratio, show
 
 SIZES = {"500 x 375": (500, 375), "1920 x 1080": (1920, 1080), "12 megapixels": (4000, 3000)}
 PRESETS = ("authors", "paper", "tuned", "ladder")
@@ -193,9 +193,8 @@ def measured(options: argparse.Namespace) -> list[Row]:
             if size[0] < 1000:
                 rows += against_onnx_runtime(photo, pilots, options)
                 rows.append(against_keras(photo, pilots["authors"], options))
-        beyond = np.median(seconds["decision, tuned"]) - np.median(seconds["extractor at 224"])
-        title = f"{name}: decision, tuned beyond E"
-        rows.append(Row(title, 1000 * float(beyond), "ms", BEYOND_E))
+        decided, alone = seconds["decision, tuned"], seconds["extractor at 224"]
+        rows.append(beyond(f"{name}: decision of tuned beyond E", decided, alone, BEYOND_E))
         rows.append(against_pytorch(pilots["authors"].agent, options))
         source = Path(folder) / "source.jpg"
         source.write_bytes(photo.file)

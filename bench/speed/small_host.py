@@ -3,9 +3,9 @@
 `python -m bench.speed.small_host [--repetitions 10] [--images 40] [--logged 100000] [--json]`
 
 One core: that of `sched_setaffinity`, on which all of the package has one thread. Peaks are of
-resident memory. What a process has to be allowed is more: the least RLIMIT_DATA, memory to write in,
-used or not, with which the command goes through; the limit of the address space (RLIMIT_AS) would
-count libraries too. A slow disk is not imitated.
+resident memory. What a process has to be allowed is more: the least RLIMIT_DATA, memory to write
+in, used or not, with which a decision goes through; the limit of the address space (RLIMIT_AS)
+would count libraries too. A slow disk is not imitated.
 
 `run --follow` goes on from a state of `bench.robustness.long_state`, with as many files still in
 the folder; one photograph arrives there, and when it is sent the run is told to stop.
@@ -30,6 +30,7 @@ from ..robustness import long_state
 from .footprint import DECIDE, measured, process
 from .latency import fill
 from .ratios import Row, duration, one_core, show
+from .throughput import rate
 
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_DATA, ({0} << 20, {0} << 20))\n"
 STEP, MOST = 32, 64  # megabytes, of which so many steps are tried at most
@@ -40,7 +41,7 @@ os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 sys.exit(main({arguments!r}))
 """
 PRESETS = ("authors", "tuned")
-REPEATED = 2  # runs of compress
+REPEATED = 3  # runs of compress
 PATIENCE = 120.0  # seconds for a photograph that has arrived
 
 
@@ -110,6 +111,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
             code = compress(photos, Path(made) / preset, preset)
             peak = process(code)[1]
             found.append(Row(f"peak memory of compress, {preset}, {size}", peak, "MB", "<= 150"))
+            alone = f"one core: compress, {preset}"
             with one_core():
                 decide = DECIDE.format(preset=preset, photo=str(photos / "0.jpg"))
                 seconds, _ = measured(decide, often)
@@ -117,7 +119,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
                 least = allowance(decide)
             found += [
                 duration(f"one core: start to first decision, {preset}", seconds, "<= 0.6", "s"),
-                Row(f"one core: compress, {preset}", options.images / float(min(spent)), "/s"),
+                rate(alone, options.images, spent),
                 Row(f"one core: peak memory of compress, {preset}", max(peaks), "MB", "<= 150"),
                 Row(f"one core: memory to be allowed, {preset}", least, "MB", "<= 512"),
             ]

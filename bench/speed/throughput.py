@@ -25,7 +25,7 @@ import numpy as np
 
 from ..command import parser
 from .latency import fill
-from .ratios import Row, duration, missing, one_core, show
+from .ratios import Row, duration, missing, one_core, quartiles, show
 
 OURS = (sys.executable, "-m", "adacompress_ref")
 COMMANDS = {
@@ -36,7 +36,7 @@ COMMANDS = {
 # How each is run: what is added, and whether on one core, where a worker has one thread
 WAYS = {
     "1 worker on one thread": (["--workers", "1"], True),
-    "1 workers": (["--workers", "1"], False),
+    "1 worker": (["--workers", "1"], False),
     "2 workers": (["--workers", "2"], False),
     "default": ([], False),
 }
@@ -114,8 +114,13 @@ def in_turns(jobs: dict[str, Callable[[], float]], repetitions: int) -> dict[str
 
 def rate(name: str, images: int, spent: np.ndarray) -> Row:
     """Images a second; the quartiles of the runs' too."""
-    low, high = map(float, np.percentile(images / spent, (25, 75)))
-    return Row(name, images / float(np.median(spent)), "/s", spread=(low, high))
+    return Row(name, images / float(np.median(spent)), "/s", spread=quartiles(images / spent))
+
+
+def faster(name: str, spent: np.ndarray, other: np.ndarray, target: str | None, note: str) -> Row:
+    """By how much, of the medians; the quartiles of the runs' too."""
+    value = float(np.median(other) / np.median(spent))
+    return Row(name, value, "x", target, quartiles(other / spent), note)
 
 
 def ours(name: str, photos: Path, made: Path, repetitions: int) -> list[Row]:
@@ -124,12 +129,12 @@ def ours(name: str, photos: Path, made: Path, repetitions: int) -> list[Row]:
     jobs = {way: partial(command, name, way, photos, made) for way in WAYS}
     spent = in_turns(jobs, repetitions)
     rows = [rate(f"{name}, {way}", images, spent[way]) for way in WAYS]
-    alone, one, two, default = (float(np.median(spent[way])) for way in WAYS)
-    target, note = TARGETS.get(name), "over one worker on one thread"
-    rows.append(Row(f"{name}, 2 workers / 1", alone / two, "x", target, note=note))
+    alone, one, two, default = (spent[way] for way in WAYS)
+    title, note = f"{name}, 2 workers / 1", "over one worker on one thread"
+    rows.append(faster(title, two, alone, TARGETS.get(name), note))
+    best, note = (one, "here 1") if np.median(one) < np.median(two) else (two, "here 2")
     title = f"{name}, default / the better of 1 and 2 workers"
-    rows.append(Row(title, min(one, two) / default, "x", FASTEST))
-    return rows
+    return [*rows, faster(title, default, best, FASTEST, note)]
 
 
 def beside(photos: Path, made: Path, repetitions: int) -> list[Row]:

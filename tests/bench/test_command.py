@@ -28,6 +28,8 @@ def test_help_says_what_a_room_has(room):
     assert len(names) >= 3
     for name in names:
         assert (ROOT / "bench" / room / f"{name}.py").exists()
+    for path in (ROOT / "bench" / room).glob("[!_]*.py"):
+        assert path.stem in names or '__name__ == "__main__"' not in path.read_text("utf-8")
     assert ("--json" in done.stdout) == (room != "tour")
 
 
