@@ -35,7 +35,8 @@ class Row:
         if self.target is None or self.value is None:
             return None
         sign, limit = self.target.split()
-        return self.value <= float(limit) if sign == "<=" else self.value >= float(limit)
+        value = float(self.value)  # of NumPy, whose truth values JSON does not know
+        return value <= float(limit) if sign == "<=" else value >= float(limit)
 
 
 @contextmanager
