@@ -129,7 +129,7 @@ setup(
             *("ruff==0.17.6", "mypy==2.4.1", "types-requests", "shtab==1.13.0"),
             # judges of tests
             *("h5py", "onnx", "botocore", "moto[server]", "build", "setuptools>=77", "pdoc"),
-            "openai",
+            *("openai", "google-cloud-vision", "baidu-aip", "chardet"),
             "cyclonedx-python-lib[json-validation]",
         ],
     },

@@ -2,7 +2,7 @@
 
 `python -m bench.streams --table TABLE... [--preset tuned ladder | --agent FILE...]
 [--agreement 0.90 0.95 0.98] [--length 1000] [--streams 100] [--min-score P] [--confidence P]
-[--json]`
+[--set FIELD=N...] [--json]`
 
 A stream is `length` images, drawn with replacement from a table that `label` made; photographs that
 the agent was trained on are left out, unless no other is in the table. The agent goes through the
@@ -68,6 +68,7 @@ class Task(NamedTuple):
     agent: str
     min_score: float
     confidence: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()  # fields of the agent's config, other than it has
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def run(
     sent = np.zeros(rows.shape, np.int64)
     for place, number in enumerate(streams):
         agent = agents.load(here.agent, np.random.default_rng([number, 1]))
+        agent.config = agent.config.replace(**changed(agent.config, task.settings))
         monitor = agents.monitor_of(agent)
         agent.aim(None, goal, task.confidence)
         controller = Controller(agent, monitor)
@@ -153,6 +155,16 @@ def run(
             referenced[place, turn] = step.reference is not None
             sent[place, turn] = step.bytes_sent
     return kept, referenced, sent
+
+
+def changed(config: Any, settings: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """The fields of a config that are set, of the kind that they have. Raises ValueError."""
+    fields = {}
+    for name, text in settings:
+        if not isinstance(before := getattr(config, name, None), (int, float)):
+            raise ValueError(f"--set {name}: no number of {config.preset}'s config")
+        fields[name] = type(before)(text)
+    return fields
 
 
 def rows_of(
@@ -179,12 +191,20 @@ def rows_of(
         head = {"service": here.service, "preset": here.preset, "agreement": goal}
         tail = {"table": here.name, "photographs": len(here.images), "held_out": here.held_out}
         tail |= {"streams": streams, "min_score": task.min_score, "confidence": task.confidence}
+        tail |= {"settings": dict(task.settings)}
         for rule, of_rule in paths.items():
             shown = compared(rule, of_rule, against, goal)
             shown["photographs_95"] = (
                 resampled.intervals(rows, client, sent, shown) if rule == "agent" else None
             )
             yield head | {"rule": rule, "length": length} | shown | tail
+
+
+def setting(text: str) -> tuple[str, str]:
+    """An argparse type: FIELD=N."""
+    name, _, value = text.partition("=")
+    float(value)
+    return name, value
 
 
 def tasks_of(options: argparse.Namespace) -> Iterator[Task]:
@@ -195,7 +215,9 @@ def tasks_of(options: argparse.Namespace) -> Iterator[Task]:
         for path in paths:
             config = agents.load(path).config
             if set(config.encodings) <= {encoding.name for encoding in encodings}:
-                yield Task(str(table), str(path), options.min_score, options.confidence)
+                settings = tuple(options.set)
+                config.replace(**changed(config, settings))  # refused here and not in a process
+                yield Task(str(table), str(path), options.min_score, options.confidence, settings)
             else:
                 print(f"{table}: without the encodings of {config.preset}", file=sys.stderr)
 
@@ -215,6 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     text = "as in `run`: the agreement is held in this share of streams"
     command.add_argument("--confidence", type=float, metavar="P", help=text)
+    text = "fields of the agent's config, such as share=0.6"
+    command.add_argument("--set", nargs="+", type=setting, metavar="FIELD=N", default=[], help=text)
     options = command.parse_args(arguments)
     if options.length <= max(CALIBRATED_ON) or options.streams < 2:
         command.error(f"--length must be above {max(CALIBRATED_ON)}, --streams above 1")
@@ -240,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
                     task, options.agreement, options.length, options.streams, executor
                 ):
                     print(json.dumps(shown) if options.json else line(shown), flush=True)
-    except (TableError, agents.AgentError, artifacts.ArtifactError) as error:
+    except (TableError, agents.AgentError, artifacts.ArtifactError, ValueError) as error:
         print(f"bench.streams: {error}", file=sys.stderr)
         return 2
     return 0

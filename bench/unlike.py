@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--min-score", type=float, default=0.0, metavar="P", help="labels below are not answered"
     )
     options = command.parse_args(arguments)
-    options.confidence = None
+    options.confidence, options.set = None, []
     if not 0 <= options.after < options.length or options.streams < 2:
         command.error("--after must be below --length, --streams above 1")
     try:

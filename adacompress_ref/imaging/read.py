@@ -149,7 +149,7 @@ def _load(source: Any, name: str | None) -> tuple[str, bytes]:
             if status.st_size > FILE_LIMIT:
                 raise too_large
             with open(source, "rb") as stream:
-                data = stream.read(FILE_LIMIT + 1)
+                data = stream.read()  # with a size, so much memory is reserved
         elif isinstance(source, (bytes, bytearray, memoryview)):
             data = bytes(source)
         elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):

@@ -73,13 +73,19 @@ class Arrivals:
 
     def look(self) -> None:
         """See what is in the folder now."""
-        now, found = time.monotonic(), dict[str, Stamp]()
+        now, found, done = time.monotonic(), dict[str, Stamp](), set[int]()
+        waiting = {name for name, trouble in self.seen.troubles.items() if trouble.kind == WAITING}
+        gone = self._new.keys() | waiting
         others, faults, is_first = list[str](), list[str](), not self._next_look
         self._next_look = now + self.every
         try:
             for name, entry in walk(self.folder, faults.append, self.exclude, others):
                 if file := stamp(entry):
-                    found[name] = file
+                    gone.discard(name)
+                    if name not in self._new and self._is_done(name, file):  # most are
+                        done.add(hash((name, file)))
+                    else:
+                        found[name] = file
             if is_first:
                 tell_of(others, self.folder, self.tell)
         except ImageError as error:
@@ -91,17 +97,16 @@ class Arrivals:
             for fault in set(faults) - set(self._told):
                 self.tell(fault)
             self._told = faults
-        if not (found or self.follow):
+        if not (found or done or self.follow):
             none_in(self.folder)
-        done, moving, still = set[int](), {}, []
+        moving, still = {}, []
         for name, file in found.items():
-            key = hash((name, file))
             if self._new.get(name) == file:
                 continue
             if self._new.pop(name, None):
                 self.seen.settle(name)  # another file now
-            if key in self.done or self.seen.has(name, *file):
-                done.add(key)
+            if self._is_done(name, file):
+                done.add(hash((name, file)))
                 continue
             before, since = self._moving.get(name, (file, now))
             moving[name] = file, since if before == file else now
@@ -112,11 +117,12 @@ class Arrivals:
         self.done, self._moving = done, moving
         if moving:
             self._next_look = now + min(self.every, self.settle)
-        waiting = {name for name, trouble in self.seen.troubles.items() if trouble.kind == WAITING}
-        gone = (self._new.keys() | waiting) - found.keys()
         for name in gone:
             self._new.pop(name, None)
         self.seen.settle(*gone, trouble=Trouble("gone"))
+
+    def _is_done(self, name: str, file: Stamp) -> bool:
+        return hash((name, file)) in self.done or self.seen.has(name, *file)
 
     def __iter__(self) -> Iterator[str | None]:
         while True:

@@ -18,14 +18,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from adacompress_ref.agents import monitor_of, new_agent, preset, view_of
 from adacompress_ref.cli.progress import Progress
 from adacompress_ref.core.config import BaseConfig
-from adacompress_ref.core.roles import Step
 from adacompress_ref.core.training import train
 from adacompress_ref.survival.config import SurvivalConfig
 from adacompress_ref.tables.environment import RecordedImage, split
@@ -149,26 +147,23 @@ def imagenet(service: str, options: argparse.Namespace) -> list[dict]:
 
 
 def curve(problem: Problem, seed: int) -> list[float]:
-    """Reward above the best fixed level of a new agent after each of UPLOADS."""
+    """Reward above the best fixed level of new agents that have learned from each of UPLOADS."""
     reward, rng = problem.reward(problem.config.alpha), np.random.default_rng([seed])
     known, held_out = split(len(reward), TEST_SHARE, rng)
     fixed = reward[held_out, reward[known].mean(axis=0).argmax()].mean()
-    rewards: list[float] = []  # after each upload
-
-    def look(agent: Any, step: Step) -> None:
+    rewards = []
+    for uploads in UPLOADS:
+        agent = new_agent(problem.config.replace(training_steps=uploads), rng)
+        agent.aim(problem.config.alpha, None)
+        train(agent, monitor_of(agent), problem.images(known))
         actions = agent.predict(problem.states[held_out])[0]
         rewards.append(reward[held_out, actions].mean() - fixed)
-
-    agent = new_agent(problem.config, rng)
-    agent.aim(problem.config.alpha, None)
-    images = problem.images(known)
-    train(agent, monitor_of(agent), images, lambda step: look(agent, step))
-    return [rewards[uploads - 1] for uploads in UPLOADS]
+    return rewards
 
 
 def untrained(service: str, options: argparse.Namespace) -> list[dict]:
     table = tables.table(service, "imagenet", options.data)
-    problem = Problem(table, preset("tuned").replace(training_steps=UPLOADS[-1]))
+    problem = Problem(table, preset("tuned"))
     curves = np.array([curve(problem, seed) for seed in range(NEW_AGENTS)])  # [agents, points]
     above = curves.mean(axis=0).round(5).tolist()
     equal = None  # the first point from which on it stays near

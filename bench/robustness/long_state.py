@@ -21,7 +21,7 @@ from adacompress_ref.running.arrivals import stamp
 from adacompress_ref.running.state import StateFolder
 from adacompress_ref.storage.arrays import load_arrays
 
-from ..command import PHOTOGRAPHS, parser, show
+from ..command import PHOTOGRAPHS, parser
 
 LIMITS = {"gone": 3.0, "still there": 5.0}  # seconds
 MEGABYTES = 200.0
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     bench.add_argument("--there", type=int, default=100_000, metavar="N", help=text)
     options = bench.parse_args(arguments)
     rows = measure(options.logged, options.there)
-    show({"rows": rows}, options.json)
+    print(json.dumps({"rows": rows}, indent=None if options.json else 1))
     within = (
         row["seconds"] < LIMITS[row["files"]] and row["megabytes"] < MEGABYTES for row in rows
     )

@@ -28,7 +28,17 @@ def test_help_says_what_a_room_has(room):
     assert len(names) >= 3
     for name in names:
         assert (ROOT / "bench" / room / f"{name}.py").exists()
+    for path in (ROOT / "bench" / room).glob("[!_]*.py"):
+        assert path.stem in names or '__name__ == "__main__"' not in path.read_text("utf-8")
     assert ("--json" in done.stdout) == (room != "tour")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "bench").glob("[!_]*/[!_]*.py")), ids=lambda path: path.stem
+)
+def test_every_bench_of_a_room_says_its_options(path):
+    done = run(f"bench.{path.parent.name}.{path.stem}", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_bench_that_is_not_there_is_named():

@@ -253,6 +253,20 @@ def test_a_table_without_the_agent_s_encodings(capsys, make_table, path, agent):
     assert "without the encodings of tuned" in err and "no table has the encodings" in err
 
 
+def test_settings_other_than_the_agent_s_own(capsys, path, agent):
+    file = agent("digest-0")
+    once, often = (
+        json.loads(
+            bench(capsys, path, file, "--json", "--set", f"p_0={p}", "p_min=0")[1].split("\n")[0]
+        )
+        for p in (0.0, 1.0)
+    )
+    assert once["settings"] == {"p_0": "0.0", "p_min": "0"}
+    assert once["references"] <= often["references"]
+    status, _, err = bench(capsys, path, file, "--set", "colour=1")
+    assert (status, err.count("\n")) == (2, 1) and "--set colour" in err
+
+
 # What is earned at a held alpha ------------------------------------------------------------------
 
 

@@ -1,6 +1,8 @@
 """Images that were read or written wrongly, with the values that are right (`cases/images`)."""
 
 import io
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from adacompress_ref.imaging import read as images
 from adacompress_ref.imaging.encoding import REFERENCE
 from adacompress_ref.running.metadata import kept_exif, original
 from adacompress_ref.storage.files import ImageError
+
+IMAGEMAGICK = shutil.which("magick") or shutil.which("convert")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,23 @@ def test_the_left_half_is_transparent(cases, name, right):
     middle = pixels.shape[1] // 2
     assert (pixels[:, :middle] == 255).all()
     assert pixels[:, middle:].mean() == pytest.approx(right, abs=1)
+
+
+@pytest.mark.skipif(not IMAGEMAGICK, reason="ImageMagick is not installed")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("grey12.tif", "grey16_white0.tif", "rgb16_planar.tif", "gama_1.0.png"),
+        *("trns_grey4.png", "trns_grey16.png", "arithmetic.jpg", "photo.jfif"),
+    ],
+)
+def test_imagemagick_reads_the_same(cases, name):
+    ours = images.read(cases / name).pixels
+    how = "-background white -alpha remove -colorspace sRGB -type TrueColor -depth 8 rgb:-"
+    command = [IMAGEMAGICK, str(cases / name), *how.split()]
+    theirs = subprocess.run(command, capture_output=True, check=True).stdout
+    difference = ours.astype(int) - np.frombuffer(theirs, np.uint8).reshape(ours.shape)
+    assert np.abs(difference).mean() < 1
 
 
 def test_a_pixel_of_linear_light(cases):

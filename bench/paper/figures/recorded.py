@@ -155,7 +155,7 @@ def draw_more_uploads(results: dict[str, Any], plt: Any, bench: Bench) -> Any:
         low, high = middle - deviation, middle + deviation
         axes.fill_between(found["uploads"], low, high, color=COLOURS[service], alpha=0.12)
     axes.axhline(0, color=GREY, linewidth=1)
-    axes.set(xscale="log", ylim=(-0.15, 0.08), xlabel="uploads with reference learned from")
+    axes.set(xscale="log", ylim=(-0.4, 0.08), xlabel="uploads with reference learned from")
     axes.set(ylabel="reward above the best fixed level")
     axes.set_xticks([10, 20, 50, 100, 200, 400], ["10", "20", "50", "100", "200", "400"])
     axes.minorticks_off()
