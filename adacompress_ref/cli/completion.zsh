@@ -115,7 +115,6 @@ _shtab_adacompress_gateway_options=(
   "--clients=[connections at once, further ones get 503\; default\: 64]:N:"
   "--deadline=[seconds until a client gets an answer or 503\; default\: 45]:S:"
   "--drain=[seconds for what is under way when it is told to stop\; default\: 4]:S:"
-  "--metrics=[numbers in Prometheus\' text format, written every 10 seconds]:FILE.prom:_files"
   "--preset=[default\: tuned]:preset:(authors ladder paper tuned)"
   "--agent=[default\: the shipped agent of the preset]:FILE:_files"
   "--alpha=[AC-3\: what an answer kept is worth, in uploads of quality 75\; not for paper, authors]:X:"

@@ -68,10 +68,3 @@ def main(arguments: argparse.Namespace) -> int:
     if fault:
         raise fault
     return 128 + stop.signal
-
-
-def _write_metrics(path: str, gateway: Gateway) -> None:
-    try:
-        metrics.write(path, gateway.traffic.state.totals, len(gateway.connections))
-    except OSError as error:  # images go first
-        say(f"{path}: {reason(error)}; clients are answered all the same")

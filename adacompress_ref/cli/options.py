@@ -79,15 +79,10 @@ def service(to: argparse.ArgumentParser, required: bool = True) -> None:
     option(to, "--app-dir", "DIR", "where MODULE is; default: the current folder", default=".")
 
 
-def extractor(to: argparse.ArgumentParser) -> None:
-    """--extractor."""
-    text = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
-    option(to, "--extractor", "FILE", text)
-
-
 def images(to: argparse.ArgumentParser, quiet: str = "no progress") -> None:
     """How images are read, by which extractor, and what is said meanwhile."""
-    extractor(to)
+    text = "another MobileNetV2, .onnx with a .json beside it; agents and tables fit one alone"
+    option(to, "--extractor", "FILE", text)
     pixels, text = number(int, 1), "largest image, in pixels, WebP and TIFF half; default: 50331648"
     option(to, "--pixel-limit", "N", text, type=pixels, default=8192 * 6144)
     flag(to, "--quiet", quiet)

@@ -35,7 +35,6 @@ LAST = 0.5  # seconds to tell clients that there is no more time
 class Gateway(StrictServer):
     """`traffic` to a service of `services` for those that speak as `client` has it.
 
-    The service is one of CLIENTS.
     At most so many `clients` at once; each gets an answer, or 503, within `deadline` seconds. Those
     that call it by another name than its address and `names` are refused. `say` gets messages;
     `answers` counts statuses.
@@ -139,7 +138,7 @@ class Gateway(StrictServer):
         if isinstance(error, AuthenticationError):
             response = _response(self.client.wire.errors["500"].answer)
         elif response and not (isinstance(error, ProtocolError) and error.retryable):
-            status, headers, body = self._kept(response)
+            status, headers, body = _kept(response)
             soon = {"retry-after": "1"} if error.retryable else {}
             return status, {**soon, **headers}, body
         else:
@@ -153,13 +152,10 @@ class Gateway(StrictServer):
         return status, {**headers, "retry-after": str(math.ceil(retry_after or 1))}, body
 
 
-    def _says(self, kind: str) -> Response:
-        return _response(self.speaks.wire.errors[kind].answer)
-
-    def unavailable(self, retry_after: float | None = None) -> Response:
-        """The service's own 503."""
-        status, headers, body = self._says("503")
-        return status, {**headers, "retry-after": str(math.ceil(retry_after or 1))}, body
+def _kept(response: Response) -> Response:
+    """An answer of the service, with those of its headers that are the client's affair."""
+    status, headers, body = response
+    return status, {name: headers[name] for name in KEPT_HEADERS if name in headers}, body
 
 
 def _response(answer: Answer) -> Response:

@@ -128,8 +128,8 @@ def called(service: object) -> str:
 def is_label(label: object) -> bool:
     """Whether it has a name and a score, as a Label has."""
     name, score = getattr(label, "name", None), getattr(label, "score", None)
-    # a little above 1 is rounding; NaN is in no range
-    return isinstance(name, str) and isinstance(score, Real) and 0 <= float(score) <= 1 + 1e-6
+    in_range: Any = score  # a little above 1 is rounding; NaN is in no range, nor are huge integers
+    return isinstance(name, str) and isinstance(score, Real) and 0 <= in_range <= 1 + 1e-6
 
 
 def formats(service: object) -> tuple[str, ...]:

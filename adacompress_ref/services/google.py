@@ -21,7 +21,6 @@ ENDPOINT = "https://vision.googleapis.com"
 OPERATION = "v1/images:annotate"
 LABELS = ("LABEL_DETECTION", 4)  # by name or number
 ANSWERS = 10  # twice as many as the agreement looks at
-LABELS = {"features": [{"type": "LABEL_DETECTION", "maxResults": ANSWERS}]}
 MEANINGS: Meanings = (  # by name, and by number, which is all that an image's error has
     (QuotaError, "raise the quota, or wait for the next day", "DAILY"),
     (

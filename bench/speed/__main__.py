@@ -4,4 +4,5 @@ import sys
 
 from ..command import room
 
-sys.exit(room("bench.speed", ("latency", "learning", "footprint", "throughput", "gateway")))
+BENCHES = ("break_even", "latency", "learning", "footprint", "small_host", "throughput", "gateway")
+sys.exit(room("bench.speed", BENCHES))

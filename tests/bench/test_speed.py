@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.speed import footprint, gateway, latency, learning, ratios, throughput
+from bench.speed import (
+    break_even,
+    footprint,
+    gateway,
+    latency,
+    learning,
+    ratios,
+    small_host,
+    throughput,
+)
+from bench.speed.break_even import Cost
+from bench.speed.link import Way
 from bench.speed.ratios import Row, ratio
 
 
@@ -263,6 +274,36 @@ def test_footprint_has_every_row(capsys):
 def test_throughput_has_every_row(capsys):
     rows = rows_of(throughput.main, capsys, "--images", "4")
     assert {"label, 2 workers / 1", "compress, tuned, 2 workers / 1"} <= rows.keys()
+    peers = {name for name in rows if name.endswith("the same files as compress")}
+    assert len(peers) == len(throughput.PEERS) and throughput.FIRST in rows
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kibibytes on Linux alone")
+def test_small_host_has_every_row(capsys):
+    rows = rows_of(
+        small_host.main, capsys, "--images", "4", "--repetitions", "2", "--logged", "200"
+    )
+    targets = [row["target"] for row in rows.values() if row["target"]]
+    assert targets == [*("<= 150", "<= 0.6", "<= 150", "<= 512") * 2, "<= 150"]
+
+
+@pytest.mark.slow
+def test_break_even_has_every_row(capsys):
+    rows = rows_of(
+        break_even.main, capsys, "--stream", "12", "--repetitions", "4", "--uploads", "2"
+    )
+    names = list(rows)
+    for size in latency.SIZES:
+        for preset in break_even.PRESETS:
+            for level in break_even.LEVELS:
+                assert names.index(f"{size}: break-even, {preset} / {level}") < 3 * 4 * 2
+            for rate in break_even.RATES:
+                row = rows[break_even.title(size, rate, preset)]
+                assert row["value"] > 50 and row["note"] == "computed"
+    through = [row for name, row in rows.items() if name.endswith("through serve")]
+    assert len(through) == len(break_even.MEASURED) * len(break_even.BY)
+    assert all(row["note"].startswith("measured: 2, ") for row in through)
 
 
 @pytest.mark.slow

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from fractions import Fraction
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from adacompress_ref.cli import main as cli
-from adacompress_ref.services import AuthenticationError, ServiceError, open_service
+from adacompress_ref.services import AuthenticationError, ServiceError, is_label, open_service
 
 MODULE = """
 from adacompress_ref import AuthenticationError, Label
@@ -111,3 +114,13 @@ def test_names_that_are_none():
     for name in ("openai", "onnx:", "recorded:", "nothing"):
         with pytest.raises(ServiceError, match="MODULE:CLASS"):
             open_service(name)
+
+
+@pytest.mark.parametrize("score", [10**400, -(10**400), float("nan"), 1.1, "0.5", None, 1 + 0j])
+def test_what_is_no_score_is_no_label(score):
+    assert not is_label(SimpleNamespace(name="cat", score=score))
+
+
+@pytest.mark.parametrize("score", [0, 1, True, 0.5, 1 + 1e-7, Fraction(1, 3), np.float32(1)])
+def test_what_is_a_score(score):
+    assert is_label(SimpleNamespace(name="cat", score=score))
