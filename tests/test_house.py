@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lines, with docstrings and blank ones. A budget is met by fewer ideas, never by denser lines.
 # CONTRIBUTING says how one is raised: by a line there that says what was bought.
-CORE_LINES, REFERENCE_LINES, PACKAGE_LINES = 950, 3960, 12116
+CORE_LINES, REFERENCE_LINES, PACKAGE_LINES = 950, 3960, 12111
 
 MAY_IMPORT = {  # besides itself
     "core": set(),

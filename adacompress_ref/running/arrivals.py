@@ -80,12 +80,18 @@ class Arrivals:
         self._next_look = now + self.every
         try:
             for name, entry in walk(self.folder, faults.append, self.exclude, others):
-                if file := stamp(entry):
-                    gone.discard(name)
-                    if name not in self._new and self._is_done(name, file):  # most are
-                        done.add(hash((name, file)))
-                    else:
-                        found[name] = file
+                if not (file := stamp(entry)):
+                    continue
+                gone.discard(name)
+                if self._new.get(name) == file:
+                    continue
+                if self._new.pop(name, None):
+                    self.seen.settle(name)  # another file now
+                key = hash((name, file))
+                if key in self.done or self.seen.has(name, *file):
+                    done.add(key)  # as most are, of which nothing more is kept
+                else:
+                    found[name] = file
             if is_first:
                 tell_of(others, self.folder, self.tell)
         except ImageError as error:
@@ -101,13 +107,6 @@ class Arrivals:
             none_in(self.folder)
         moving, still = {}, []
         for name, file in found.items():
-            if self._new.get(name) == file:
-                continue
-            if self._new.pop(name, None):
-                self.seen.settle(name)  # another file now
-            if self._is_done(name, file):
-                done.add(hash((name, file)))
-                continue
             before, since = self._moving.get(name, (file, now))
             moving[name] = file, since if before == file else now
             if now - moving[name][1] >= self.settle:
@@ -120,9 +119,6 @@ class Arrivals:
         for name in gone:
             self._new.pop(name, None)
         self.seen.settle(*gone, trouble=Trouble("gone"))
-
-    def _is_done(self, name: str, file: Stamp) -> bool:
-        return hash((name, file)) in self.done or self.seen.has(name, *file)
 
     def __iter__(self) -> Iterator[str | None]:
         while True:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..core.roles import Label, Upload
+from ..core.roles import Label, Step, Upload
 from ..imaging import read as images
 from ..imaging.encoding import Limits
 from ..imaging.extractor import Extractor
@@ -18,6 +18,7 @@ from ..services import NoAnswerError, RefusedError, Service, ServiceError, ask_a
 from ..views import View
 from ..views.payloads import Payloads
 from .metadata import original
+from .results import Result
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -83,6 +84,20 @@ class LiveImage:
         self.fault = "; ".join(map(str, errors)) or None
         uploads = [upload_of(*each) for each in zip(payloads, answers, strict=True)]
         return uploads[0], uploads[1] if len(uploads) == 2 else None
+
+    def result(self, step: Step) -> Result:
+        """What became of it in this step."""
+        return Result(
+            labels=step.labels,
+            state=step.state,
+            bytes_sent=step.bytes_sent,
+            encoding=self.payloads.of(step.action)[0],
+            reference_bytes=len(self.payloads.reference),
+            original_bytes=len(self.photo.file),
+            step=step,
+            fault=self.fault,
+            seconds=self.seconds,
+        )
 
     def lap(self, what: str) -> None:
         """The time since the last call, or since the image was opened, went into this."""

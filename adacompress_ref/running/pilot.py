@@ -13,7 +13,7 @@ import numpy as np
 from .. import agents
 from ..core.config import BaseConfig
 from ..core.controller import Controller
-from ..core.roles import Agent, Step
+from ..core.roles import Agent
 from ..imaging import read as images
 from ..imaging.extractor import Extractor
 from ..imaging.read import Photo
@@ -233,20 +233,4 @@ class AdaCompress:
         image.lap("encode")
         with self._turn:
             step = self.controller.step(image)
-        return result_of(image, step)
-
-
-def result_of(image: LiveImage, step: Step) -> Result:
-    """What became of an image that took this step."""
-    name, _ = image.payloads.of(step.action)
-    return Result(
-        labels=step.labels,
-        state=step.state,
-        bytes_sent=step.bytes_sent,
-        encoding=name,
-        reference_bytes=len(image.payloads.reference),
-        original_bytes=len(image.photo.file),
-        step=step,
-        fault=image.fault,
-        seconds=image.seconds,
-    )
+        return image.result(step)

@@ -19,7 +19,7 @@ from ..imaging.parallel import cores
 from ..services import Service
 from . import runlog
 from .live import LiveImage
-from .pilot import AdaCompress, result_of
+from .pilot import AdaCompress
 from .results import Result
 from .state import OTHER_FOLDER, SAVE_EVERY, StateError, StateFolder
 
@@ -99,7 +99,7 @@ class Traffic:
             if self.fault:
                 raise self.fault
             step = self.pilot.controller.settle(decision, compressed, reference)
-            result = result_of(image, step)
+            result = image.result(step)
             sha256 = hashlib.sha256(file).hexdigest()
             line = runlog.answer(f"{sha256[:16]}-{self.state.lines + 1}", sha256, result)
             state = np.ascontiguousarray(decision.state, "<f4")
