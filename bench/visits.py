@@ -25,7 +25,6 @@ from adacompress_ref.imaging.extractor import Extractor, pool, tensor
 from adacompress_ref.running.folder import find
 from adacompress_ref.running.labelling import own_sizes
 from adacompress_ref.storage.arrays import load_arrays, save_arrays
-from adacompress_ref.survival.drift import CONTEXT, DRIFT
 from adacompress_ref.tables.table import Source, Table
 from adacompress_ref.views import drift
 from adacompress_ref.views.features import POOLINGS, RESIZES
@@ -59,15 +58,13 @@ def visit(path: str, seed: int, exposure: float) -> dict[str, np.ndarray]:
     payloads = [codec.encode(picture, each) for each in (*ENCODINGS, REFERENCE)]
     answered = [answers(service, payloads) for service in services]
     labels, scores = (np.stack(column) for column in zip(*answered, strict=True))
-    drifts = np.zeros((len(ENCODINGS), DRIFT), np.float32)
-    context, found = drift.measured(extractor, picture, payloads[len(TEN_LEVELS) :])
-    drifts[len(TEN_LEVELS) :] = found  # what `ladder` sees; `tuned` has no drift of its own
+    context = drift.context(extractor, picture, len(payloads[-1]))
     maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
     features = np.stack([np.stack([pool(m, each)[0] for each in POOLINGS]) for m in maps])
     sizes = np.array([len(payload) for payload in payloads])
     own = own_sizes(picture, (*ENCODINGS, REFERENCE), sizes)
     return {
-        "context": context, "drift": drifts, "bytes": sizes, "own_bytes": own,
+        "context": context, "bytes": sizes, "own_bytes": own,
         "labels": labels, "scores": scores,
         "features": features.astype(np.float16), "photograph": np.array(name),
     }  # fmt: skip
@@ -78,7 +75,7 @@ def collect(scenery: str, data: Path, cache: Path = models.CACHE) -> dict[str, n
     path = cache / "visits" / f"{scenery}.npz"
     if path.exists():
         kept = load_arrays(path)[1]
-        if kept["context"].shape[1] == CONTEXT and "own_bytes" in kept:  # else of another version
+        if "own_bytes" in kept and "drift" not in kept:  # else of another version
             return kept
     folder, exposure = SCENERIES[scenery]
     names = find(data / folder)
@@ -115,7 +112,6 @@ def table(visits: dict[str, np.ndarray], service: str, encodings: tuple[Encoding
         visits["scores"][:, place][:, every],
         visits["features"],
         visits["context"],
-        visits["drift"][:, columns],
     )
 
 

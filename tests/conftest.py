@@ -97,7 +97,6 @@ def make_table():
                     np.where(names == "", 0, 0.5).astype(np.float32),
                     features,
                     np.full(9, n, np.float32),
-                    np.repeat(np.arange(len(counts) - 1, dtype=np.float32)[:, None], 2, axis=1),
                 )
             )
         source = Source("fake", tuple(Encoding.parse(name) for name in encodings), extractor)

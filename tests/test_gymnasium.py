@@ -39,7 +39,7 @@ def recorded(make_table):
 def test_gymnasiums_checker(recorded, name):
     env = recorded(name)
     env_checker.check_env(env, skip_render_check=True)
-    inputs = {"tuned": (2, 14), "ladder": (2, 16)}.get(name, (1280,))
+    inputs = {"tuned": (2, 14), "ladder": (2, 14)}.get(name, (1280,))
     assert (env.observation_space.shape, env.action_space.n) == (inputs, 2)
 
 

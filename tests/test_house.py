@@ -192,8 +192,8 @@ def test_a_budget_of_lines_is_kept(rooms, budget):
 
 # What only the room that owns it may ask: of which kind an agent is, which rule its config has
 KINDS = {"DQNAgent", "SurvivalAgent", "Estimator", "Surprise", "Config", "SurvivalConfig"}
-RULES = {"retrain_rule", "flush", "target", "hold_other_outputs", "own_drift"}
-OWNERS = {"core": RULES - {"own_drift"}, "survival": {"own_drift"}, "views": {"own_drift"}}
+RULES = {"retrain_rule", "flush", "target", "hold_other_outputs"}
+OWNERS = {"core": RULES}
 
 
 def switches(path, room):
@@ -231,7 +231,7 @@ def test_no_kind_of_agent_and_no_rule_is_asked_for_outside_its_room():
         "isinstance(agent, (int, SurvivalAgent))",
         "if type(self.config) is Config: pass",
         "config.retrain_rule == 'threshold'",
-        "x = 1 if agent.config.own_drift else 2",
+        "x = 1 if agent.config.flush else 2",
         "ours = config.preset in ('tuned', 'ladder')",
     ],
 )

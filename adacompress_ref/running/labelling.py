@@ -71,21 +71,23 @@ class Job:
     def label(self, path: str, name: str, known: Row | None = None) -> Row:
         """One row: every encoding of one image uploaded once, equal payloads only once.
 
-        Of a row that is `known`, sizes with own Huffman tables alone; nothing is uploaded. Raises
+        Of a row that is `known`, what `tuned` and `ladder` need alone; nothing is uploaded. Raises
         ImageError, ServiceError, or as for `open`.
         """
         photo = images.read(path, name=name, pixel_limit=self.pixel_limit)
         picture = photo.picture
         encodings = (*self.source.encodings, REFERENCE)
-        if known:
-            return known._replace(own_bytes=own_sizes(picture, encodings, known.bytes))
         extractor, service = self.open()
+        if known:
+            return known._replace(
+                own_bytes=own_sizes(picture, encodings, known.bytes),
+                context=drift.context(extractor, picture, known.bytes[-1]),
+            )
         payloads = [codec.encode(picture, encoding) for encoding in encodings]
         sizes = np.array([len(payload) for payload in payloads])
         answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}
         none = [Label("", 0.0)] * BEST_LABELS
         best = [(answers[payload] + none)[:BEST_LABELS] for payload in payloads]
-        context, drifts = drift.measured(extractor, picture, payloads)
         maps = [extractor.run(tensor(picture, resize)[None]) for resize in RESIZES]
         pooled = [np.stack([pool(m, pooling)[0] for pooling in POOLINGS]) for m in maps]
         return Row(
@@ -97,8 +99,7 @@ class Job:
             labels=np.array([[label.name for label in labels] for labels in best]),
             scores=np.array([[label.score for label in labels] for labels in best], np.float32),
             features=np.stack(pooled),
-            context=context,
-            drift=drifts,
+            context=drift.context(extractor, picture, len(payloads[-1])),
         )
 
 

@@ -13,7 +13,6 @@ class SurvivalConfig(BaseConfig):
 
     preset: str = "tuned"
     encodings: tuple[str, ...] = tuple(f"jpeg-q{quality}" for quality in (5, 15, 25, 35, 75))
-    own_drift: bool = False  # a row of the state has its action's too, not only the probe's
     reference_labels: int = within("[1, inf)", 1)
     alpha: float = within("(0, inf)", 4.5)  # where no service answers, as in `compress`
     replay_capacity: int = within("[1, inf)", 2000)
@@ -47,7 +46,6 @@ _RUNGS = {  # of `ladder`: qualities by format and short side
 LADDER = TUNED.replace(
     preset="ladder",
     encodings=tuple(f"{size}-q{quality}" for size, all_ in _RUNGS.items() for quality in all_),
-    own_drift=True,
     replay_capacity=4000,
     training_steps=2000,
 )

@@ -2,8 +2,8 @@
 
 The summary's `E(J(x, c))` taken at its word: not what the image shows, but how far its features
 move when it is compressed tells whether labels survive. So E looks at the whole image, made square,
-and at what a probe leaves of it; and it glances at the centre, where most services look, as content
-may depend on the place. NumPy alone; views/drift.py looks at photographs.
+and at what a probe leaves of it. The cells in the middle of its map count once more, as most
+services look there. NumPy alone; views/drift.py looks at photographs.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from .config import SurvivalConfig
 
 STRONGEST = 20  # features
 CONTEXT = 9  # numbers of an image
-DRIFT = 2  # numbers of a payload
 LEAST = 1e-4  # of which a logarithm is taken
 LOG_REFERENCE = -3  # where a row has the logarithm of the reference's bytes
-OF_PROBE, OF_GLANCE = 2, 6  # where the context has log(1 - cosine) of them
+OF_PROBE = 2  # where the context has log(1 - cosine) of it
 
-# Rounded means and spreads over photographs, so that the network's inputs are near 0 and 1.
-_MEAN = np.array([3.2, 1.1, -1.2, 3.1, 3.9, 1.7, -1.5, -1.7, 5.9])
+# Rounded means and spreads over photographs, so that what is learned from is near 0 and 1.
+_MEAN = np.array([3.2, 1.1, -1.2, 3.1, 3.8, 1.6, -3.5, -1.7, 5.9])
 _SPREAD = np.array([0.2, 0.1, 0.5, 0.3, 0.2, 0.1, 0.3, 0.4, 0.3])
-_DRIFT_MEAN = np.array([-2.5, 2.3])
-_DRIFT_SPREAD = np.array([0.8, 0.4])
 
 
 def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
@@ -33,17 +30,18 @@ def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
 
 
 def context(
-    itself: np.ndarray, of_probe: np.ndarray, glance: np.ndarray, bytes_per_pixel: float, side: int
+    itself: np.ndarray, of_probe: np.ndarray, centre: np.ndarray, reference: int, *size: int
 ) -> np.ndarray:
-    """What all actions share, from features [channels] -> [9].
+    """What all actions share, from features [channels], bytes, width and height -> [9] float32.
 
-    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the glance:
+    Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the centre:
     log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log bytes per pixel of
-    the reference, and log of the shorter side in pixels.
+    the reference, and log of the shorter side.
     """
     whole = [*_strength(itself), *drift(of_probe, itself)]
-    centre = [*_strength(glance), _log(_one_minus_cosine(glance, itself))]
-    return np.array([*whole, *centre, np.log(bytes_per_pixel), np.log(side)], np.float32)
+    middle = [*_strength(centre), _log(_one_minus_cosine(centre, itself))]
+    per_pixel = reference / (size[0] * size[1])
+    return np.array([*whole, *middle, np.log(per_pixel), np.log(min(size))], np.float32)
 
 
 def _strength(features: np.ndarray) -> list[np.ndarray]:
@@ -51,46 +49,32 @@ def _strength(features: np.ndarray) -> list[np.ndarray]:
     return [_log(np.linalg.norm(features)), _log(strongest.mean())]
 
 
-def rows(
-    context: np.ndarray,
-    drift: np.ndarray,
-    ratios: np.ndarray,
-    reference: np.ndarray,
-    config: SurvivalConfig,
-) -> np.ndarray:
-    """The state: context [..., 9], drift [..., A, 2], ds [..., A] -> [..., A, inputs].
+def rows(context: np.ndarray, ratios: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The state: context [..., 9], ds [..., A], bytes [...] -> [..., A, inputs] float32.
 
-    A row: context, with `own_drift` the action's own (none where the reference stands in, ds 1),
-    which action it is, log of the reference's bytes [...], log ds and ds, which are infinite where
-    it cannot be taken.
+    A row: context, which action it is, log of the reference's bytes, log ds and ds, which are
+    infinite where it cannot be taken.
     """
     actions = ratios.shape[-1]
-    shared = ((context - _MEAN) / _SPREAD)[..., None, :]
-    parts = [np.broadcast_to(shared, (*ratios.shape, shared.shape[-1]))]
-    if config.own_drift:
-        own = np.where((ratios >= 1)[..., None], _log(np.zeros(DRIFT)), drift)
-        parts.append((own - _DRIFT_MEAN) / _DRIFT_SPREAD)
-    parts.append(np.broadcast_to(np.eye(actions), (*ratios.shape, actions)))
-    parts.append(np.broadcast_to(np.log(reference)[..., None, None], (*ratios.shape, 1)))
-    parts += [np.log(ratios)[..., None], ratios[..., None]]
-    return np.concatenate(parts, axis=-1).astype(np.float32)
+    state = np.empty((*ratios.shape, row_length(actions)), np.float32)
+    state[..., :CONTEXT] = ((context - _MEAN) / _SPREAD)[..., None, :]
+    state[..., CONTEXT:LOG_REFERENCE] = np.eye(actions)
+    state[..., LOG_REFERENCE] = np.log(reference)[..., None]
+    state[..., -2], state[..., -1] = np.log(ratios), ratios
+    return state
 
 
 def expand(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
     """What logit P is linear in: rows [..., inputs] -> x [..., d].
 
-    All but the reference's bytes; products of the action with the probe's drift and with log ds; of
-    its own drift with itself, the probe's and the content. Numbers of images lie within 4 spreads.
+    All but the reference's bytes; products of the action with the probe's drift and with log ds.
+    Numbers of images lie within 4 spreads.
     """
     which = _which(rows, config)
     image = np.clip(rows[..., : -len(config.encodings) + LOG_REFERENCE], -4, 4)
     sizes = np.nan_to_num(rows[..., LOG_REFERENCE + 1 :], posinf=0.0)  # log ds, ds
     probe = image[..., OF_PROBE, None]
-    parts = [image, which, sizes, which * probe, which * sizes[..., :1]]
-    if config.own_drift:
-        own = image[..., CONTEXT, None]
-        parts += [own * own, own * probe, own * image[..., OF_GLANCE, None]]
-    return np.concatenate(parts, axis=-1)
+    return np.concatenate([image, which, sizes, which * probe, which * sizes[..., :1]], axis=-1)
 
 
 def unchanged(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
@@ -106,21 +90,16 @@ def _which(rows: np.ndarray, config: SurvivalConfig) -> np.ndarray:
     return rows[..., -len(config.encodings) + LOG_REFERENCE : LOG_REFERENCE]
 
 
-def by_whole(by_row: np.ndarray, row: np.ndarray, config: SurvivalConfig) -> np.ndarray:
-    """From a gradient by a row [inputs], that by the drift of the whole image, [2], unscaled.
-
-    The drift of the probe, or with `own_drift` of the action itself; 0 where it is at its least.
-    """
-    place, mean, spread = slice(2, 4), _MEAN[2:4], _SPREAD[2:4]
-    if config.own_drift:
-        place, mean, spread = slice(CONTEXT, CONTEXT + DRIFT), _DRIFT_MEAN, _DRIFT_SPREAD
-    moves = row[place] * spread + mean > np.log(LEAST) + 1e-5  # rows are float32
-    return np.where(moves, by_row[place] / spread, 0)
+def by_whole(by_row: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """From a gradient by a row [inputs], that by the probe's drift [2]; 0 at its least."""
+    place = slice(OF_PROBE, OF_PROBE + 2)
+    moves = row[place] * _SPREAD[place] + _MEAN[place] > np.log(LEAST) + 1e-5  # rows are float32
+    return np.where(moves, by_row[place] / _SPREAD[place], 0)
 
 
-def row_length(config: SurvivalConfig) -> int:
+def row_length(actions: int) -> int:
     """Numbers in a row of `rows`."""
-    return CONTEXT + DRIFT * config.own_drift + len(config.encodings) - LOG_REFERENCE
+    return CONTEXT + actions - LOG_REFERENCE
 
 
 def _one_minus_cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:

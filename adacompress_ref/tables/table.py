@@ -10,13 +10,13 @@ import numpy as np
 
 from ..core.equations import BEST_LABELS
 from ..core.roles import Label
-from ..imaging.encoding import REFERENCE, Encoding
+from ..imaging.encoding import Encoding
 from ..storage.arrays import load_arrays, save_arrays
 from ..storage.files import reason
 from ..survival import drift
 from ..views.features import POOLINGS, RESIZES
 
-FILE_FORMAT = 4  # of 3, which has no `own_bytes`, all else is read
+FILE_FORMAT = 5  # of 3 and 4, all is read that presets paper and authors need
 
 
 class TableError(ValueError):
@@ -35,7 +35,6 @@ class Row(NamedTuple):
     scores: np.ndarray  # [A + 1, 5] float32
     features: np.ndarray  # [2 resizes, 2 poolings, channels] float32, of the image as it was
     context: np.ndarray  # [9] float32, survival/drift.py
-    drift: np.ndarray  # [A, 2] float32, of each payload
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ class Table:
     scores: np.ndarray  # [N, A + 1, 5]
     features: np.ndarray  # [N, 2, 2, channels]
     context: np.ndarray  # [N, 9]
-    drift: np.ndarray  # [N, A, 2]
 
     @classmethod
     def from_rows(cls, source: Source, rows: list[Row]) -> Table:
@@ -84,7 +82,6 @@ class Table:
         return replace(
             self,
             source=replace(self.source, encodings=encodings),
-            drift=self.drift[:, places],
             **{
                 name: getattr(self, name)[:, [*places, -1]]
                 for name in ("bytes", "own_bytes", "labels", "scores")
@@ -104,7 +101,7 @@ class Table:
         """
         if own_tables and not self.own_bytes.all():
             raise TableError(
-                "no sizes with own Huffman tables, as an earlier version made this table; "
+                "nothing for presets tuned and ladder, as an earlier version made this table; "
                 "run the same `adacompress label` on it again, which uploads nothing"
             )
         sent = self.own_bytes if own_tables else self.bytes
@@ -143,14 +140,14 @@ class Table:
         """Read what `save` wrote. Raises TableError."""
         try:
             description, arrays = load_arrays(path)
-            if description["format"] not in (3, FILE_FORMAT):
+            if description["format"] not in (3, 4, FILE_FORMAT):
                 raise ValueError(f"its format, {description['format']!r:.40}, is not known")
             encodings = tuple(Encoding.parse(name) for name in description["encodings"])
             source = Source(description["service"], encodings, description["extractor"])
             arrays["labels"] = arrays.pop("names")[arrays["labels"]]
-            if description["format"] == 3:
-                levels = [each.name.startswith("jpeg-q") for each in (*encodings, REFERENCE)]
-                arrays["own_bytes"] = np.where(levels, 0, arrays["bytes"])
+            if description["format"] != FILE_FORMAT:
+                arrays["own_bytes"] = np.zeros_like(arrays["bytes"])
+                arrays.pop("drift")
             images, digests = (list(map(str, arrays.pop(name))) for name in ("images", "digests"))
             table = cls(source, images, digests, **arrays)
             table._check()
@@ -171,7 +168,6 @@ class Table:
             ("scores", "f", columns, BEST_LABELS),
             ("features", "f", len(RESIZES), len(POOLINGS), self.features.shape[-1]),
             ("context", "f", drift.CONTEXT),
-            ("drift", "f", columns - 1, drift.DRIFT),
         ):
             array = getattr(self, str(name))
             if array.shape != (images, *shape) or array.dtype.kind not in str(kinds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ class Payloads:
 
     With `own_tables`, JPEGs have Huffman tables of their own, all but the reference: a rung
     `jpeg-q75` is another payload. Where there is a `probe`, actions are compared by size before
-    they are made, estimated where all are JPEGs of full size; nothing above the reference is sent.
+    they are made, estimated but for small photographs; nothing above the reference is sent.
     `original` is what may be sent instead where it is smaller.
     """
 
@@ -43,7 +44,7 @@ class Payloads:
         self.probe, self.own_tables, self.original = probe, own_tables, original
         self._encoded: dict[tuple[Encoding, bool], bytes] = {}
         self._sample = self._sampled() if probe else None
-        self._estimates: dict[tuple[Encoding, bool], int] = {}
+        self._estimates: dict[tuple[Encoding, bool], float] = {}
 
     def encoded(self, encoding: Encoding, own_tables: bool = True) -> bytes:
         """J(x, c) as it is sent; or with the standard Huffman tables. Raises ImageError."""
@@ -64,8 +65,10 @@ class Payloads:
         """
         made = self._made(action)
         payload = self.encoded(*made)
-        if self.probe and self.size(*made) > self.size(*_REFERENCE):
-            made, payload = _REFERENCE, self.reference
+        if self.probe:
+            size, most = self.size(*made), self.size(*_REFERENCE)
+            if size > most or (size > NEAR * most and len(payload) > len(self.reference)):
+                made, payload = _REFERENCE, self.reference
         if self.original and len(self.original) < len(payload):
             return "original", self.original
         return made[0].name, payload
@@ -78,22 +81,33 @@ class Payloads:
 
     def weighings(self, actions: list[int]) -> list[Callable[[], Any]]:
         """What `ratios` of these actions will need, as jobs for threads, the longest first."""
-        needed = dict.fromkeys([_REFERENCE, *(self._made(each) for each in actions[::-1])])
+        made = [_REFERENCE, *(self._made(each) for each in actions[::-1])]
+        needed = dict.fromkeys(self._weighed(*each) for each in made)
         return [partial(self._weigh, each) for each in needed]
 
     def _weigh(self, made: tuple[Encoding, bool]) -> None:
         with contextlib.suppress(ImageError):  # raised where it is asked for
             self.size(*made)
 
+    def _weighed(self, encoding: Encoding, own_tables: bool) -> tuple[Encoding, bool]:
+        """What is encoded to know a size: where it is estimated, one WebP for all qualities."""
+        if self._sample and encoding.format == "webp":
+            return replace(encoding, quality=60), False
+        return encoding, own_tables and self.own_tables
+
     def size(self, encoding: Encoding, own_tables: bool = True) -> int:
         """Bytes of what `encoded` gives, or an estimate. Raises ImageError."""
         if self._sample is None:
             return len(self.encoded(encoding, own_tables))
-        key = encoding, own_tables and self.own_tables
+        picture, key = self.photo.picture, self._weighed(encoding, own_tables)
         if key not in self._estimates:
-            bare = codec.estimate(self.photo.picture, self._sample, *key)
-            self._estimates[key] = bare + len(self.exif or b"")
-        return self._estimates[key]
+            size, sample = encoding.dimensions(picture.size), self._sample
+            if size != picture.size:
+                small = codec.reduced(picture, 2 * min(size))  # the same to the eye, and faster
+                sample = codec.resized(small, size, "bilinear")
+            self._estimates[key] = codec.estimate(sample, size, *key)
+        growth = codec.webp_growth(encoding.quality) if encoding.format == "webp" else 1
+        return round(self._estimates[key] * growth) + len(self.exif or b"")
 
     def ratios(self, actions: list[int]) -> np.ndarray:
         """ds of the actions [A] (AC-2), at most 1; infinite for one that cannot be taken.
@@ -123,8 +137,7 @@ class Payloads:
         """What stands for the photograph where sizes are estimated."""
         picture, most = self.photo.picture, self.limits.max_bytes
         every = max(EVERY, picture.height // 16 // ROWS)
-        of_jpeg = all(encoding.name.startswith("jpeg-q") for encoding in self.encodings)
-        if not of_jpeg or picture.height < 16 * every:
+        if picture.height < 16 * every:
             return None
         near = most and len(self.reference) > NEAR * most
         return None if near else codec.sample(picture, every)

@@ -128,7 +128,6 @@ def recorded_training(rng: np.random.Generator) -> Callable[[], object]:
             ),
             rng.random((2, 2, CHANNELS), np.float32),
             rng.random(drift.CONTEXT, np.float32),
-            rng.random((columns - 1, drift.DRIFT), np.float32),
         )
         for number in range(IMAGES)
     ]

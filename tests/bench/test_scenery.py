@@ -28,7 +28,6 @@ def made_up(count, seed, lost):
     labels[0, :, -1] = ""  # a visit without labels
     return {
         "context": rng.normal(size=(count, drift.CONTEXT)).astype(np.float32),
-        "drift": rng.normal(size=(count, columns - 1, drift.DRIFT)).astype(np.float32),
         "bytes": (sizes := size + rng.integers(0, 20, (count, columns))),
         "own_bytes": sizes,
         "labels": labels,

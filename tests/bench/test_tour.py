@@ -115,7 +115,7 @@ def test_the_rows_of_differences(authors, tuned):
     text = "\n".join(authors.lines)
     assert "  see resize=nearest (18), pooling=corner (17), 16, 19, 20\n" in text  # of AC-4
     assert "  see target=stored (21, 22, 25), 23, 24, 26, 27, 28\n" in text  # of AC-5
-    assert "own_drift=False (58)" in "\n".join(tuned.lines)
+    assert "agreement=0.95 (71)" in "\n".join(tuned.lines)
 
 
 def test_each_row_of_the_index_is_named_once(capsys):
@@ -298,10 +298,11 @@ def test_of_ladder_the_level_chosen_is_the_one_shown():
     audit = Audit("ladder")
     level, q_values = int(audit.numbers("level c")[0]), audit.numbers("Q(s, c)")
     assert level == np.argmax(q_values)
-    value = audit.numbers("R")[1] * audit.numbers("P(survives)")[level] - audit.numbers("ds")[0]
+    ds = audit.numbers("ds, estimated")[level]
+    value = audit.numbers("R")[1] * audit.numbers("P(survives)")[level] - ds
     assert q_values[level] == pytest.approx(value, abs=1e-3)
     row = audit.numbers(f"its row {level}")
-    assert (len(row), row[11 + level]) == (34, 1.0)
+    assert (len(row), row[9 + level]) == (32, 1.0)
     pilot, photo = (
         ac.AdaCompress.load("ladder"),
         images.read(for_auditors.PHOTOGRAPHS / "coffee.jpg"),

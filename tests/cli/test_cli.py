@@ -258,12 +258,13 @@ def test_a_table_of_before_is_for_the_paper_s_presets_until_it_is_labelled_again
 ):
     description, arrays = load_arrays(photo_table)
     arrays.pop("own_bytes")
+    arrays["drift"] = np.zeros((*arrays["bytes"][:, 1:].shape, 2), np.float32)
     save_arrays(tmp_path / "old.npz", description | {"format": 3}, arrays)
     for command in (("evaluate",), ("train", "-o", "a.npz", "--steps", "20")):
         status, _, err = adacompress(*command, "--table", "old.npz")
         assert status == 2
         assert re.fullmatch(
-            r"adacompress: old\.npz: no sizes with own .*`adacompress label`.*\n", err
+            r"adacompress: old\.npz: nothing for presets tuned .*`adacompress label`.*\n", err
         )
     status, out, _ = adacompress("evaluate", "--table", "old.npz", "--preset", "paper")
     assert (status, "tables of all rows: standard" in out) == (0, True)

@@ -79,7 +79,7 @@ def test_every_field_is_checked(name):
         PAPER.replace(**{name: object()})
 
 
-@pytest.mark.parametrize("field", ["own_drift", "anchor", "surprise_limit", "shift_limit", "gama"])
+@pytest.mark.parametrize("field", ["agreement", "anchor", "surprise_limit", "shift_limit", "gama"])
 def test_a_field_that_these_presets_do_not_use_cannot_be_set(field):
     for make in (Config, PAPER.replace, AUTHORS.replace):
         with pytest.raises(TypeError, match=field):

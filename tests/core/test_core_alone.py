@@ -62,7 +62,7 @@ use("training").train(learner, use("estimator").Estimator(learner), [Image(4)])
 SURVIVAL = """
 CORE = f"{ALLOWED}.survival"
 config, drift = use("config").TUNED, use("drift")
-shape = 5, drift.row_length(config)
+shape = 5, drift.row_length(5)
 learner = learn(config, use("agent").SurvivalAgent, use("monitor").Surprise, shape)
 assert len(learner.replay) == 5
 learner.study([[Image(shape)]])

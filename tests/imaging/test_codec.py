@@ -271,7 +271,9 @@ def test_a_page_of_text_has_its_size_estimated_though_its_lines_are_regular(offs
     shown = Image.fromarray(page)
     small = codec.sample(shown, 8)
     sizes = [len(codec.encode(shown, each)) for each in (Encoding("jpeg", None, 5), REFERENCE)]
-    found = [codec.estimate(shown, small, each) for each in (Encoding("jpeg", None, 5), REFERENCE)]
+    found = [
+        codec.estimate(small, shown.size, each) for each in (Encoding("jpeg", None, 5), REFERENCE)
+    ]
     assert found[0] / found[1] == pytest.approx(sizes[0] / sizes[1], rel=0.1)
     assert found[1] == pytest.approx(sizes[1], rel=0.2)
 
@@ -309,8 +311,8 @@ def test_an_estimate_by_hand(monkeypatch):
         ),
     )
     # the header once, and four times as many bytes of pixels as the sample has
-    assert codec.estimate(shown, sample, REFERENCE) == 100 + 14 + 4 * 16
-    assert codec.estimate(shown, sample, REFERENCE, own_tables=True) == 200 + 14 + 4 * 16
+    assert codec.estimate(sample, shown.size, REFERENCE) == 100 + 14 + 4 * 16
+    assert codec.estimate(sample, shown.size, REFERENCE, own_tables=True) == 200 + 14 + 4 * 16
 
 
 @pytest.mark.parametrize("own_tables", [False, True])
@@ -322,8 +324,62 @@ def test_an_estimate_is_near(photos, quality, own_tables):
         size = len(codec.encode(shown, encoding, own_tables=own_tables))
         for every, near in ((1, 0.05), (3, 0.1)):
             sample = codec.sample(shown, every)
-            estimate = codec.estimate(shown, sample, encoding, own_tables)
+            estimate = codec.estimate(sample, shown.size, encoding, own_tables)
             assert estimate == pytest.approx(size, rel=near)
+
+
+@pytest.mark.parametrize("quality", [20, 40, 60, 80])
+def test_an_estimate_of_webp_is_near(photos, quality):
+    """At its own size from all of it, at full size from rows."""
+    asked = Encoding("webp", None, 60)
+    for name in ("astronaut.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg"):
+        whole = images.read(photos / name).picture
+        for shown, every, near in ((whole.resize((240, 160)), 1, 0.15), (whole, 3, 0.3)):
+            size = len(codec.encode(shown, Encoding("webp", None, quality)))
+            sample = codec.sample(shown, every)
+            estimate = codec.estimate(sample, shown.size, asked)
+            assert estimate * codec.webp_growth(quality) == pytest.approx(size, rel=near)
+
+
+def test_webp_grows_with_its_quality():
+    growths = [codec.webp_growth(quality) for quality in range(1, 101)]
+    assert (np.diff(growths) > 0).all()
+    assert codec.webp_growth(60) == 1
+    assert codec.webp_growth(50) == pytest.approx(0.885)  # between .77 and 1
+
+
+def test_of_wide_rows_a_sample_has_parts():
+    columns = np.arange(2100) // 16  # a block's number
+    shown = Image.fromarray(np.repeat(columns[None].astype(np.uint8), 64, axis=0)).convert("RGB")
+    found = np.array(codec.sample(shown, 1))[::16, ::16, 0]
+    thirds = [list(range(43 * part, 43 * part + 43)) for part in (0, 1, 2, 0)]
+    assert found.tolist() == thirds
+
+
+@pytest.mark.parametrize("size", [(2000, 1400), (1303, 1297)])
+def test_what_quality_5_leaves_of_a_large_picture(photos, size):
+    """Near to what a JPEG decoder makes of it at an eighth of its size."""
+    for name in ("astronaut.jpg", "coffee.jpg"):
+        shown = images.read(photos / name).picture.resize(size, Image.Resampling.BICUBIC)
+        small = codec.reduced(shown, 160)
+        assert codec.factor(size, 160) == 8
+        decoded = codec.decode(codec.encode(shown, Encoding("jpeg", None, 5)), 160)
+        found, expected, before = (
+            np.asarray(each.crop((0, 0, size[0] // 8, size[1] // 8)), float)
+            for each in (codec.coarse(small), decoded, small)
+        )
+        error = np.abs(found - expected).mean()
+        assert error < 3 and error < np.abs(before - expected).mean() / 2
+
+
+def test_coarse_by_hand():
+    grey = Image.new("RGB", (3, 3), (137, 137, 137))
+    assert np.unique(codec.coarse(grey)).tolist() == [128]  # 9 of 20 above
+    assert np.unique(codec.coarse(Image.new("RGB", (3, 3), (139, 139, 139)))).tolist() == [148]
+    ends = [
+        np.unique(codec.coarse(Image.new("RGB", (2, 2), colour))) for colour in ("black", "white")
+    ]
+    assert [end.tolist() for end in ends] == [[8], [248]]
 
 
 def test_without_a_free_descriptor_it_is_encoded_all_the_same(monkeypatch):

@@ -39,16 +39,14 @@ def test_resizing_is_that_of_the_config():
     assert len(np.unique(tensor(picture, "bilinear"))) > 10
 
 
-@pytest.mark.parametrize("wide", [False, True])
-def test_a_part_is_the_square_in_the_middle(wide):
-    pixels = np.zeros((80, 160, 3), np.uint8)
-    pixels[20:60, 60:100] = 255
-    picture = Image.fromarray(pixels if wide else pixels.transpose(1, 0, 2))
-    assert (tensor(picture, "nearest", 32, 0.5) == 1).all()
-    # a quarter more on all sides: 60 pixels of which the middle 40 are white
-    seen = tensor(picture, "nearest", 30, 0.75)
-    assert (seen[:, 5:25, 5:25] == 1).all()
-    assert (seen == 1).sum() == 3 * 20 * 20
+def test_cells_of_the_centre():
+    maps = np.arange(50, dtype=np.float32).reshape(1, 2, 5, 5)
+    assert pool(maps, "centre").tolist() == [[12, 37]]  # the inner 3 x 3 of 5 x 5
+    maps[:, :, 1:4, 1:4] = 7
+    assert pool(maps, "centre").tolist() == [[7, 7]]
+    assert (
+        pool(maps[:, :, :3, :3], "centre").tolist() == pool(maps[:, :, :3, :3], "global").tolist()
+    )
 
 
 def test_a_large_picture_is_reduced_on_its_way_and_looks_the_same():

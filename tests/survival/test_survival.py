@@ -125,11 +125,7 @@ def expanded(torch, row, config):
     actions = len(config.encodings)
     image = torch.clamp(row[: -actions - 3], -4, 4)
     which, log_ratio, ratio = row[-actions - 3 : -3], row[-2:-1], row[-1:]
-    parts = [image, which, log_ratio, ratio, which * image[2], which * log_ratio]
-    if config.own_drift:
-        own = image[9:10]
-        parts += [own * own, own * image[2], own * image[6]]
-    return torch.cat(parts)
+    return torch.cat([image, which, log_ratio, ratio, which * image[2], which * log_ratio])
 
 
 @pytest.mark.parametrize("config", [TUNED, LADDER], ids=lambda config: config.preset)
@@ -140,11 +136,9 @@ def test_p_and_its_slope_are_those_of_torch(config):
     agent.w[:] = rng.normal(size=agent.w.shape) / 3
     agent.u, agent.covariance = rng.normal(size=2) / 2, np.array([[0.4, 0.1], [0.1, 0.3]])
     for action in range(3):
-        context, drifts = drift._MEAN + rng.normal(size=9) * drift._SPREAD, rng.normal(size=2)
-        drifts = np.tile(drift._DRIFT_MEAN + drifts * drift._DRIFT_SPREAD, (len(agent.w), 1))
+        context = drift._MEAN + rng.normal(size=9) * drift._SPREAD
         ratios = rng.uniform(0.2, 0.9, len(config.encodings))
-        drifts = drifts[: len(ratios)]
-        row = drift.rows(context, drifts, ratios, np.array(5e4), config)[action].astype(float)
+        row = drift.rows(context, ratios, np.array(5e4))[action].astype(float)
         value = torch.tensor(row, requires_grad=True)
         z = expanded(torch, value, config) @ torch.tensor(agent.w[:-1]) + agent.w[-1]
         phi = torch.stack([torch.ones_like(z), (z - 2.5) / 2])
@@ -552,7 +546,6 @@ def test_a_field_of_the_papers_cannot_be_set(field):
         ({"surprise_limit": 0}, r"in \(0, inf\)"),
         ({"shift_limit": float("inf")}, r"in \(0, inf\)"),
         ({"suspect_for": 1.5}, r"in \[0, inf\)"),
-        ({"own_drift": 1}, "of type bool"),
         ({"alpha": 0}, r"in \(0, inf\)"),
         ({"p_0": 7}, r"in \[0, 1\]"),
         ({"p_min": 0.5}, r"in \[p_min, p_max\]"),
@@ -564,11 +557,11 @@ def test_a_value_that_makes_no_sense_is_refused_with_its_range(fields, limits):
         TUNED.replace(**fields)
 
 
-def test_ladder_is_tuned_with_more_encodings_and_their_own_drift():
-    ladder = TUNED.replace(preset="ladder", encodings=LADDER.encodings, own_drift=True)
+def test_ladder_is_tuned_with_more_encodings():
+    ladder = TUNED.replace(preset="ladder", encodings=LADDER.encodings)
     assert ladder.replace(replay_capacity=4000, training_steps=2000) == LADDER
     assert TUNED.encodings == ("jpeg-q5", "jpeg-q15", "jpeg-q25", "jpeg-q35", "jpeg-q75")
-    assert (TUNED.own_drift, TUNED.reference_labels, TUNED.beta) == (False, 1, 0)
+    assert (TUNED.reference_labels, TUNED.beta) == (1, 0)
     assert TUNED.agreement == LADDER.agreement == 0.95
 
 

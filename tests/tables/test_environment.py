@@ -152,10 +152,10 @@ def test_live_equals_recorded_in_presets_of_drift(photos, photo_table, ladder_ta
         closed = [e.format == "jpeg" and e.short_side is not None for e in view.encodings]
         assert usable.tolist() == [not each for each in closed]
         ours, theirs = live.state[usable], recorded.state[usable]
-        np.testing.assert_allclose(ours[:, 9:-3], theirs[:, 9:-3], rtol=1e-3, atol=1e-3)
-        # where sizes are estimated, so are ds, the reference's bytes and the bytes per pixel
-        near = {"rtol": 0.1, "atol": 0.1} if name == "tuned" else {"rtol": 1e-3, "atol": 1e-3}
-        np.testing.assert_allclose(ours, theirs, **near)
+        known = [*range(7), *range(8, ours.shape[1] - 3)]
+        np.testing.assert_allclose(ours[:, known], theirs[:, known], rtol=1e-3, atol=1e-3)
+        # sizes are estimated: ds, the reference's bytes and the bytes per pixel
+        np.testing.assert_allclose(ours, theirs, rtol=0.1, atol=0.3 if name == "ladder" else 0.1)
         for action in np.flatnonzero(usable):
             assert live.upload(action, False)[0].size == recorded.upload(action, False)[0].size
 

@@ -78,23 +78,26 @@ def test_each_view_has_the_sizes_of_what_it_sends(make_table):
         assert [upload.size for upload in uploads] == sizes
 
 
-def test_a_table_of_before_has_no_sizes_with_own_tables_of_full_jpegs(make_table, tmp_path):
+def test_a_table_of_before_is_for_the_published_presets_alone(make_table, tmp_path):
     table = make_table([[("cat",)] * 4], [[10, 20, 30, 40]], ["jpeg-9-q5", "jpeg-q5", "webp-q5"])
 
     def of_before(description, arrays):
         description.update(format=3)
         arrays.pop("own_bytes")
+        arrays["drift"] = np.zeros((1, 3, 2), np.float32)
 
     loaded = Table.load(changed(table, tmp_path, of_before))
-    assert loaded.own_bytes.tolist() == [[10, 0, 30, 0]]
+    assert loaded.own_bytes.tolist() == [[0, 0, 0, 0]]
     assert loaded.sizes().tolist() == table.sizes().tolist()
     view_of(PAPER.replace(encodings=names(table))).of_table(loaded)
     tuned = view_of(TUNED.replace(encodings=names(table)))
     for read in (tuned.of_table, lambda table: RecordedImage(table, 0, tuned)):
-        with pytest.raises(TableError, match=r"no sizes with own Huffman.* label` on it again"):
+        with pytest.raises(
+            TableError, match=r"nothing for presets tuned and ladder.* label` on it again"
+        ):
             read(loaded)
     loaded.save(tmp_path / "again.npz")  # they stay unknown
-    assert Table.load(tmp_path / "again.npz").own_bytes.tolist() == [[10, 0, 30, 0]]
+    assert not Table.load(tmp_path / "again.npz").own_bytes.any()
 
 
 def test_answers_with_fewer_than_five_labels(table):
@@ -116,18 +119,15 @@ def test_states_are_those_of_the_config(table, resize, pooling):
     np.testing.assert_array_equal(view.of_table(table, 1), states[1])
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_states_of_drift_have_a_row_for_each_encoding(table, own):
-    config = TUNED.replace(own_drift=own, encodings=names(table))
-    view = view_of(config)
+def test_states_of_drift_have_a_row_for_each_encoding(table):
+    view = view_of(TUNED.replace(encodings=names(table)))
     states = view.of_table(table)
-    assert states.shape == (2, 2, 9 + 2 * own + 2 + 3)
+    assert states.shape == (2, 2, 9 + 2 + 3)
     np.testing.assert_array_equal(states[:, :, -1], table.size_ratios())
     np.testing.assert_allclose(states[:, :, -2], np.log(table.size_ratios()), rtol=1e-6)
     for image in range(2):
         ratios = table.size_ratios()[image]
-        seen, reference = (table.context[image], table.drift[image]), table.bytes[image, -1]
-        rows = drift.rows(*seen, ratios, reference, config)
+        rows = drift.rows(table.context[image], ratios, table.bytes[image, -1])
         np.testing.assert_array_equal(states[image], rows)
         np.testing.assert_array_equal(view.of_table(table, image), rows)
 
@@ -209,8 +209,7 @@ def changed(table, tmp_path, change):
         lambda description, arrays: arrays.update(original_bytes=arrays["original_bytes"][:1]),
         lambda description, arrays: arrays.pop("context"),
         lambda description, arrays: arrays.update(context=arrays["context"][:, :8]),
-        lambda description, arrays: arrays.update(drift=arrays["drift"][:1]),
-        lambda description, arrays: arrays.update(drift=arrays["drift"][:, :1]),
+        lambda description, arrays: description.update(format=4),  # which had more
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(table, tmp_path, change):
@@ -228,7 +227,6 @@ def test_some_of_its_encodings_in_another_order(make_table):
     assert only.bytes.tolist() == [[30, 10, 40], [90, 30, 120]]
     assert only.labels[:, :, 0].tolist() == [["c", "a", "d"], ["g", "e", "h"]]
     assert only.scores.shape == (2, 3, 5)
-    assert only.drift[:, :, 0].tolist() == [[2, 0]] * 2
     assert only.images == table.images
     np.testing.assert_array_equal(only.features, table.features)
     same(table.only(table.source.encodings), table)

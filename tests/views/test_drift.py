@@ -13,19 +13,11 @@ from PIL import Image
 from adacompress_ref.agents import preset, view_of
 from adacompress_ref.imaging import codec
 from adacompress_ref.imaging import read as images
-from adacompress_ref.imaging.encoding import REFERENCE, TEN_LEVELS, Encoding
-from adacompress_ref.imaging.extractor import Extractor
+from adacompress_ref.imaging.encoding import REFERENCE, Encoding
+from adacompress_ref.imaging.extractor import Extractor, pool
 from adacompress_ref.survival import drift
 from adacompress_ref.survival.config import LADDER, TUNED
-from adacompress_ref.views.drift import (
-    CENTRE,
-    GLANCE_SIDE,
-    DriftView,
-    features,
-    look,
-    measured,
-    of_payloads,
-)
+from adacompress_ref.views.drift import PROBE, DriftView, context, look, probed, seen
 
 FLOOR = np.log(1e-4)
 vectors = hnp.arrays(np.float64, 5, elements=st.floats(0, 100))
@@ -49,30 +41,28 @@ def extractor():
 
 @pytest.fixture
 def centred():
-    """Black, its centre white: 70 by 70 of 80 by 160 pixels."""
+    """Black, its centre white: the inner 3 x 3 of 5 x 5 cells of 160 by 80 pixels."""
     pixels = np.zeros((80, 160, 3), np.uint8)
-    pixels[5:75, 45:115] = 200
+    pixels[16:64, 32:128] = 200
     return Image.fromarray(pixels)
 
 
 # Looks -------------------------------------------------------------------------------------------
 
 
-def test_features_of_the_whole_or_of_the_centre(centred):
+def test_a_picture_is_seen_whole(centred):
     seeing = FakeExtractor()
-    whole = features(seeing, centred)
-    centre = features(seeing, centred, GLANCE_SIDE, CENTRE)
-    assert [view.shape for view in seeing.views] == [(1, 3, 160, 160), (1, 3, 112, 112)]
-    assert whole.shape == centre.shape == (24,)
-    np.testing.assert_allclose(whole, 200 * 70 * 70 / (80 * 160), atol=2)
-    np.testing.assert_allclose(centre, 200, atol=2)
+    found = seen(seeing, centred)
+    assert [view.shape for view in seeing.views] == [(1, 3, 160, 160)]
+    assert found.shape == (1, 24, 160, 160)
+    np.testing.assert_allclose(pool(found, "global"), 200 * 9 / 25, atol=2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (50, 1), (2, 300)])
 def test_looks_at_odd_shapes(size):
     shown = Image.new("RGB", size, (9, 9, 9))
-    seen = look(FakeExtractor(), shown, partial(codec.encode, shown))
-    np.testing.assert_allclose(seen, 9, atol=1.01)  # the probe rounds
+    found = look(FakeExtractor(), shown, partial(codec.encode, shown))
+    np.testing.assert_allclose(found, 9, atol=1.01)  # the probe rounds
 
 
 def looked(centred, threads=1, *others):
@@ -87,20 +77,20 @@ def looked(centred, threads=1, *others):
     return seeing, look(seeing, centred, encoded, *others), asked
 
 
-def test_a_look_has_the_image_its_probe_and_a_glance(centred):
-    seeing, (itself, probe, glance), asked = looked(centred)
+def test_a_look_has_the_image_its_probe_and_its_centre(centred):
+    seeing, (itself, probe, centre), asked = looked(centred)
     assert asked == [Encoding("jpeg", None, 5)]
-    np.testing.assert_allclose(itself, 200 * 70 * 70 / (80 * 160), atol=2)
+    np.testing.assert_allclose(itself, 200 * 9 / 25, atol=2)
     np.testing.assert_allclose(probe, 128, atol=2)
-    np.testing.assert_allclose(glance, 200, atol=2)
-    assert sorted(view.shape[-1] for view in seeing.views) == [112, 160, 160]
+    np.testing.assert_allclose(centre, 200, atol=4)
+    assert [view.shape[-1] for view in seeing.views] == [160, 160]
 
 
 def test_other_work_is_done_at_the_same_time(centred):
     done = []
     for threads in (1, 3):
-        _, seen, _ = looked(centred, threads, *[partial(done.append, n) for n in range(4)])
-        assert len(seen) == 3
+        _, found, _ = looked(centred, threads, *[partial(done.append, n) for n in range(4)])
+        assert len(found) == 3
     assert sorted(done) == [0, 0, 1, 1, 2, 2, 3, 3]
     meeting = threading.Barrier(2, timeout=10)  # each waits: one after the other would never end
     looked(centred, 4, meeting.wait, meeting.wait)
@@ -110,15 +100,26 @@ def test_a_large_picture_is_reduced_before_it_is_looked_at():
     """By squares, as a JPEG decoder reduces the probe: both in the same way."""
     pixels = np.random.default_rng(0).integers(0, 256, (640, 960, 3), np.uint8)
     shown = Image.fromarray(pixels)
-    seeing = FakeExtractor()
+    seeing, again = FakeExtractor(), FakeExtractor()
     look(seeing, shown, partial(codec.encode, shown))
-    _, whole, glance = seeing.views
-    small = shown.reduce(4)  # 160 x 240
-    again = FakeExtractor()
-    features(again, small)
-    features(again, small, GLANCE_SIDE, CENTRE)
-    np.testing.assert_array_equal(whole, again.views[0])
-    np.testing.assert_array_equal(glance, again.views[1])
+    seen(again, shown.reduce(4))  # 160 x 240
+    np.testing.assert_array_equal(seeing.views[1], again.views[0])
+
+
+def test_of_a_very_large_picture_the_probe_is_worked_out(extractor, photos):
+    """Nothing is encoded, and features move as far as by the file."""
+    shown = images.read(photos / "coffee.jpg").picture.resize(
+        (1950, 1300), Image.Resampling.BICUBIC
+    )
+    itself, file, found = (
+        pool(seen(extractor, each), "global")[0]
+        for each in (
+            codec.reduced(shown, 160),
+            codec.decode(codec.encode(shown, PROBE), 160),
+            probed(shown, lambda encoding: pytest.fail("encoded")),
+        )
+    )
+    np.testing.assert_allclose(drift.drift(found, itself), drift.drift(file, itself), atol=0.25)
 
 
 # Drift -------------------------------------------------------------------------------------------
@@ -169,9 +170,9 @@ def test_a_scale_moves_the_distance_and_not_the_angle(one, other, scale):
 
 def test_context_by_hand():
     rest = [0.0] * 38
-    itself, glance = np.array([*rest, 3.0, 4.0]), np.array([0.0, *rest, 2.0])
+    itself, centre = np.array([*rest, 3.0, 4.0]), np.array([0.0, *rest, 2.0])
     probe = itself + 2
-    found = drift.context(itself, probe, glance, 0.25, 50)
+    found = drift.context(itself, probe, centre, 1250, 100, 50)
     assert (found.shape, found.dtype) == ((drift.CONTEXT,), np.float32)
     expected = [
         *[np.log(5), np.log(7 / 20), *drift.drift(probe, itself)],
@@ -185,119 +186,78 @@ def test_context_by_hand():
 def test_the_strongest_are_the_same_in_any_order():
     shuffled = np.random.default_rng(0).random(200)
     ordered = np.sort(shuffled)
-    one, other = (drift.context(each, each, each, 1, 1) for each in (shuffled, ordered))
+    one, other = (drift.context(each, each, each, 1, 1, 1) for each in (shuffled, ordered))
     np.testing.assert_allclose(one, other, rtol=1e-5)
     assert one[1] == pytest.approx(np.log(ordered[-20:].mean()), rel=1e-5)
 
 
-def test_payloads_are_measured_against_the_image_itself(photos):
+def test_what_a_table_keeps_of_an_image(extractor, photos):
     picture = images.read(photos / "clock.jpg").picture
-    seeing = FakeExtractor()
-    files = [codec.encode(picture, Encoding("jpeg", None, q)) for q in (5, 1, 100)]
-    reference = codec.encode(picture, REFERENCE)
-    context, drifts = measured(seeing, picture, [*files, reference])
-    assert len(seeing.views) == 3 + 3  # whole, probe, glance, and payloads but for the reference
-    assert (context.shape, context.dtype, drifts.shape) == ((9,), np.float32, (3, 2))
-    itself = features(seeing, codec.reduced(picture, 160))
-    for file, found in zip(files, drifts, strict=True):
-        expected = drift.drift(features(seeing, codec.decode(file, 160)), itself)
-        np.testing.assert_allclose(found, expected)
-    assert drifts[1, 1] > drifts[0, 1] > drifts[2, 1]
-    np.testing.assert_allclose(drifts[0], context[2:4], rtol=1e-6)  # the probe
-    per_pixel = len(reference) / (picture.width * picture.height)
-    np.testing.assert_allclose(context[7:], np.log([per_pixel, min(picture.size)]), rtol=1e-6)
-    alone, none = measured(seeing, picture, [reference])
-    np.testing.assert_array_equal(alone, context)
-    assert none.shape == (0, 2)
+    found = context(extractor, picture, 30_000)
+    assert (found.shape, found.dtype) == ((9,), np.float32)
+    features = look(extractor, picture, partial(codec.encode, picture))
+    np.testing.assert_array_equal(found, drift.context(*features, 30_000, *picture.size))
+    file = codec.encode(picture, PROBE)
+    moved = pool(seen(extractor, codec.decode(file, 160)), "global")[0]
+    np.testing.assert_allclose(found[2:4], drift.drift(moved, features[0]), rtol=1e-4)
 
 
 def test_the_drift_of_what_is_unchanged_is_the_floor(extractor):
     """At any size: the image and its payload reach E in the same way."""
     for size in ((300, 400), (639, 900), (2600, 2570)):
         plain = Image.new("RGB", size, (128, 128, 128))
-        itself = features(extractor, codec.reduced(plain, 160))
-        payload = codec.encode(plain, Encoding("jpeg", None, 100))
-        np.testing.assert_allclose(
-            of_payloads(extractor, itself, [payload]), [[FLOOR] * 2], atol=1e-3
-        )
+        found = context(extractor, plain, 1000)
+        np.testing.assert_allclose(found[2:4], FLOOR, atol=1e-3)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_payloads_keep_their_order_in_threads(photos, threads):
-    picture = images.read(photos / "clock.jpg").picture
-    files = [codec.encode(picture, each) for each in TEN_LEVELS]
-    found = of_payloads(FakeExtractor(threads), np.ones(24), files)
-    each = [of_payloads(FakeExtractor(), np.ones(24), [file])[0] for file in files]
-    np.testing.assert_array_equal(found, each)
-
-
-def test_stronger_compression_moves_features_further(extractor, photos):
+def test_inputs_are_near_to_what_they_should_be(extractor, photos):
     picture = images.read(photos / "chelsea.jpg").picture
-    levels = [Encoding("jpeg", None, quality) for quality in (5, 25, 65)]
-    payloads = [codec.encode(picture, level) for level in (*levels, REFERENCE)]
-    context, drifts = measured(extractor, picture, payloads)
-    assert (np.diff(drifts, axis=0) < 0).all()
-    scaled = (context - drift._MEAN) / drift._SPREAD
-    assert np.abs(scaled).max() < 6  # near enough to what inputs should be
+    found = context(extractor, picture, len(codec.encode(picture, REFERENCE)))
+    assert np.abs((found - drift._MEAN) / drift._SPREAD).max() < 6
 
 
 # Rows --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_rows_by_hand(own):
-    config = TUNED.replace(encodings=TUNED.encodings[:3], own_drift=own)
+def test_rows_by_hand():
     context = drift._MEAN + np.arange(9) * drift._SPREAD
-    drifts = drift._DRIFT_MEAN + np.array([[0], [3], [5]]) * drift._DRIFT_SPREAD
-    found = drift.rows(context, drifts, np.array([0.5, np.inf, 1]), np.array(400), config)
-    assert (found.shape, found.dtype) == ((3, drift.row_length(config)), np.float32)
-    none = (FLOOR - drift._DRIFT_MEAN) / drift._DRIFT_SPREAD  # the reference, or nothing at all
-    middle = [[0.0] * 2, none, none] if own else [[]] * 3
+    found = drift.rows(context, np.array([0.5, np.inf, 1]), np.array(400))
+    assert (found.shape, found.dtype) == ((3, drift.row_length(3)), np.float32)
     expected = [
-        [*range(9), *middle[0], 1, 0, 0, np.log(400), np.log(0.5), 0.5],
-        [*range(9), *middle[1], 0, 1, 0, np.log(400), np.inf, np.inf],
-        [*range(9), *middle[2], 0, 0, 1, np.log(400), 0, 1],
+        [*range(9), 1, 0, 0, np.log(400), np.log(0.5), 0.5],
+        [*range(9), 0, 1, 0, np.log(400), np.inf, np.inf],
+        [*range(9), 0, 0, 1, np.log(400), 0, 1],
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("config", "numbers"), [(LADDER, 9 + 2), (TUNED, 9)])
-def test_rows_of_many_images_are_those_of_each(config, numbers):
+@pytest.mark.parametrize("config", [LADDER, TUNED])
+def test_rows_of_many_images_are_those_of_each(config):
     draw = np.random.default_rng(0)
     actions = len(config.encodings)
-    context, drifts = draw.normal(size=(5, 9)), draw.normal(size=(5, actions, 2))
-    ratios = draw.uniform(0.1, 1, (5, actions))
+    context, ratios = draw.normal(size=(5, 9)), draw.uniform(0.1, 1, (5, actions))
     references = draw.uniform(100, 1000, 5)
-    together = drift.rows(context, drifts, ratios, references, config)
-    assert together.shape == (5, actions, numbers + actions + 3)
+    together = drift.rows(context, ratios, references)
+    assert together.shape == (5, actions, 9 + actions + 3)
     logs = np.log(references)[:, None].repeat(actions, axis=1)
     np.testing.assert_allclose(together[..., drift.LOG_REFERENCE], logs, rtol=1e-6)
     for row in range(5):
-        seen = context[row], drifts[row], ratios[row]
-        alone = drift.rows(*seen, references[row], config)
+        alone = drift.rows(context[row], ratios[row], references[row])
         np.testing.assert_array_equal(together[row], alone)
 
 
 def test_the_wholes_part_of_a_gradient_is_unscaled():
-    """By differences: moving a payload's log distances moves the row by as much as it says."""
-    weights = np.random.default_rng(0).normal(size=60)
+    """By differences: moving the log distances moves the row by as much as it says."""
+    weights = np.random.default_rng(0).normal(size=drift.row_length(5))
 
-    def value(context, drifts, config):
-        ratios = np.full(len(config.encodings), 0.5)
-        row = drift.rows(context, drifts, ratios, np.array(400), config)[3]
-        return row @ weights[: len(row)]
+    def value(context):
+        return drift.rows(context, np.full(5, 0.5), np.array(400))[3] @ weights
 
-    for config in (TUNED, LADDER):
-        by_row = weights[: drift.row_length(config)]
-        context, drifts = drift._MEAN.copy(), np.zeros((len(config.encodings), 2))
-        before = value(context, drifts, config)
-        for number, slope in enumerate(drift.by_whole(by_row, np.ones(len(by_row)), config)):
-            moved, moved_drifts = context.copy(), drifts.copy()
-            if config.own_drift:
-                moved_drifts[3, number] += 1
-            else:
-                moved[2 + number] += 1  # norm, strongest, then the probe
-            assert value(moved, moved_drifts, config) - before == pytest.approx(slope, rel=1e-3)
+    context = drift._MEAN.copy()
+    for number, slope in enumerate(drift.by_whole(weights, np.ones(len(weights)))):
+        moved = context.copy()
+        moved[2 + number] += 1  # norm, strongest, then the probe
+        assert value(moved) - value(context) == pytest.approx(slope, rel=1e-3)
 
 
 # Which actions -----------------------------------------------------------------------------------
@@ -332,5 +292,5 @@ def test_a_stamp_says_what_states_are_made_of():
     stamps = {name: view_of(preset(name)).stamp("x") for name in ("paper", "authors", "tuned")}
     assert stamps["paper"] == extractor | {"resize": "bilinear", "pooling": "global"}
     assert stamps["authors"] == extractor | {"resize": "nearest", "pooling": "corner"}
-    looks = {"sha256": "x", "input_size": 160, "probe": "jpeg-q5", "glance": [0.875, 112]}
+    looks = {"sha256": "x", "input_size": 160, "probe": "jpeg-q5", "centre": "3 x 3"}
     assert stamps["tuned"] == view_of(LADDER).stamp("x") == looks

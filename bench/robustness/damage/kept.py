@@ -104,7 +104,7 @@ def write_table(folder: Path, preset: str) -> None:
         Row(
             *(f"{number}.jpg", f"digest {number}", 1000, *rng.integers(50, 200, (2, 3))),
             *(np.full((3, 5), "cat"), rng.random((3, 5), np.float32)),
-            *(rng.random(shape, np.float32) for shape in ((2, 2, 1280), 9, (2, 2))),
+            *(rng.random(shape, np.float32) for shape in ((2, 2, 1280), 9)),
         )
         for number in range(2)
     ]
