@@ -5,9 +5,11 @@
 
 A step of a stream is one visit of `bench.visits`. The agent that starts it was trained on one half
 of the photographs, the stream shows the other. `tuned` and `ladder` start from day and night,
-labelled by the services other than the one they are to serve (`--start`); `paper` and `authors`
-as published, from day and the service itself. With `--agreement` the first two aim at it, else
-their alpha is held.
+labelled by the services other than the one they are to serve (`--start`), as they are and with
+labels of score .1 and .3 and above alone, as the shipped agents; `paper` and `authors` as
+published, from day and the service itself. With `--agreement` the first two aim at it, else their
+alpha is held. `ideal`: the bytes of the cheapest mixture of two fixed levels that reaches the same
+agreement on the same visits, in hindsight and without references.
 
 In `renewed` the service becomes another version of itself, as one did between 2019 and 2020, which
 kept .82 to .89 of the best labels of the same bytes: of three photographs in twenty all answers are
@@ -36,6 +38,7 @@ from adacompress_ref.tables.evaluation import Measures
 from adacompress_ref.tables.table import Table
 
 from . import night, visits
+from .alternatives import ideal
 from .command import parser
 from .paper.figures.sceneries import STATES, Part, Trace, draw, lines, measures
 from .tables import Missing, trained_agent
@@ -43,6 +46,7 @@ from .tables import Missing, trained_agent
 SERVICES = visits.SERVICES
 PRESETS = tuple(agents.presets())
 ALPHAS = {"tuned": 2.5, "ladder": 3.0}  # of the project's own presets, which adapt at the start
+LEAST_SCORES = 0.0, 0.1, 0.3  # of the labels that these learn from
 
 
 def _there_and_back(scenery: str, other: float = 0) -> tuple[Part, ...]:
@@ -102,10 +106,15 @@ class Bench:
         self.pools: dict[tuple, Pool] = {}
         self.kept = tempfile.TemporaryDirectory()  # of trained agents
 
-    def pool(self, scenery: str, service: str, name: str, other: float = 0) -> Pool:
-        """Of a service, of which so many photographs have the other one's answers."""
+    def pool(
+        self, scenery: str, service: str, name: str, other: float = 0, least: float = 0
+    ) -> Pool:
+        """Of a service, of which so many photographs have the other one's answers.
+
+        `least`: the score below which it says no label.
+        """
         config = self.configs[name]
-        key = scenery, service, name, other
+        key = scenery, service, name, other, least
         if key not in self.pools:
             encodings, raw = agents.view_of(config).encodings, self.raw[scenery]
             own, foreign = (
@@ -116,7 +125,8 @@ class Bench:
             changed = (night.generator(0, "renewed").random(len(photographs)) < other)[place]
             labels = np.where(changed[:, None, None], foreign.labels, own.labels)
             scores = np.where(changed[:, None, None], foreign.scores, own.scores)
-            self.pools[key] = Pool(replace(own, labels=labels, scores=scores), config)
+            table = replace(own, labels=labels, scores=scores).answered(least)
+            self.pools[key] = Pool(table, config)
         return self.pools[key]
 
     def rows(self, scenery: str, seed: int, trained: bool) -> np.ndarray:
@@ -142,10 +152,11 @@ class Bench:
         if not path.exists():
             sceneries = ("day", "night") if name in ALPHAS else ("day",)
             images = [
-                self.pool(scenery, teacher, name).visits[row]
+                self.pool(scenery, teacher, name, least=least).visits[row]
                 for scenery in sceneries
                 for teacher in SERVICES
                 if (teacher != service) == adapts
+                for least in (LEAST_SCORES if name in ALPHAS else (0.0,))
                 for row in self.rows(scenery, seed, trained=True)
             ]
             agents.save(trained_agent(config, images, np.random.default_rng(seed)), path)
@@ -154,6 +165,16 @@ class Bench:
     def adapts_at_start(self, name: str) -> bool:
         """Whether the stream begins with labels that the agent has not been trained on."""
         return name in ALPHAS and self.start != "same"
+
+
+def in_hindsight(kept: np.ndarray, sizes: np.ndarray, agreement: float) -> float:
+    """What the cheapest mixture of fixed levels sends, over always the reference.
+
+    kept [L, A], NaN where there is nothing to keep; sizes [L, A + 1]. The reference keeps all.
+    """
+    kept = np.column_stack([np.nan_to_num(kept, nan=1.0), np.ones(len(kept))])
+    sizes = np.minimum(sizes, sizes[:, -1:])
+    return float(ideal(kept[None], sizes[None], sizes[None, :, -1], agreement).net[0])
 
 
 def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -> dict[str, Any]:
@@ -171,6 +192,7 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
     columns: list[list[float]] = [[] for _ in Trace._fields]
     losses: list[float] = []  # agreement that each change costs the policy before it
     here: list[tuple[Pool, np.ndarray]] = []
+    levels: list[tuple[np.ndarray, np.ndarray]] = []  # what each would have kept, and sent
     for part in parts:
         pools = {
             scenery: bench.pool(scenery, service, name, part.other) for scenery in part.sceneries
@@ -187,6 +209,7 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
             pool = pools[scenery]
             visit = pool.visits[row]
             step = controller.step(visit)
+            levels.append((pool.kept[row], visit.sizes))
             known = pool.kept[row, step.action]
             delivered = known if step.reference is None or np.isnan(known) else 1.0
             reference = int(visit.table.bytes[row, -1])
@@ -194,9 +217,12 @@ def stream(bench: Bench, name: str, stream_name: str, service: str, seed: int) -
             for column, value in zip(columns, entry, strict=True):
                 column.append(value)
     trace = Trace(*(np.array(column) for column in columns))
+    found = measures(trace, parts, losses, config.p_max, bench.adapts_at_start(name))
+    kept, sizes = (np.array(each) for each in zip(*levels, strict=True))
     return {
         **{"stream": stream_name, "preset": name, "service": service, "seed": seed},
-        **measures(trace, parts, losses, config.p_max, bench.adapts_at_start(name)),
+        **found,
+        "ideal": in_hindsight(kept, sizes, found["agreement"]),
         "trace": trace,
     }
 

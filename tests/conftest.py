@@ -71,8 +71,8 @@ def make_table():
     """A function that makes a table from names and sizes, [images][encodings + 1].
 
     Image n is called `n.jpg`, its file's digest is `digest-n`, its features are the n-th unit
-    vector, its context is n everywhere; the drift of encoding a is a everywhere. With Huffman
-    tables of its own a file has as many bytes, or `own`, [images][encodings + 1].
+    vector, its context is n everywhere. With Huffman tables of its own a file has as many bytes, or
+    `own`, [images][encodings + 1].
     """
     import numpy as np
 

@@ -18,7 +18,7 @@ from .read import quiet
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}  # pixels; the encoders' own limits
 WIDEST = 1024  # pixels of a row in a sample
 GROWTH = {1: 0.24, 20: 0.525, 40: 0.77, 60: 1, 70: 1.13, 80: 1.46, 90: 2.34, 100: 4.4}  # by quality
-QUICK, QUICK_SAMPLED = 0.95, 0.89  # of WebP's sizes by method 2, of a whole picture or rows of it
+QUICK, QUICK_SAMPLED = 0.95, 0.89  # WebP by method 4 over method 2, of a picture; over rows of it
 
 
 def encode(
@@ -32,17 +32,11 @@ def encode(
 
     An image is made smaller, by bilinear interpolation, but never larger. JPEG is baseline, 4:2:0,
     with the standard Huffman tables, as the published system has it; with `own_tables`, or where a
-    short side is named, with those of this image: the same pixels in fewer bytes. WebP is lossy, by
-    a method of its encoder. No metadata but `exif`. Raises ImageError where the format, or the
-    memory, cannot hold the image.
+    short side is named, with those of this image: the same pixels in fewer bytes. WebP is lossy;
+    `method` is its own, from 0, quick, to 6. No metadata but `exif`. Raises ImageError where the
+    format, or the memory, cannot hold the image.
     """
-    width, height = size = encoding.dimensions(picture.size)
-    limit = _LONGEST_SIDE[encoding.format]
-    if max(size) > limit:
-        raise ImageError(
-            f"{encoding.name}: {width} x {height} pixels, {limit} is the longest side that fits; "
-            "name a smaller size"
-        )
+    size = fitting(encoding, picture.size)
     options: dict[str, Any] = {"method": method}  # 6: 6% fewer bytes, 1% to 4% fewer labels kept
     if encoding.format == "jpeg":
         own_tables = own_tables or encoding.short_side is not None
@@ -64,6 +58,18 @@ def encode(
         raise ImageError(
             f"{encoding.name}: cannot be encoded ({reason(error)}); make it smaller first"
         ) from error
+
+
+def fitting(encoding: Encoding, size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of a picture of this size as it is encoded. Raises ImageError if too long."""
+    width, height = encoding.dimensions(size)
+    limit = _LONGEST_SIDE[encoding.format]
+    if max(width, height) > limit:
+        raise ImageError(
+            f"{encoding.name}: {width} x {height} pixels, {limit} is the longest side that fits; "
+            "name a smaller size"
+        )
+    return width, height
 
 
 def _buffer(encoding: Encoding) -> BinaryIO:
@@ -113,10 +119,10 @@ def coarse(small: Image.Image) -> Image.Image:
     four blocks. Pixels are 1 to 3 of 255 from those of a decoder, in a tenth of its time.
     """
     luma, *colours = small.convert("YCbCr").split()
-    bands = [luma.point(lambda value: 128 + 20 * round((value - 128) / 20))]
+    bands = [luma.point(lambda tone: 128 + 20 * round((tone - 128) / 20))]
     for colour in colours:
         means = colour.reduce(2).point(
-            lambda value: int(128 + 21.25 * round((value - 128) / 21.25))
+            lambda tone: int(128.4 + 21.25 * round((tone - 128) / 21.25))
         )
         halves = 0, 0, small.width / 2, small.height / 2
         bands.append(resized(means, small.size, "nearest", halves))
@@ -160,7 +166,7 @@ def sample(picture: Image.Image, every: int) -> Image.Image:
     rows, step = max(picture.height // 16, 1), every // 2 + 1
     groups = range(-(-rows // every))
     chosen = [row for n in groups if (row := n * every + n * step % every) < rows]
-    parts = -(-picture.width // WIDEST)
+    parts = max(min(-(-picture.width // WIDEST), len(chosen) // 2), 1)  # each in two rows at least
     width = picture.width if parts == 1 else picture.width // (16 * parts) * 16
     with _enough_memory(picture):
         small = Image.new("RGB", (width, 16 * len(chosen)))
@@ -175,11 +181,9 @@ def estimate(
 ) -> float:
     """Bytes of a picture of this size in pixels, from a sample of it or all.
 
-    Ratios to the reference, standard deviation of the error over
-    photographs: .004 to .007 for one row of three of 500 x 375 as JPEG with own tables, .006 to
-    .015 for 12 rows of larger ones. WebP's encoder is asked for its quick method, whose sizes are
-    too large, more so where rows have other neighbours; 2 percent of them for all of a picture, 9
-    for one row of three.
+    Standard deviation of errors over photographs of 500 x 375, from one row of three: of ratios to
+    the reference, as JPEG with own tables, .004 to .007 (.006 to .015 for 12 rows of larger ones).
+    Of WebP the quick method is asked: 9% at quality 60, from all of a picture 2%.
     """
     share = sample.width * sample.height / (size[0] * size[1])
     if encoding.format == "webp":

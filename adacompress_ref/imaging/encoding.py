@@ -6,17 +6,9 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _NAME = re.compile(r"(jpeg|webp)(?:-([1-9][0-9]*))?-q([1-9][0-9]*)")
-
-
-def _parts(name: str) -> tuple[Any, ...]:
-    match = _NAME.fullmatch(name)
-    if not match:
-        example = "jpeg-q15 or webp-224-q55, with a quality from 1 to 100"
-        raise ValueError(f"encoding {name!r}: expected a name like {example}")
-    return match.groups()
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,11 @@ class Encoding:
     @classmethod
     def parse(cls, name: str) -> Encoding:
         """The encoding called `name`. Raises ValueError if there is none of that name."""
-        form, side, quality = _parts(name.strip())
+        match = _NAME.fullmatch(name.strip())
+        if not match:
+            example = "jpeg-q15 or webp-224-q55, with a quality from 1 to 100"
+            raise ValueError(f"encoding {name!r}: expected a name like {example}")
+        form, side, quality = match.groups()
         return cls(form, int(side) if side else None, int(quality))
 
     def dimensions(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -89,7 +89,7 @@ class Traffic:
                     raise self.fault
                 decision = self.pilot.controller.decide(image.state)
             payload = image.payloads.of(decision.action)[1]
-            # what waits for an answer holds no pixels
+            # what waits for an answer holds no pixels but the sample's
             image.photo = image.payloads.photo = replace(photo, picture=Image.new("RGB", (1, 1)))
             del photo
         compressed, reference = image.upload(decision.action, decision.mode != "inference")

@@ -30,18 +30,19 @@ def drift(of_payload: np.ndarray, itself: np.ndarray) -> np.ndarray:
 
 
 def context(
-    itself: np.ndarray, of_probe: np.ndarray, centre: np.ndarray, reference: int, *size: int
+    features: tuple[np.ndarray, ...], reference: int, width: int, height: int
 ) -> np.ndarray:
-    """What all actions share, from features [channels], bytes, width and height -> [9] float32.
+    """What all actions share, [9] float32, from three times [channels], bytes and pixels.
 
     Of the whole: log norm, log mean of the strongest features, drift of the probe. Of the centre:
     log norm, log mean of the strongest, log(1 - cosine) to the whole. Then log bytes per pixel of
     the reference, and log of the shorter side.
     """
+    itself, of_probe, centre = features
     whole = [*_strength(itself), *drift(of_probe, itself)]
     middle = [*_strength(centre), _log(_one_minus_cosine(centre, itself))]
-    per_pixel = reference / (size[0] * size[1])
-    return np.array([*whole, *middle, np.log(per_pixel), np.log(min(size))], np.float32)
+    per_pixel = reference / (width * height)
+    return np.array([*whole, *middle, np.log(per_pixel), np.log(min(width, height))], np.float32)
 
 
 def _strength(features: np.ndarray) -> list[np.ndarray]:

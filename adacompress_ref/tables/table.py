@@ -30,7 +30,7 @@ class Row(NamedTuple):
     digest: str  # SHA-256 of the file
     original_bytes: int
     bytes: np.ndarray  # [A + 1] int64, as uploaded
-    own_bytes: np.ndarray  # [A + 1] int64, with Huffman tables of its own; 0 where not known
+    own_bytes: np.ndarray  # [A + 1] int64, with own Huffman tables; 0: not known, nor the context
     labels: np.ndarray  # [A + 1, 5] names, best first; "" where there are fewer
     scores: np.ndarray  # [A + 1, 5] float32
     features: np.ndarray  # [2 resizes, 2 poolings, channels] float32, of the image as it was

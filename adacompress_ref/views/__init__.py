@@ -17,7 +17,7 @@ class View(Protocol):
 
     encodings: tuple[Encoding, ...]  # the actions
     inputs: int  # numbers of a state, or of each of its rows
-    probe: Encoding | None  # made in any case; then sizes are known, nothing above q75 is sent
+    probe: Encoding | None  # what a state is made by; then sizes are, and nothing above q75 is sent
     own_tables: bool  # whether the JPEGs it sends have Huffman tables of their own
 
     def of_photo(self, photo: Photo, payloads: Payloads, extractor: Extractor) -> np.ndarray: ...

@@ -56,7 +56,7 @@ def look(
 def context(extractor: Extractor, picture: Image.Image, reference: int) -> np.ndarray:
     """What a table keeps of an image [9] whose reference has so many bytes."""
     features = look(extractor, picture, partial(codec.encode, picture))
-    return drift.context(*features, reference, *picture.size)
+    return drift.context(features, reference, *picture.size)
 
 
 class DriftView:
@@ -76,7 +76,7 @@ class DriftView:
         encoded = partial(payloads.encoded, own_tables=False)
         features = look(extractor, photo.picture, encoded, *payloads.weighings(actions))
         reference = payloads.size(REFERENCE, False)
-        numbers = drift.context(*features, reference, *photo.picture.size)
+        numbers = drift.context(features, reference, *photo.picture.size)
         return drift.rows(numbers, payloads.ratios(actions), np.asarray(reference))
 
     def of_table(self, table: Any, rows: Any = slice(None), every: bool = False) -> np.ndarray:

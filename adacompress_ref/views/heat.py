@@ -1,7 +1,7 @@
 """Grad-CAM (AC-9) by hand: the gradient of a Q-value down to E's feature map, link by link.
 
-Where the state is drift, that of P(labels survive), down to the map of the payload that the row was
-made of. The map is the one after the last ReLU6, as E's batch norms are folded into its weights;
+Where the state is drift, that of P(labels survive), down to the map of what the probe leaves of the
+image. The map is the one after the last ReLU6, as E's batch norms are folded into its weights;
 the authors take the one before both.
 """
 

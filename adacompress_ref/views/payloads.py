@@ -17,7 +17,7 @@ from ..imaging.read import Photo
 from ..storage.files import ImageError
 
 EVERY, ROWS = 3, 12  # an estimate is from every third row of blocks, or some 12 of many
-NEAR = 0.8  # of a service's limit: from there on, nothing is estimated
+NEAR = 0.8  # of a service's limit, or of the reference: from there on, sizes must be exact
 _REFERENCE = REFERENCE, False  # without Huffman tables of its own
 
 
@@ -26,7 +26,7 @@ class Payloads:
 
     With `own_tables`, JPEGs have Huffman tables of their own, all but the reference: a rung
     `jpeg-q75` is another payload. Where there is a `probe`, actions are compared by size before
-    they are made, estimated but for small photographs; nothing above the reference is sent.
+    they are made, estimated but for low photographs; nothing above the reference is sent.
     `original` is what may be sent instead where it is smaller.
     """
 
@@ -67,7 +67,8 @@ class Payloads:
         payload = self.encoded(*made)
         if self.probe:
             size, most = self.size(*made), self.size(*_REFERENCE)
-            if size > most or (size > NEAR * most and len(payload) > len(self.reference)):
+            near = max(size, len(payload)) > NEAR * most
+            if size > most or (near and len(payload) > len(self.reference)):
                 made, payload = _REFERENCE, self.reference
         if self.original and len(self.original) < len(payload):
             return "original", self.original
@@ -100,8 +101,9 @@ class Payloads:
         if self._sample is None:
             return len(self.encoded(encoding, own_tables))
         picture, key = self.photo.picture, self._weighed(encoding, own_tables)
+        size = codec.fitting(encoding, picture.size)
         if key not in self._estimates:
-            size, sample = encoding.dimensions(picture.size), self._sample
+            sample = self._sample
             if size != picture.size:
                 small = codec.reduced(picture, 2 * min(size))  # the same to the eye, and faster
                 sample = codec.resized(small, size, "bilinear")
@@ -137,7 +139,6 @@ class Payloads:
         """What stands for the photograph where sizes are estimated."""
         picture, most = self.photo.picture, self.limits.max_bytes
         every = max(EVERY, picture.height // 16 // ROWS)
-        if picture.height < 16 * every:
-            return None
-        near = most and len(self.reference) > NEAR * most
-        return None if near else codec.sample(picture, every)
+        low = picture.height < 16 * every
+        exact = low or (most and len(self.reference) > NEAR * most)
+        return None if exact else codec.sample(picture, every)

@@ -352,8 +352,24 @@ def test_of_wide_rows_a_sample_has_parts():
     columns = np.arange(2100) // 16  # a block's number
     shown = Image.fromarray(np.repeat(columns[None].astype(np.uint8), 64, axis=0)).convert("RGB")
     found = np.array(codec.sample(shown, 1))[::16, ::16, 0]
-    thirds = [list(range(43 * part, 43 * part + 43)) for part in (0, 1, 2, 0)]
-    assert found.tolist() == thirds
+    halves = [list(range(65 * part, 65 * part + 65)) for part in (0, 1, 0, 1)]
+    assert found.tolist() == halves  # of four rows, each in two
+    assert codec.sample(shown.crop((0, 0, 2100, 48)), 1).size == (2100, 48)
+
+
+@pytest.mark.parametrize("size", [(3000, 60), (6000, 200), (8000, 300), (1100, 2000)])
+def test_an_estimate_of_a_long_picture_is_near(photos, size):
+    """Plain on the left, busy on the right, or below."""
+    shown = Image.new("RGB", size, "grey")
+    busy = images.read(photos / "coffee.jpg").picture
+    for left in range(size[0] // 2, size[0], busy.width):
+        shown.paste(busy, (left, size[1] - 400))
+    every = max(3, size[1] // 16 // 12)
+    for quality in (15, 75):
+        encoding = Encoding("jpeg", None, quality)
+        truth = len(codec.encode(shown, encoding))
+        found = codec.estimate(codec.sample(shown, every), size, encoding)
+        assert found == pytest.approx(truth, rel=0.35)
 
 
 @pytest.mark.parametrize("size", [(2000, 1400), (1303, 1297)])

@@ -172,7 +172,7 @@ def test_context_by_hand():
     rest = [0.0] * 38
     itself, centre = np.array([*rest, 3.0, 4.0]), np.array([0.0, *rest, 2.0])
     probe = itself + 2
-    found = drift.context(itself, probe, centre, 1250, 100, 50)
+    found = drift.context((itself, probe, centre), 1250, 100, 50)
     assert (found.shape, found.dtype) == ((drift.CONTEXT,), np.float32)
     expected = [
         *[np.log(5), np.log(7 / 20), *drift.drift(probe, itself)],
@@ -186,7 +186,7 @@ def test_context_by_hand():
 def test_the_strongest_are_the_same_in_any_order():
     shuffled = np.random.default_rng(0).random(200)
     ordered = np.sort(shuffled)
-    one, other = (drift.context(each, each, each, 1, 1, 1) for each in (shuffled, ordered))
+    one, other = (drift.context((each,) * 3, 1, 1, 1) for each in (shuffled, ordered))
     np.testing.assert_allclose(one, other, rtol=1e-5)
     assert one[1] == pytest.approx(np.log(ordered[-20:].mean()), rel=1e-5)
 
@@ -196,7 +196,7 @@ def test_what_a_table_keeps_of_an_image(extractor, photos):
     found = context(extractor, picture, 30_000)
     assert (found.shape, found.dtype) == ((9,), np.float32)
     features = look(extractor, picture, partial(codec.encode, picture))
-    np.testing.assert_array_equal(found, drift.context(*features, 30_000, *picture.size))
+    np.testing.assert_array_equal(found, drift.context(features, 30_000, *picture.size))
     file = codec.encode(picture, PROBE)
     moved = pool(seen(extractor, codec.decode(file, 160)), "global")[0]
     np.testing.assert_allclose(found[2:4], drift.drift(moved, features[0]), rtol=1e-4)

@@ -60,7 +60,7 @@ def test_drift_gradient_against_finite_differences():
 
     def row(at):
         pooled = at.mean(axis=(1, 2))  # [channels]
-        context = drift.context(itself, pooled, centre, 800, 40, 40)
+        context = drift.context((itself, pooled, centre), 800, 40, 40)
         return drift.rows(context, np.linspace(0.1, 1, 5), np.array(400))[1].astype(np.float64)
 
     pooled = payload.mean(axis=(1, 2))
@@ -152,7 +152,7 @@ def test_what_is_at_its_least_has_no_gradient():
 
     def row(at):
         pooled, itself = at.mean(axis=(1, 2)), image.mean(axis=(1, 2))
-        context = drift.context(itself, pooled, itself, 800, 40, 40)
+        context = drift.context((itself, pooled, itself), 800, 40, 40)
         return drift.rows(context, np.full(5, 0.5), np.array(400))[1]
 
     step = np.zeros_like(image)

@@ -152,9 +152,10 @@ def test_exif_goes_with_every_payload_and_into_every_size(small, large):
             assert more == pytest.approx(len(block), abs=8)
 
 
-def test_what_the_format_cannot_hold_is_closed_and_the_rest_open(encoded):
+@pytest.mark.parametrize("height", [8, 64, 200])
+def test_what_the_format_cannot_hold_is_closed_and_the_rest_open(height):
     stream = io.BytesIO()
-    Image.new("L", (17_000, 8)).save(stream, "PNG")
+    Image.new("L", (17_000, height)).save(stream, "PNG")
     payloads = probed(images.read(stream.getvalue()), parse_all(("webp-q40", "jpeg-q45")), BOTH)
     for job in payloads.weighings([0, 1]):
         job()  # raises nothing
@@ -249,6 +250,10 @@ def test_what_is_larger_than_was_thought_is_not_sent(small, monkeypatch):
         monkeypatch.setattr(payloads, "size", lambda made, own: 999 + (made == REFERENCE))
         larger = len(sent(small.picture, Encoding.parse(name))) > len(payloads.reference)
         assert (payloads.of(0)[0], larger) == (expected, name == "webp-q80")
+    payloads = probed(small, parse_all(("webp-q80",)), BOTH)
+    full = payloads.size(REFERENCE, False)
+    monkeypatch.setattr(payloads, "size", lambda made, own: full if made == REFERENCE else 1)
+    assert payloads.of(0) == ("jpeg-q75", payloads.reference)  # however few were thought
 
 
 def test_near_a_limit_sizes_are_exact(large):

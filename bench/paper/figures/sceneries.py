@@ -99,13 +99,14 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
     first = runs[0]
     text = [
         f"{first['stream']}, {first['service']}",
-        f"{'':9}agreement  bytes  reward  inference  estimate  retrain  retrainings  false alarms"
-        "  changes: loss, median delay",
+        f"{'':9}agreement  bytes  ideal  reward  inference  estimate  retrain  retrainings"
+        "  false alarms  changes: loss, median delay",
     ]
     for name in dict.fromkeys(run["preset"] for run in runs):
         own = [run for run in runs if run["preset"] == name]
-        agreement, ratio, reward = (
-            _mean([run[key] for run in own]) for key in ("agreement", "net_size_ratio", "reward")
+        agreement, ratio, fixed, reward = (
+            _mean([run[key] for run in own])
+            for key in ("agreement", "net_size_ratio", "ideal", "reward")
         )
         counts = [_mean([run["steps"][state] for run in own]) for state in STATES]
         retrainings, alarms = (
@@ -117,7 +118,7 @@ def lines(runs: list[dict[str, Any]]) -> list[str]:
             when = "never" if delay is None else f"{delay:g}"
             notes.append(f"{_mean([each['loss'] for each in change]):.2f}, {when}")
         text.append(
-            f"{name:9}{agreement:9.3f}{ratio:7.3f}{reward:8.3f}{counts[0]:11.0f}{counts[1]:10.0f}"
+            f"{name:9}{agreement:9.3f}{ratio:7.3f}{fixed:7.3f}{reward:8.3f}{counts[0]:11.0f}{counts[1]:10.0f}"
             f"{counts[2]:9.0f}{retrainings:13.1f}{alarms:14.1f}  {'; '.join(notes)}"
         )
     return [*text, ""]
