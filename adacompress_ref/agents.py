@@ -136,6 +136,8 @@ def describe(agent: Any) -> dict[str, Any]:
 def built(description: dict[str, Any], rng: np.random.Generator) -> Any:
     """An agent of what `describe` gave. Raises whatever a damaged value leads to."""
     kind = KINDS[description["kind"]]
+    if description["config"].keys() != dataclasses.asdict(kind.presets[0]).keys():
+        raise AgentError("its settings are of another version; train one again from its table")
     agent = kind.agent(kind.config(**description["config"]), int(description["inputs"]), rng)
     agent.stamp = description["stamp"]
     return agent

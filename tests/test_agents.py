@@ -206,6 +206,13 @@ def test_a_file_of_another_version_is_refused_with_a_way_on(saved, number):
     assert_refused(saved, f"another version wrote it, in format {number}; train it again")
 
 
+def test_an_agent_with_settings_of_another_version_is_refused_with_a_way_on(saved):
+    config = load_arrays(saved)[0]["config"]
+    for changed in (config | {"own_drift": True}, dict(list(config.items())[1:])):
+        rewrite(saved, config=changed)
+        assert_refused(saved, "its settings are of another version; train one again from its table")
+
+
 ARRAYS = ("network.parameters", "optimiser.mean", "optimiser.variance")
 
 

@@ -81,13 +81,13 @@ def _buffer(encoding: Encoding) -> BinaryIO:
 
 
 def decode(payload: bytes, least: int = 0) -> Image.Image:
-    """The picture in what `encode` made, mode RGB; with `least`, as `reduced`, which is faster.
+    """The picture in a payload, mode RGB; with `least`, as `reduced`, which is faster.
 
     Raises ImageError.
     """
     try:
         with quiet():
-            image = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP"))
+            image = Image.open(io.BytesIO(payload), formats=("JPEG", "WEBP", "PNG"))
         whole = image.size
         if least:
             times = factor(image.size, least)
@@ -96,7 +96,7 @@ def decode(payload: bytes, least: int = 0) -> Image.Image:
         picture: Image.Image = image if image.mode == "RGB" else image.convert("RGB")
         return reduced(picture, least) if least and picture.size == whole else picture
     except Exception as error:  # as in `images.read`
-        fault = "not a whole JPEG or WebP image; encode it again"
+        fault = "not a whole JPEG, WebP or PNG image; encode it again"
         if isinstance(error, MemoryError):
             fault = "MemoryError; make it smaller"
         raise ImageError(f"payload of {len(payload)} bytes: {fault}") from error

@@ -79,10 +79,9 @@ class Job:
         encodings = (*self.source.encodings, REFERENCE)
         extractor, service = self.open()
         if known:
-            return known._replace(
-                own_bytes=own_sizes(picture, encodings, known.bytes),
-                context=drift.context(extractor, picture, known.bytes[-1]),
-            )
+            own = own_sizes(picture, encodings, known.bytes)
+            context = drift.context(extractor, picture, known.bytes[-1])
+            return known._replace(own_bytes=own, context=context)
         payloads = [codec.encode(picture, encoding) for encoding in encodings]
         sizes = np.array([len(payload) for payload in payloads])
         answers = {payload: ask(service, payload) for payload in dict.fromkeys(payloads)}

@@ -159,8 +159,8 @@ class AdaCompress:
         image = LiveImage(photo, self.view, self.extractor, service, exif, formats)
         q_values = self.agent.q_values(image.state)
         action = int(np.argmax(q_values))
-        name, payload = image.payloads.of(action)
         compared = len(image.payloads.reference) if reference else None
+        name, payload = image.payloads.of(action)
         return Choice(name, payload, compared, q_values, len(photo.file), lost)
 
     def choose_many(

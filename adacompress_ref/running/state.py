@@ -70,7 +70,7 @@ def load(folder: Path) -> tuple[Controller, dict[str, Any], str] | None:
         except StateError:
             raise
         except Exception as error:  # damaged in any of many ways
-            damaged = damaged or f"{file}: damaged ({reason(error)})"
+            damaged = damaged or f"{file}: damaged, or of another version ({reason(error)})"
             continue
         notice = f"{damaged}; went on from {file.name}" if damaged else ""
         return controller, fields, notice

@@ -59,16 +59,13 @@ class Payloads:
         return self.encoded(*_REFERENCE)
 
     def of(self, action: int) -> tuple[str, bytes]:
-        """The name of what is sent and its bytes: J(x, c), or `original` where that is smaller.
-
-        Raises ImageError.
-        """
+        """Name and bytes of what is sent, J(x, c), or `original` if smaller. Raises ImageError."""
         made = self._made(action)
         payload = self.encoded(*made)
         if self.probe:
             size, most = self.size(*made), self.size(*_REFERENCE)
-            near = max(size, len(payload)) > NEAR * most
-            if size > most or (near and len(payload) > len(self.reference)):
+            known = _REFERENCE in self._encoded or max(size, len(payload)) > NEAR * most
+            if size > most or (known and len(payload) > len(self.reference)):
                 made, payload = _REFERENCE, self.reference
         if self.original and len(self.original) < len(payload):
             return "original", self.original

@@ -388,5 +388,5 @@ def test_squeezenet_takes_webp(squeezenet, photos):
 
 
 def test_a_payload_that_is_no_image(squeezenet):
-    with pytest.raises(images.ImageError, match="not a whole JPEG or WebP"):
+    with pytest.raises(images.ImageError, match="not a whole JPEG, WebP or PNG"):
         squeezenet.label(b"\xff\xd8\xff")
