@@ -77,7 +77,7 @@ class Table:
         """The same with some of its encodings, in this order. Raises TableError."""
         missing = [each.name for each in encodings if each not in self.source.encodings]
         if missing:
-            raise TableError(f"the table has no encoding {missing[0]}")
+            raise TableError(f"the table has no encoding {missing[0]}; label --preset makes one")
         places = [self.source.encodings.index(each) for each in encodings]
         return replace(
             self,
