@@ -191,7 +191,7 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
         from .openai import OpenAI
 
         return OpenAI(file, **network)
-    if file and kind not in WITH_NAMES:
+    if file.isidentifier() and kind not in WITH_NAMES:
         return _own(kind, file)
     from .baidu import Baidu
     from .facepp import FacePP
@@ -201,7 +201,8 @@ def _open(name: str, threads: int | None, network: dict[str, float]) -> Service:
     clients: dict[str, Callable[..., Service]]
     clients = {"rekognition": Rekognition, "baidu": Baidu, "facepp": FacePP, "google": GoogleVision}
     if name not in clients:
-        raise ServiceError(f"service {name!r} is not known; there are: {NAMES}")
+        hint = "; an address goes into a variable like BAIDU_ENDPOINT" if "//" in name else ""
+        raise ServiceError(f"service {name!r} is not known; there are: {NAMES}{hint}")
     return clients[name](**network)
 
 

@@ -124,3 +124,12 @@ def test_what_is_no_score_is_no_label(score):
 @pytest.mark.parametrize("score", [0, 1, True, 0.5, 1 + 1e-7, Fraction(1, 3), np.float32(1)])
 def test_what_is_a_score(score):
     assert is_label(SimpleNamespace(name="cat", score=score))
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:1", "ac_own:a-b", "ac_own:"])
+def test_what_is_no_name_of_a_class_is_no_module(modules, name):
+    with pytest.raises(
+        ServiceError, match=r"^service '.*' is not known; there are: squeezenet"
+    ) as error:
+        open_service(name)
+    assert ("like BAIDU_ENDPOINT" in str(error.value)) == ("//" in name)
