@@ -163,7 +163,8 @@ class Transport:
             patience = min(patience, KEPT + 2 * self._slowest)
         patience += len(prepared.body or b"") / SLOWEST
         try:
-            answer = in_background(lambda: self._exchange(prepared, patience)).result(patience)
+            # its own end comes later, so that it is always here that patience ends
+            answer = in_background(lambda: self._exchange(prepared, patience + 1)).result(patience)
         except FutureTimeout:
             if patience < self.deadline:
                 self._keeps, self._session.headers["Connection"] = False, "close"
