@@ -195,7 +195,7 @@ def estimate(
 
 
 def webp_growth(quality: int) -> float:
-    """Bytes of a WebP over those at quality 60, in the mean over photographs.
+    """Bytes of a WebP over those at quality 60, in the mean over 80 photographs of ImageNet.
 
     Standard deviation 3 to 5 percent at quality 40, 8 at 20 and at 85, 20 at 5 and at 95.
     """
