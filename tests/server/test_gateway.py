@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -598,6 +599,9 @@ def test_numbers_that_cannot_be_written_stop_nothing(jpegs, tmp_path):
         Server(Fake()) as server,
         command(server, tmp_path / "s", "--port", "0", "--metrics", place) as (process, address),
     ):
+        last = time.monotonic() + LONG
+        while not os.path.exists(place) and time.monotonic() < last:
+            time.sleep(0.02)  # the first file: a folder cannot go while one comes into it
         shutil.rmtree(tmp_path / "gone")
         assert amazon(address).detect_labels(Image={"Bytes": jpegs[0]})["Labels"]
         process.send_signal(signal.SIGTERM)
